@@ -25,7 +25,7 @@ _MAX_HOST = 253
 _MAX_PORT = 65_535
 
 
-class _Address(NamedTuple):
+class WebAddress(NamedTuple):
     """The parts of an https or http URI. `rest` are its path and its query."""
 
     scheme: str
@@ -53,7 +53,7 @@ def redirect_fault(uri: str, *, private_schemes: bool) -> str | None:
     scheme = found[1]
     if scheme not in ("https", "http"):
         return _private_fault(scheme, private_schemes=private_schemes)
-    address = _address(uri)
+    address = web_address(uri)
     if address is None:
         return "must have a host in lower case and ASCII, no user, and a port from 1 to 65535 if it has one"
     if scheme == "http" and address.host not in _LOOPBACK:
@@ -73,7 +73,7 @@ def redirect_matches(registered: Iterable[str], requested: str) -> bool:
 
 def host_of(uri: str) -> str:
     """The host of an https URI; empty for other URIs, and with another port, which may belong to another app."""
-    address = _address(uri)
+    address = web_address(uri)
     is_host = address is not None and address.scheme == "https" and address.port in (None, 443)
     return address.host if address is not None and is_host else ""
 
@@ -95,7 +95,8 @@ def _private_fault(scheme: str, *, private_schemes: bool) -> str | None:
     return None
 
 
-def _address(uri: str) -> _Address | None:
+def web_address(uri: str) -> WebAddress | None:
+    """The parts of an https or http URI; None for other URIs, and for one that programs could read differently."""
     found = _URI.fullmatch(uri)
     if found is None or found[1] not in ("https", "http"):
         return None
@@ -105,7 +106,7 @@ def _address(uri: str) -> _Address | None:
     port = int(authority[2]) if authority[2] else None
     if port is not None and port > _MAX_PORT:
         return None
-    return _Address(found[1], authority[1], port, authority[3] or "")
+    return WebAddress(found[1], authority[1], port, authority[3] or "")
 
 
 def _is_host(host: str) -> bool:
@@ -123,7 +124,7 @@ def _is_host(host: str) -> bool:
 
 def _loopback(uri: str) -> tuple[str, str] | None:
     """The host, and the path with the query, of an http URI on a loopback host; None for other URIs."""
-    address = _address(uri) if len(uri) <= MAX_CHARACTERS else None
+    address = web_address(uri) if len(uri) <= MAX_CHARACTERS else None
     if address is None or address.scheme != "http" or address.host not in _LOOPBACK:
         return None
     return address.host, address.rest

@@ -1,8 +1,9 @@
-"""A certificate for 127.0.0.1, made for one run."""
+"""A certificate for 127.0.0.1 or for names, made for one run."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -31,8 +32,12 @@ class Certificate:
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
-def make(directory: Path, name: str = "server", password: bytes | None = None) -> Certificate:
-    """A self-signed certificate and its key, valid for an hour."""
+def make(
+    directory: Path, name: str = "server", password: bytes | None = None, hosts: Sequence[str] = ()
+) -> Certificate:
+    """A self-signed certificate and its key, valid for an hour: for 127.0.0.1, or for the named `hosts` instead."""
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+    names = names or [x509.IPAddress(ip_address("127.0.0.1"))]
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -44,7 +49,7 @@ def make(directory: Path, name: str = "server", password: bytes | None = None) -
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -1,0 +1,133 @@
+"""Clients by the URL of their document: cached, fetched once, and limited by user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.identity.budget import BudgetSpent
+from app.oauth.client_document import ClientDocumentRefused
+from app.oauth.document_clients import DocumentClients
+from tests.oauth.document_host import DocumentHost, document_host
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[DocumentHost]:
+    async with document_host(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def clients(host: DocumentHost, clock: Clock, **given: Any) -> DocumentClients:
+    return DocumentClients(host.fetch(), clock=clock, **given)
+
+
+async def test_a_document_is_cached_as_long_as_it_says(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock)
+    host.serve(host.document(), "Cache-Control: max-age=600")
+    first = await found.find(host.url, "user_a")
+    host.serve(host.document(client_name="Changed", redirect_uris=["https://b.example/"]))
+    clock.now += 599
+    assert await found.find(host.url, "user_b") is first
+    clock.now += 1
+    second = await found.find(host.url, "user_b")
+    assert (second.name, second.version == first.version) == ("Changed", False)
+    assert len(host.heads) == 2
+
+
+async def test_requests_at_the_same_time_share_a_fetch(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock)
+    first, *others = await asyncio.gather(*(found.find(host.url, f"user_{number}") for number in range(20)))
+    assert all(other is first for other in others)
+    assert len(host.heads) == len(host.lookups) == 1
+
+
+async def test_a_request_that_is_cancelled_does_not_end_the_fetch_of_others(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock)
+    host.pause = 0.001
+    gone = asyncio.create_task(found.find(host.url, "user_a"))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(found.find(host.url, "user_b"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert (await waiting).name == "Scores"
+    assert len(host.lookups) == 1
+
+
+async def test_an_error_is_not_cached(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock)
+    for body in (b"{", b"{}"):
+        host.serve(body)
+        with pytest.raises(ClientDocumentRefused):
+            await found.find(host.url, "user_a")
+    host.serve(b"", status="500 Error")
+    with pytest.raises(ClientDocumentRefused, match="the status of the answer is 500"):
+        await found.find(host.url, "user_a")
+    assert len(found) == 0
+    host.serve(host.document())
+    assert (await found.find(host.url, "user_a")).name == "Scores"
+
+
+async def test_a_document_that_has_become_invalid_is_not_used(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock)
+    await found.find(host.url, "user_a")
+    host.serve(b"", status="404 Not Found")
+    clock.now += 301
+    for _ in range(2):
+        with pytest.raises(ClientDocumentRefused):
+            await found.find(host.url, "user_a")
+
+
+async def test_a_user_who_causes_too_many_fetches_is_refused(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock, fetches_per_minute=3)
+    host.serve(b"{")
+    for _ in range(3):
+        with pytest.raises(ClientDocumentRefused):
+            await found.find(host.url, "user_a")
+    with pytest.raises(BudgetSpent):
+        await found.find(host.url, "user_a")
+    assert len(host.heads) == 3
+    host.serve(host.document())
+    await found.find(host.url, "user_b")
+    assert (await found.find(host.url, "user_a")).name == "Scores"  # from the cache
+
+
+async def test_what_is_no_address_is_refused_without_a_fetch(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock, fetches_per_minute=1)
+    for client_id in ("https://app.example", "http://app.example/a", "app_1", "https://app.example/../a"):
+        with pytest.raises(ClientDocumentRefused):
+            await found.find(client_id, "user_a")
+    assert host.lookups == []
+
+
+async def test_the_cache_is_bounded(host: DocumentHost, clock: Clock) -> None:
+    found = clients(host, clock, max_cached=2, fetches_per_minute=0)
+    for number in range(5):
+        url = f"{host.url}?{number}"
+        host.serve(host.document(client_id=url))
+        await found.find(url, "user_a")
+        assert len(found) <= 2
+    await found.find(f"{host.url}?3", "user_a")
+    host.serve(host.document(client_id=f"{host.url}?5"))
+    await found.find(f"{host.url}?5", "user_a")
+    assert len(host.heads) == 6
+    await found.find(f"{host.url}?3", "user_a")  # which was used after 4
+    assert len(host.heads) == 6
