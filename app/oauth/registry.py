@@ -16,10 +16,11 @@ from app.db.disk import with_last_space
 from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import MAX_ID
 from app.db.tables.oauth_clients import OAuthClient
+from app.identity.api_keys import digest
+from app.identity.oauth_tokens import mint_token
 from app.oauth.admin_log import record_act
 from app.oauth.app_order import AppEdit, AppOrder, faults_of
 from app.oauth.client import client_host, client_version
-from app.oauth.client_secret import MintedSecret, mint_secret
 from app.oauth.refusals import AppConflict, InvalidAppOrder, NoSuchApp
 
 MAX_REGISTERED = 10_000
@@ -50,14 +51,14 @@ async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: d
         raise AppConflict(
             f"There are {MAX_REGISTERED:,} registered apps, the most that there may be: remove one first."
         )
-    minted = mint_secret() if order.confidential else None
-    row = _row(order, minted, by, now)
+    secret = mint_token("secret") if order.confidential else None
+    row = _row(order, secret, by, now)
     session.add(row)
     await session.flush()
     details: dict[str, Detail] = {"confidential": order.confidential, "redirect_uris": list(order.redirect_uris)}
     record_act(session, by, "app.register", row, now=now, details=details)
     await session.commit()
-    return NewSecret(row, minted.plaintext if minted else None)
+    return NewSecret(row, secret)
 
 
 async def change_app(
@@ -104,14 +105,14 @@ async def rotate_secret(
             f"The secret was rotated, and the one before is accepted until {_text_of(until)}: wait until then, or "
             "rotate without an overlap, which ends both."
         )
-    minted = mint_secret()
+    secret = mint_token("secret")
     row.former_digest = row.secret_digest if overlap_seconds else None
     row.former_until = now + timedelta(seconds=overlap_seconds) if overlap_seconds else None
-    row.secret_digest = minted.digest
+    row.secret_digest = digest(secret)
     row.changed_at = now
     record_act(session, by, "app.rotate", row, now=now, details={"overlap_seconds": overlap_seconds})
     await session.commit()
-    return NewSecret(row, minted.plaintext)
+    return NewSecret(row, secret)
 
 
 async def disable_app(session: AsyncSession, app_id: int | None, by: Actor, now: datetime) -> OAuthClient:
@@ -154,7 +155,7 @@ async def remove_app(session: AsyncSession, app_id: int | None, by: Actor, now: 
     return await with_last_space(session, remove)
 
 
-def _row(order: AppOrder, minted: MintedSecret | None, by: Actor, now: datetime) -> OAuthClient:
+def _row(order: AppOrder, secret: str | None, by: Actor, now: datetime) -> OAuthClient:
     client_id, uris = new_client_id(), list(order.redirect_uris)
     return OAuthClient(
         client_id=client_id,
@@ -163,7 +164,7 @@ def _row(order: AppOrder, minted: MintedSecret | None, by: Actor, now: datetime)
         host=client_host(client_id, "registered", uris) or None,
         redirect_uris=uris,
         version=client_version(uris),
-        secret_digest=minted.digest if minted else None,
+        secret_digest=digest(secret) if secret else None,
         created_by=by.subject,
         created_at=now,
         changed_at=now,
