@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.decision_class import DecisionClass
 from app.audit.deletions import Deletion
+from app.db.database_clock import database_now
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import DecisionDeletion
 
@@ -46,17 +48,34 @@ async def between(session: AsyncSession, since: int | None, until: int | None) -
         query = query.where(_deletions.c.last_at >= since)
     if until is not None:
         query = query.where(_deletions.c.first_at < until)
-    return [
-        Deletion(
-            cast("DecisionClass", row.decision_class),
-            row.last_id,
-            row.first_at,
-            row.last_at,
-            row._mapping["count"],
-            row.deleted_at,
-        )
-        for row in await session.execute(query)
-    ]
+    return [_deletion(row) for row in await session.execute(query)]
+
+
+async def newest_complete_id(session: AsyncSession) -> int:
+    """The id up to which no record can grow any more; 0 if there is none."""
+    since = int((await database_now(session)).timestamp() * 1_000_000) - _LONGEST
+    first_open = await session.scalar(select(func.min(_deletions.c.id)).where(_deletions.c.began_at > since))
+    newest = select(func.max(_deletions.c.id))
+    if first_open is not None:
+        newest = newest.where(_deletions.c.id < first_open)
+    return await session.scalar(newest) or 0
+
+
+async def following(session: AsyncSession, after: int, limit: int) -> Sequence[tuple[int, Deletion]]:
+    """The first records with an id above `after`, each with its id."""
+    query = select(_deletions).where(_deletions.c.id > after).order_by(_deletions.c.id).limit(limit)
+    return [(row.id, _deletion(row)) for row in await session.execute(query)]
+
+
+def _deletion(row: Row[Any]) -> Deletion:
+    return Deletion(
+        cast("DecisionClass", row.decision_class),
+        row.last_id,
+        row.first_at,
+        row.last_at,
+        row._mapping["count"],
+        row.deleted_at,
+    )
 
 
 def _newest_first() -> Select[Any]:

@@ -113,7 +113,9 @@ class OldDecisions:
     async def delete_drops_before(self, at: int) -> None:
         """Delete what is stored about losses and deletions of decisions before `at`. Raises BatchNotStored."""
         await self._delete_records("drops", delete(_drops).where(_drops.c.last_at < at), _drops.c.last_at)
-        await self._delete(delete(_deletions).where(_deletions.c.last_at < at))
+        await self._delete_records(
+            "deletions", delete(_deletions).where(_deletions.c.last_at < at), _deletions.c.last_at
+        )
         is_over = (_volumes.c.day < at // DAY) & (_volumes.c.day != OF_KEYS)
         await self._delete(delete(_volumes).where(is_over, _volumes.c.row_count == 0))
 

@@ -91,6 +91,12 @@ class SiemCursors:
             now = await _now(session)
         return (Cursor(destination, log) if row is None else _cursor(row)), now
 
+    async def read_all(self) -> tuple[Mapping[tuple[str, str], Cursor], int]:
+        """The cursors that exist, by destination and log, and the time."""
+        async with self._sessions() as session:
+            cursors = await all_cursors(session)
+            return {(cursor.destination, cursor.log): cursor for cursor in cursors}, await _now(session)
+
     def may_claim(self, cursor: Cursor, now: int) -> bool:
         """Whether `claim` would succeed."""
         is_free = cursor.holder in (None, self._holder) or not now < cursor.leased_until <= now + 2 * _LEASE
@@ -153,11 +159,11 @@ class SiemCursors:
             await session.execute(update(_cursors).where(self._is_held(cursor)).values(values))
             await session.commit()
 
-    async def release(self, destination: str, log: str) -> None:
-        """Release the lease, if this process has it."""
+    async def release_all(self) -> None:
+        """Release the leases of this process."""
         async with self._sessions() as session:
-            is_held = and_(_is(destination, log), _cursors.c.holder == self._holder)
-            await session.execute(update(_cursors).where(is_held).values({"holder": None}))
+            own = _cursors.c.holder == self._holder
+            await session.execute(update(_cursors).where(own).values({"holder": None}))
             await session.commit()
 
     def _is_held(self, cursor: Cursor) -> ColumnElement[bool]:

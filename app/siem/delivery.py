@@ -76,9 +76,22 @@ class Delivery:
         self._give_way = give_way
         self._renewed_at = 0.0  # monotonic
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """The names of the destination and the log, as in the table of cursors."""
+        return self.destination.name, self.log.name
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The same for a line of the log."""
+        return {"destination": self.destination.name, "log": self.log.name}
+
     async def deliver(self, stop: asyncio.Event) -> None:
-        """Deliver what the log has, if no other process does. Raises the errors of SQLAlchemy."""
-        cursor = await self._cursors.claim(self.destination.name, self.log.name)
+        """Deliver what the log has, if no other process does. Raises the errors of SQLAlchemy.
+
+        The lease is kept: it ends by itself, and a log that goes on needs fewer transactions.
+        """
+        cursor = await self._cursors.claim(*self.name)
         if cursor is None:
             return
         self._renewed_at = time.monotonic()
@@ -91,14 +104,11 @@ class Delivery:
                     break
                 if had_failed:
                     had_failed = False
-                    _log.info("records are delivered again", destination=self.destination.name, log=self.log.name)
+                    _log.info("records are delivered again", **self.names)
         except LeaseLost:
-            _log.warning("another process delivers now", destination=self.destination.name, log=self.log.name)
-            return
+            _log.warning("another process delivers now", **self.names)
         except DeliveryFailed as failure:
             await self._note_failure(failure)
-            return
-        await self._cursors.release(self.destination.name, self.log.name)
 
     async def _deliver_page(self, cursor: Cursor) -> Cursor:
         if (gap := cursor.gap) is not None:
@@ -106,7 +116,7 @@ class Delivery:
             answer = await self._send(cursor, [self.destination.encode(event)])
             if not isinstance(answer, Accepted):
                 _fail(answer)
-            _log.error("records were deleted before they were delivered", **self._names, records=gap.records)
+            _log.error("records were deleted before they were delivered", **self.names, records=gap.records)
             cursor = await self._advance(cursor, cursor.position, gap=gap)
         newest = await self.log.newest(cursor.position)
         if newest == cursor.position:
@@ -138,7 +148,7 @@ class Delivery:
             rejected = min(answer.rejected, len(batch))
             if rejected:
                 ids = f"{batch[0].event.id} to {batch[-1].event.id}"
-                _log.error("records were not accepted", **self._names, records=rejected, of=ids, why=answer.reason)
+                _log.error("records were not accepted", **self.names, records=rejected, of=ids, why=answer.reason)
             return await self._advance(cursor, end, delivered=len(batch) - rejected, refused=rejected)
         if isinstance(answer, Failed):
             _fail(answer)
@@ -154,7 +164,7 @@ class Delivery:
         answer = await self._send(cursor, [self.destination.encode(notice)])
         if not isinstance(answer, Accepted):
             _fail(answer)
-        _log.error("a record was not accepted", **self._names, record=refused.event.id, status=status)
+        _log.error("a record was not accepted", **self.names, record=refused.event.id, status=status)
         return await self._advance(cursor, end, refused=1)
 
     async def _send(self, cursor: Cursor, contents: Sequence[bytes]) -> Answer:
@@ -183,15 +193,11 @@ class Delivery:
 
     async def _note_failure(self, failure: DeliveryFailed) -> None:
         self.counts.failures += 1
-        cursor, _ = await self._cursors.read(self.destination.name, self.log.name)
+        cursor, _ = await self._cursors.read(*self.name)
         error = str(failure)
         if error != cursor.error:
-            _log.error("records are not delivered; trying again", **self._names, error=error)
+            _log.error("records are not delivered; trying again", **self.names, error=error)
         await self._cursors.fail(cursor, error, retry_seconds(cursor.failures, failure.retry_after))
-
-    @property
-    def _names(self) -> dict[str, str]:
-        return {"destination": self.destination.name, "log": self.log.name}
 
 
 def retry_seconds(failures: int, retry_after: float | None) -> float:

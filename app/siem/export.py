@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +17,7 @@ from app.db.session import Sessions
 from app.db.siem_cursors import Cursor, SiemCursors
 from app.siem.delivery import Delivery
 from app.siem.destination import Destination
-from app.siem.log_readers import AdminReader, DecisionReader, DropReader, LogReader
+from app.siem.log_readers import AdminReader, DecisionReader, DeletionReader, DropReader, LogReader
 from app.siem.sender import Sender
 
 POLL_SECONDS = 1.0
@@ -67,58 +67,64 @@ class SiemExport:
         """Deliver until `stop`. Failures are logged and retried."""
         if not self.deliveries:
             return
-        tasks = [asyncio.create_task(self._follow(delivery, stop)) for delivery in self.deliveries]
-        await stop.wait()
-        _, unfinished = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for sender in self._senders.values():
-            await sender.close()
-
-    async def _follow(self, delivery: Delivery, stop: asyncio.Event) -> None:
+        running: dict[Delivery, asyncio.Task[None]] = {}
         logged = ""
-        while True:
+        while not stop.is_set():
             await pause(stop, self._poll_seconds * random.uniform(0.75, 1.25))  # noqa: S311  # spread over processes
-            if stop.is_set():
-                return
+            running = {delivery: task for delivery, task in running.items() if not task.done()}
             error = ""
             try:
-                await self._poll(delivery, stop)
+                for delivery in await self._poll():
+                    if delivery not in running and not stop.is_set():
+                        running[delivery] = asyncio.create_task(self._deliver(delivery, stop))
             except (SQLAlchemyError, OSError) as failure:
                 error = error_name(failure)
                 if error != logged:
                     _log.error("the database does not say what to deliver; trying again", error=error)
-            except Exception as failure:  # noqa: BLE001  # no error may end the export
-                error = type(failure).__name__
-                if error != logged:
-                    _log.error("records are not delivered; trying again", error=error, exc_info=failure)
             logged = error
-            if error:
-                await pause(stop, _ERROR_SECONDS)
+        await self._close(running)
 
-    async def _poll(self, delivery: Delivery, stop: asyncio.Event) -> None:
-        status, now = await self._read_status(delivery)
-        has_work = status.pending or status.cursor.gap is not None
-        if not has_work or self._disk.shortage or not self._cursors.may_claim(status.cursor, now):
-            return
+    async def _poll(self) -> Sequence[Delivery]:
+        """Read how far each log was delivered, and return the deliveries that this process may do now."""
+        cursors, now = await self._cursors.read_all()
+        due = []
+        for delivery in self.deliveries:
+            name = delivery.name
+            cursor = cursors.get(name) or Cursor(*name)
+            status = self.statuses[name] = await delivery_status(delivery.log, cursor, now)
+            has_work = status.pending or cursor.gap is not None
+            if has_work and not self._disk.shortage and self._cursors.may_claim(cursor, now):
+                due.append(delivery)
+        return due
+
+    async def _deliver(self, delivery: Delivery, stop: asyncio.Event) -> None:
         try:
             await delivery.deliver(stop)
-        except asyncio.CancelledError:
-            await self._cursors.release(delivery.destination.name, delivery.log.name)
-            raise
-        await self._read_status(delivery)
+        except (SQLAlchemyError, OSError) as failure:
+            _log.error("records are not delivered; trying again", **delivery.names, error=error_name(failure))
+            await pause(stop, _ERROR_SECONDS)
+        except Exception as failure:  # noqa: BLE001  # no error may end the export
+            _log.error("records are not delivered; trying again", **delivery.names, exc_info=failure)
+            await pause(stop, _ERROR_SECONDS)
 
-    async def _read_status(self, delivery: Delivery) -> tuple[DeliveryStatus, int]:
-        name = delivery.destination.name, delivery.log.name
-        cursor, now = await self._cursors.read(*name)
-        status = self.statuses[name] = await delivery_status(delivery.log, cursor, now)
-        return status, now
+    async def _close(self, running: Mapping[Delivery, asyncio.Task[None]]) -> None:
+        """End deliveries, and let other processes go on with them at once."""
+        if running:
+            _, unfinished = await asyncio.wait(running.values(), timeout=_STOP_SECONDS)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+        try:
+            await self._cursors.release_all()
+        except (SQLAlchemyError, OSError) as failure:
+            _log.warning("another process goes on only when the lease has ended", error=error_name(failure))
+        for sender in self._senders.values():
+            await sender.close()
 
 
 def log_readers(sessions: Sessions) -> Sequence[LogReader]:
     """The logs that are delivered."""
-    return (DecisionReader(sessions), AdminReader(sessions), DropReader(sessions))
+    return (DecisionReader(sessions), AdminReader(sessions), DropReader(sessions), DeletionReader(sessions))
 
 
 async def delivery_status(log: LogReader, cursor: Cursor, now: int) -> DeliveryStatus:

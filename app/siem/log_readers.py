@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from app.audit.admin_log import AdminFilter
 from app.audit.decision_filter import DecisionFilter
-from app.db import admin_actions, decision_drops, decisions
+from app.db import admin_actions, decision_deletions, decision_drops, decisions
 from app.db.session import Sessions
 from app.db.settled import settled_decision_id, settled_id
 from app.db.tables.base import table_of
@@ -16,9 +16,9 @@ from app.db.tables.history import AdminAction
 from app.siem.admin_events import admin_event
 from app.siem.decision_events import decision_event
 from app.siem.event import Event
-from app.siem.loss_events import drop_event
+from app.siem.loss_events import deletion_event, drop_event
 
-LogName = Literal["decisions", "admin", "drops"]
+LogName = Literal["decisions", "admin", "drops", "deletions"]
 
 
 class Entry(NamedTuple):
@@ -91,3 +91,21 @@ class DropReader:
         async with self._sessions() as session:
             windows = await decision_drops.following(session, after, limit)
         return [Entry(row_id, drop_event(window)) for row_id, window in windows if row_id <= until]
+
+
+class DeletionReader:
+    """What was deleted since the decision log was too large: periods that are over."""
+
+    name: LogName = "deletions"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def newest(self, after: int) -> int:
+        async with self._sessions() as session:
+            return max(await decision_deletions.newest_complete_id(session), after)
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        async with self._sessions() as session:
+            deletions = await decision_deletions.following(session, after, limit)
+        return [Entry(row_id, deletion_event(row_id, each)) for row_id, each in deletions if row_id <= until]

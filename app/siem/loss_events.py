@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.db.siem_cursors import Gap
 from app.siem.event import EVENT_LOG_ACTIVITY, PRODUCT, Event, Severity, new_event
@@ -39,6 +40,22 @@ def gap_event(log: str, gap: Gap) -> Event:
     )
 
 
+def deletion_event(row_id: int, deletion: Deletion) -> Event:
+    """The event of decisions that were deleted since the log was too large, whether they were delivered or not."""
+    return _loss(
+        f"deletion-{row_id}-{deletion.deleted_at}",
+        "authz.deleted",
+        _DELETE,
+        f"{deletion.count} decisions of the class {deletion.decision_class} were deleted, since the log was too large",
+        log="decisions",
+        count=deletion.count,
+        first_at=deletion.first_at,
+        last_at=deletion.last_at,
+        unmapped={"decision_class": deletion.decision_class, "last_id": str(deletion.last_id)},
+        at=deletion.deleted_at,
+    )
+
+
 def refusal_event(refused: Event, log: str, status: int) -> Event:
     """The event in place of one that the destination does not accept, without its content."""
     return _loss(
@@ -67,12 +84,13 @@ def _loss(
     last_at: int,
     unmapped: dict[str, str],
     status_code: str | None = None,
+    at: int | None = None,
 ) -> Event:
     return new_event(
         EVENT_LOG_ACTIVITY,
         event_id=event_id,
         kind=kind,
-        at=last_at,
+        at=last_at if at is None else at,
         subject=log,
         activity=activity,
         severity=Severity.HIGH,

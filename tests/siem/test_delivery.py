@@ -25,7 +25,7 @@ from app.siem import delivery
 from app.siem.delivery import Delivery, retry_seconds
 from app.siem.destination import Format, new_destination
 from app.siem.log_readers import AdminReader, DecisionReader, DropReader, LogReader
-from app.siem.sender import Sender, retry_after
+from app.siem.sender import Sender
 from app.siem.status import read_statuses
 from tests.db.records import RECORD, varied
 from tests.support.siem_receiver import ReceivedBatch, ReceiverAnswer, SiemReceiver
@@ -94,7 +94,7 @@ async def test_decisions_arrive_once_and_in_order(
     await write(sessions, 0, 100)
     cursor = await process.deliver()
     assert receiver.ids == ids(*range(1, 101))
-    assert (cursor.position, cursor.delivered, cursor.holder) == (100, 100, None)
+    assert (cursor.position, cursor.delivered) == (100, 100)
     await process.deliver()
     await write(sessions, 100, 3)
     await process.deliver()
@@ -393,22 +393,3 @@ def test_pauses_grow_and_have_a_limit() -> None:
     assert retry_seconds(0, 100.0) == 100
     assert retry_seconds(0, 1e9) == 3600
     assert 150 <= retry_seconds(12, 3.0) <= 300
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("12", 12),
-        ("-1", None),
-        ("1.5", None),
-        ("\u0663", None),
-        ("99999999999999999999", 999_999_999),
-        ("Fri, 20 Nov 2026 09:00:30 GMT", 30),
-        ("Fri, 20 Nov 2026 08:00:30 GMT", 0),
-        ("soon", None),
-    ],
-)
-def test_retry_after_is_read(value: str | None, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == seconds

@@ -10,17 +10,22 @@ from typing import Any, get_args
 import jsonschema
 import ocsf_json_schema
 import pytest
+from google.protobuf import json_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from app.audit.admin_log import Action, AdminActionView
+from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
-from app.audit.record import grant_set
+from app.audit.record import Record, grant_set
 from app.db.log_records import LoggedRecord
 from app.db.siem_cursors import Gap
 from app.siem import cloud_events, otlp_logs
 from app.siem.admin_events import admin_event
 from app.siem.decision_events import decision_event
 from app.siem.event import OCSF_VERSION, Event
-from app.siem.loss_events import drop_event, gap_event, refusal_event
+from app.siem.loss_events import deletion_event, drop_event, gap_event, refusal_event
 from tests.db.records import RECORD, varied
 from tests.support.siem_receiver import plain_value
 
@@ -135,6 +140,30 @@ def test_an_act_is_valid(action: str, target: str) -> None:
     assert body["class_uid"] == (3002 if action.startswith("session.") else 3004)
 
 
+@given(
+    st.builds(
+        varied,
+        st.just(RECORD),
+        at=st.integers(0, 253_402_300_799_999_999),
+        latency=st.integers(0, 2**31 - 1),
+        times=st.integers(1, 2**31 - 1),
+        token_id=st.none() | st.text(),
+        **{name: st.text() for name in ("request_id", "door", "subject", "action", "resource", "reason", "revision")},
+        **{name: st.none() | st.text() for name in ("rule_place", "rule_text", "client_id", "impersonator")},
+        key_id=st.none() | st.integers(1, 2**63 - 1),
+        method=st.sampled_from(["jwt", "api_key", "anonymous", None]),
+        missing=st.lists(st.text(), max_size=3).map(tuple),
+        allowed=st.booleans(),
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_any_decision_is_valid(record: Record) -> None:
+    event = decision_event(LoggedRecord(1, record))
+    check(event)
+    json.loads(cloud_events.encode_event(event, "s"))
+    json_format.Parse(otlp_logs.join([otlp_logs.encode_event(event)], "s"), ExportLogsServiceRequest())
+
+
 def test_an_act_without_an_actor_is_valid() -> None:
     """Changes of the files have no author, and rows of earlier releases lack most fields."""
     missing = dict.fromkeys(("door", "method", "client_id", "impersonator", "session_id", "token_id", "revision"))
@@ -149,6 +178,9 @@ def test_losses_are_valid() -> None:
     assert (body["count"], body["start_time"], body["end_time"]) == (12, AT // 1000, AT // 1000 + 5000)
     assert drop_event(window).id != drop_event(DropWindow("known", AT, AT + 6_000_000, 13, window.id)).id
     assert check(gap_event("decisions", Gap(7, 30, AT, AT + 1)))["activity_id"] == 2
+    deletion = Deletion("anonymous", 400, AT, AT + 1, 300, AT + 9_000_000)
+    body = check(deletion_event(3, deletion))
+    assert (body["activity_id"], body["count"], body["time"]) == (2, 300, AT // 1000 + 9000)
     assert check(refusal_event(decision(), "decisions", 413))["status_code"] == "413"
 
 
@@ -181,6 +213,18 @@ def test_logs_of_opentelemetry_hold_the_event_as_a_structured_value() -> None:
         assert record["attributes"] == [{"key": "log.record.uid", "value": {"stringValue": event.id}}]
     assert [record["severityNumber"] for record in scope["logRecords"]] == [9, 9, 17]
     assert json.loads(otlp_logs.join([], "x"))["resourceLogs"][0]["scopeLogs"][0]["logRecords"] == []
+
+
+def test_logs_of_opentelemetry_are_valid_by_its_definition() -> None:
+    """A field with another name or type than that of the protocol is an error."""
+    events = [decision(), admin_event(act("key.issue")), drop_event(DropWindow("known", AT, AT, 1))]
+    content = otlp_logs.join([otlp_logs.encode_event(event) for event in events], "https://a.example")
+    request = json_format.Parse(content, ExportLogsServiceRequest())
+    records = request.resource_logs[0].scope_logs[0].log_records
+    assert [record.time_unix_nano for record in records] == [event.at * 1000 for event in events]
+    assert [record.event_name for record in records] == ["authz.decision", "authz.admin", "authz.dropped"]
+    body = {each.key: each.value for each in records[0].body.kvlist_value.values}
+    assert body["class_uid"].int_value == 6003
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from tests.support.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class _QuietServer(ThreadingHTTPServer):
 class SiemReceiver:
     """`answer` decides about each batch. `events` are those of the accepted ones, in order and with repetitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Certificate | None = None) -> None:
         self.answer: Callable[[ReceivedBatch], ReceiverAnswer] = lambda _batch: ReceiverAnswer()
         self.batches: list[tuple[ReceivedBatch, ReceiverAnswer]] = []
         receiver = self
@@ -73,8 +76,12 @@ class SiemReceiver:
 
         self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.certificate, certificate.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def events(self) -> list[dict[str, Any]]:
