@@ -14,6 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app import logs
+from app.audit.chain.signatures import read_signing_key
 from app.audit.deletions import LogSize
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
@@ -27,6 +28,7 @@ from app.db.decision_drops import DropStore
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
+from app.db.sealing import Sealer
 from app.db.session import sessions_of
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
@@ -184,6 +186,13 @@ def create_app(
         log_size=log_size,
         siem=siem,
         recent=Recent(),
+        sealer=Sealer(
+            sessions,
+            disk,
+            read_signing_key(file) if (file := settings.decision_log_signing_key_file) else None,
+            between_pages=traffic.give_way,
+            seal_seconds=settings.decision_log_seal_seconds,
+        ),
         shadowing=shadowing,
         replaying=asyncio.Lock(),
         long_work=LongWork(traffic),

@@ -85,7 +85,8 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         works = (
             watch(services.live, stop),
             _retention(services, stop),
-            run_size_limit(services.log_size, stop, LimitedLog(services.sessions)),
+            run_size_limit(services.log_size, stop, LimitedLog(services.sessions, services.sealer.key)),
+            services.sealer.run(stop),
             run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
             _changes(services, stop),
@@ -126,7 +127,8 @@ async def _history(services: Services, stop: asyncio.Event) -> None:
 
 
 async def _retention(services: Services, stop: asyncio.Event) -> None:
-    await run_retention(services.settings.decision_log_retention_days, stop, OldDecisions(services.sessions))
+    store = OldDecisions(services.sessions, services.sealer.key)
+    await run_retention(services.settings.decision_log_retention_days, stop, store)
 
 
 async def _changes(services: Services, stop: asyncio.Event) -> None:

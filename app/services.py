@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.console.config import Console
     from app.console.oidc import OpenId
     from app.db.disk import DiskSpace
+    from app.db.sealing import Sealer
     from app.db.session import Sessions
     from app.gateway.proxies import TrustedProxies
     from app.history.follower import Follower
@@ -83,6 +84,7 @@ class Services:
     decision_log: DecisionLog
     log_size: LogSize
     siem: SiemExport
+    sealer: Sealer
     shadowing: Shadowing
     recent: Recent
     replaying: asyncio.Lock

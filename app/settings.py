@@ -36,6 +36,7 @@ from app.settings_values import (
     Networks,
     Origins,
     SiemAddress,
+    SigningKeyFile,
     Text,
     TrustedProxyNetworks,
     distrust,
@@ -213,6 +214,10 @@ class Settings(LocalSettings):
     siem_otlp_header: AuthHeader | None = None
     siem_cloudevents_url: SiemAddress | None = None
     siem_cloudevents_header: AuthHeader | None = None
+    # Decisions and administrative acts are sealed by the hash chain after about this number of seconds.
+    decision_log_seal_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    # A private key that signs the hash chain.
+    decision_log_signing_key_file: SigningKeyFile | None = None
 
     @field_validator("server")
     @classmethod

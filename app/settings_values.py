@@ -7,12 +7,14 @@ import string
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from app.audit.chain.signatures import UnusableKey, read_signing_key
 from app.identity.address import is_trustworthy
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -277,6 +279,17 @@ def limited(networks: Collection[IPv4Network | IPv6Network] | None) -> Collectio
     return networks
 
 
+def signing_key_file(value: Path) -> Path:
+    """A file with a private key for the hash chain of the logs."""
+    try:
+        read_signing_key(value)
+    except UnusableKey as error:
+        raise ValueError(str(error)) from None
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None  # the value may be the key itself
+    return value
+
+
 def _none_or_networks(value: object) -> object:
     """The networks of proxies; `none` if there is no proxy. An empty text, as templates write it, counts as unset."""
     if isinstance(value, str) and value.lower() == "none":
@@ -329,5 +342,6 @@ TrustedProxyNetworks = Annotated[
     BeforeValidator(_none_or_networks),
     AfterValidator(limited),
 ]
+SigningKeyFile = Annotated[Path, BeforeValidator(not_empty), AfterValidator(signing_key_file)]
 CaseFolded = BeforeValidator(_lower)
 LevelName = BeforeValidator(_level)

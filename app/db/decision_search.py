@@ -16,7 +16,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
-from app.audit.record import Record
+from app.audit.record import DecisionKey, Record
 from app.db.compact_ids import INDEXED, compact, expand
 from app.db.decision_filters import days_of_revision, filters_keys, is_of_key, keys, load_keys, matching_keys
 from app.db.decision_times import DAY_SECONDS, EPOCH, join_time, split_time
@@ -98,28 +98,44 @@ async def following(session: AsyncSession, filters: DecisionFilter, after: int, 
     return await records(session, (await session.execute(query.order_by(_rows.c.id).limit(size))).all())
 
 
+async def between_ids(
+    session: AsyncSession, after: int, up_to: int, size: int, known: dict[int, DecisionKey]
+) -> tuple[list[LoggedRecord], Sequence[int]]:
+    """The first decisions with ids greater than `after` and up to `up_to`, and the ids of all rows that were read.
+
+    Rows whose key is missing are only among the latter. `known` caches keys by their ids.
+    """
+    query = _select(_rows.c.id > after, _rows.c.id <= up_to).order_by(_rows.c.id).limit(size)
+    rows = (await session.execute(query)).all()
+    return await records(session, rows, known), [row.id for row in rows]
+
+
 async def newest_id(session: AsyncSession) -> int:
     """The id of the row that was stored last; 0 if there is none."""
     return (await session.execute(select(func.max(_rows.c.id)))).scalar() or 0
 
 
-async def records(session: AsyncSession, rows: Sequence[Row[Any]]) -> list[LoggedRecord]:
-    """The decisions of rows with `_COLUMNS`."""
-    found = await load_keys(session, {row.decision_key_id for row in rows})
+async def records(
+    session: AsyncSession, rows: Sequence[Row[Any]], known: dict[int, DecisionKey] | None = None
+) -> list[LoggedRecord]:
+    """The decisions of rows with `_COLUMNS`. `known` caches keys by their ids."""
+    found = {} if known is None else known
+    found.update(await load_keys(session, {row.decision_key_id for row in rows} - found.keys()))
+    # As tuples, since attributes of rows take most of the time.
     return [
         LoggedRecord(
-            row.id,
+            row_id,
             Record(
-                join_time(row.second, row.microsecond),
-                row.latency,
-                expand(row.request_id),
-                None if row.token_id is None else expand(row.token_id),
-                found[row.decision_key_id],
-                row._mapping["count"],  # as an attribute it is a method of tuples
+                join_time(second, microsecond),
+                latency,
+                expand(request_id),
+                None if token_id is None else expand(token_id),
+                found[key_id],
+                count,
             ),
         )
-        for row in rows
-        if row.decision_key_id in found  # retention may have deleted both in between
+        for row_id, key_id, second, microsecond, latency, request_id, token_id, count in map(tuple, rows)
+        if key_id in found  # retention may have deleted both in between
     ]
 
 

@@ -29,7 +29,7 @@ _STATEMENT_SIZE = 100  # decisions in a statement, which takes almost a millisec
 _ADVISORY_LOCK = 0x617574687B
 _TABLE = "decision_rows"
 _COLUMNS = ("decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
-_MAX_LATENCY = 2**31 - 1  # microseconds, which the column holds
+MAX_LATENCY = 2**31 - 1  # microseconds, which the column holds
 # The release before numbers its decisions by AUTOINCREMENT, so that ids of both tables are counted there.
 _TAKE_IDS = (
     "UPDATE sqlite_sequence SET seq = ? + (SELECT max(seq) FROM sqlite_sequence "
@@ -160,7 +160,7 @@ def _values(row: BatchRow, key_ids: Sequence[int]) -> _Row:
     return (
         key_ids[key_index],
         *split_time(at),
-        min(latency, _MAX_LATENCY),
+        min(latency, MAX_LATENCY),
         compact(request_id),
         None if token_id is None else compact(token_id),
         times,

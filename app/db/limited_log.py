@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.audit.chain.signatures import SigningKey
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
 from app.audit.deletions import Deletion
 from app.audit.size_limit import Excess, SizeLimit
@@ -23,6 +24,7 @@ from app.db.decision_writer import lock_log, without_values
 from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST
 from app.db.partition_space import reclaim
+from app.db.retirement import retire_class
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
@@ -36,10 +38,11 @@ _volumes = table_of(DecisionVolume)
 
 
 class LimitedLog:
-    """Implements the storage that `app.audit.deletions` needs."""
+    """Implements the storage that `app.audit.deletions` needs. `signing_key` is that of the hash chain."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, signing_key: SigningKey | None = None) -> None:
         self._sessions = sessions
+        self._signing_key = signing_key
         self._passed: dict[DecisionClass, int] = {}  # ids up to which a class has no rows
 
     async def sizes(self) -> Mapping[DecisionClass, int]:
@@ -72,6 +75,7 @@ class LimitedLog:
                     await self._recount(connection, excess.decision_class)
                     await session.commit()
                     return None
+                await retire_class(connection, self._signing_key, excess.decision_class, oldest[-1].id)
                 deletion = await _delete(connection, excess.decision_class, oldest)
                 await session.commit()
                 return deletion

@@ -6,14 +6,16 @@ deleted, and their space given to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import Column, ColumnElement, Connection, Delete, Select, and_, delete, func, select, text
+from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, func, select, text
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.audit.chain.signatures import SigningKey
 from app.db.database_clock import ConfirmedClock, database_now
 from app.db.decision_times import join_time, split_time
 from app.db.decision_writer import lock_log, without_values
@@ -21,6 +23,7 @@ from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
 from app.db.free_pages import release_pages
 from app.db.partitions import DAY, drop_one_before, make_ahead
+from app.db.retirement import retire_before
 from app.db.session import Sessions
 from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
@@ -41,10 +44,11 @@ _keys = table_of(DecisionKeyRow)
 
 
 class OldDecisions:
-    """Implements the storage that `app.audit.retention` needs."""
+    """Implements the storage that `app.audit.retention` needs. `signing_key` is that of the hash chain."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, signing_key: SigningKey | None = None) -> None:
         self._sessions = sessions
+        self._signing_key = signing_key
         self._clock = ConfirmedClock()
 
     async def now(self) -> int | None:
@@ -72,11 +76,17 @@ class OldDecisions:
 
     async def make_ready(self, now: datetime | None = None) -> None:
         """Create the partitions of the next days, after that of `now` or of the database. Raises BatchNotStored."""
-        await self._partitioned(lambda connection: make_ahead(connection, now))
+        if self._on_postgresql:
+            async with self._changing_partitions() as connection:
+                await connection.run_sync(lambda sync: make_ahead(sync, now))
 
     async def drop_day_before(self, at: int) -> bool:
         """Drop the oldest partition if its day ended before `at`; return whether one was. Raises BatchNotStored."""
-        return bool(await self._partitioned(lambda connection: drop_one_before(connection, at)))
+        if not self._on_postgresql:
+            return False
+        async with self._changing_partitions() as connection:
+            await retire_before(connection, self._signing_key, at - at % DAY)
+            return bool(await connection.run_sync(lambda sync: drop_one_before(sync, at)))
 
     async def delete_before(self, at: int, limit: int) -> int:
         """Delete at most `limit` decisions from before `at`, oldest first; return how many. Raises BatchNotStored.
@@ -89,13 +99,13 @@ class OldDecisions:
         old = select(_rows.c.id).where(_rows.c.second <= second)
         old = old.where((_rows.c.second < second) | (_rows.c.microsecond < microsecond))
         oldest = old.order_by(_rows.c.second, _rows.c.microsecond, _rows.c.id).limit(limit)
-        deleted = await self._delete_rows(and_(_rows.c.second <= second, _rows.c.id.in_(oldest)))
+        deleted = await self._delete_rows(and_(_rows.c.second <= second, _rows.c.id.in_(oldest)), at)
         if deleted == limit:
             return deleted
         before = _old_rows.c.at < at
         first = select(_old_rows.c.id).where(before).order_by(_old_rows.c.at, _old_rows.c.id).limit(limit - deleted)
         rows = delete(_old_rows).where(before, _old_rows.c.id.in_(first))
-        return deleted + await self._delete_records("decisions", rows, _old_rows.c.at)
+        return deleted + await self._delete_records("decisions", rows, _old_rows.c.at, before=at)
 
     async def delete_keys_before(self, day: date) -> int:
         """Delete what decisions had in common and none has had since a day; return how many. Raises BatchNotStored."""
@@ -137,31 +147,36 @@ class OldDecisions:
     def _on_postgresql(self) -> bool:
         return bool(self._sessions.kw["bind"].dialect.name == "postgresql")
 
-    async def _partitioned(self, change: Callable[[Connection], Sequence[str]]) -> Sequence[str]:
-        if not self._on_postgresql:
-            return ()
+    @asynccontextmanager
+    async def _changing_partitions(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes partitions, and is committed at the end of the block."""
         with without_values():
             async with self._sessions() as session:
                 await session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-                changed = await (await session.connection()).run_sync(change)
+                yield await session.connection()
                 await session.commit()
-        return changed
 
-    async def _delete_rows(self, condition: ColumnElement[bool]) -> int:
+    async def _delete_rows(self, condition: ColumnElement[bool], before: int) -> int:
         with without_values():
             async with self._sessions() as session:
                 connection = await session.connection(execution_options=LOCK_FIRST)
                 await lock_log(connection)
+                await retire_before(connection, self._signing_key, before)
                 deleted = await delete_rows(connection, condition)
                 await session.commit()
         return len(deleted)
 
-    async def _delete_records(self, log: str, statement: Delete, at: Column[int]) -> int:
-        """Delete records of a log, and note those that a SIEM does not have; `at` is the column of their time."""
+    async def _delete_records(self, log: str, statement: Delete, at: Column[int], *, before: int | None = None) -> int:
+        """Delete records of a log, and note those that a SIEM does not have; `at` is the column of their time.
+
+        The chain keeps a record if these are decisions `before` a time.
+        """
         with without_values():
             async with self._sessions() as session:
                 connection = await session.connection(execution_options=LOCK_FIRST)
                 await lock_log(connection)
+                if before is not None:
+                    await retire_before(connection, self._signing_key, before)
                 rows = await connection.execute(statement.returning(at.table.c.id, at))
                 deleted = [DeletedRecord(*row) for row in rows]
                 await connection.run_sync(note_deleted, log, deleted)

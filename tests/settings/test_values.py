@@ -125,6 +125,9 @@ WRONG: dict[str, tuple[str, ...]] = {
             *("X: a\tb", "Content-Type: text/plain", "host: evil.example", "TRANSFER-ENCODING: chunked"),
         ),
     ),
+    "decision_log_max_bytes": (*NUMBERS, "1", "999999", "1e9"),
+    "decision_log_seal_seconds": (*NUMBERS, "0.9", "3601"),
+    "decision_log_signing_key_file": ("", " ", "missing.pem", "/", PASSWORD, "/dev/null"),
 }
 
 

@@ -1,6 +1,7 @@
 """The tables of griddy-authz itself. Importing this package completes their metadata."""
 
 from app.db.tables import (
+    chain,
     console,
     decision_drops,
     decision_volumes,
@@ -16,6 +17,7 @@ from app.db.tables.base import Body, metadata, table_of
 
 __all__ = [
     "Body",
+    "chain",
     "console",
     "decision_drops",
     "decision_volumes",

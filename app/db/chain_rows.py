@@ -1,0 +1,130 @@
+"""Reads rows of the decision log and of the admin log as the hash chain covers them, in the order of their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.audit.admin_log import AdminFilter
+from app.audit.chain.canonical import VERSION, admin_digest, decision_digest, key_digest, microseconds_of
+from app.audit.chain.entry import LogName
+from app.audit.chain.segment import ChainRow
+from app.audit.decision_class import DecisionClass, class_of
+from app.audit.decision_filter import DecisionFilter
+from app.audit.record import DecisionKey, Record
+from app.db import admin_actions, decision_search, former_decisions
+from app.db.decision_times import join_time, split_time
+from app.db.decision_writer import MAX_LATENCY
+from app.db.log_records import LoggedRecord
+from app.db.session import Sessions
+from app.db.settled import settled_decision_id, settled_id
+from app.db.tables.base import table_of
+from app.db.tables.decisions import DecisionRow, LoggedDecision
+from app.db.tables.history import AdminAction
+
+_MAX_CACHED = 20_000  # keys
+TABLES: dict[LogName, tuple[Table, ...]] = {
+    # The table of the previous release first: see `app.db.decisions`.
+    "decisions": (table_of(LoggedDecision), table_of(DecisionRow)),
+    "admin": (table_of(AdminAction),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPage:
+    """Rows with ids up to `last_id`, of which there is none that was not read; the ids of rows without their key."""
+
+    rows: Sequence[ChainRow]
+    last_id: int
+    without_key: Sequence[int] = ()
+
+
+class ChainReader(Protocol):
+    """Reads pages of a log; for one segment, since it caches keys of decisions."""
+
+    async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
+        """The first rows after an id and up to another one, at most `size`."""
+
+
+def reader_of(log: LogName, version: int = VERSION) -> ChainReader:
+    """A reader of a log, for rows in this version of their canonical form."""
+    return _DecisionReader(version) if log == "decisions" else _AdminReader(version)
+
+
+async def settled(sessions: Sessions, log: LogName, after: int) -> int:
+    """The id up to which a log is settled, which is at least `after`."""
+    if log == "decisions":
+        return max(after, await settled_decision_id(sessions))
+    return await settled_id(sessions, table_of(AdminAction), after)
+
+
+async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName) -> int | None:
+    """The smallest id of a log; None if it is empty."""
+    # Not at once: while a row is moved to the second table, it is in the first or in both.
+    found = [await session.scalar(select(func.min(table.c.id))) for table in TABLES[log]]
+    return min((row_id for row_id in found if row_id is not None), default=None)
+
+
+class _DecisionReader:
+    def __init__(self, version: int) -> None:
+        self._version = version
+        self._newest_former: int | None = None
+        self._keys: dict[int, DecisionKey] = {}
+        # By the identity of a key, which the entry refers to.
+        self._digests: dict[int, tuple[DecisionKey, bytes, DecisionClass]] = {}
+
+    async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
+        if len(self._digests) > _MAX_CACHED:
+            self._keys.clear()
+            self._digests.clear()
+        if self._newest_former is None:
+            # Those that are written from now on have greater ids than the rows of this segment.
+            self._newest_former = await former_decisions.newest_id(session)
+        former = []
+        if self._newest_former > after:
+            former = await former_decisions.following(session, DecisionFilter(), after, size)
+        found, ids = await decision_search.between_ids(session, after, up_to, size, self._keys)
+        # A decision that was moved in between is in both.
+        rows = {row.id: row for row in (*map(_as_moved, former), *found)}
+        chosen = sorted({*ids, *(row_id for row_id in rows if row_id <= up_to)})[:size]
+        return ChainPage(
+            [self._row(rows[row_id]) for row_id in chosen if row_id in rows],
+            chosen[-1] if len(chosen) == size else up_to,
+            [row_id for row_id in chosen if row_id not in rows],
+        )
+
+    def _row(self, row: LoggedRecord) -> ChainRow:
+        record = row.record
+        cached = self._digests.get(id(record.key))
+        if cached is None:
+            key = record.key
+            cached = (key, key_digest(key, self._version), class_of(key.door, key.method))
+            self._digests[id(key)] = cached
+        return ChainRow(row.id, record.at, cached[2], decision_digest(row.id, record, cached[1]))
+
+
+def _as_moved(row: LoggedRecord) -> LoggedRecord:
+    """A decision of the previous release, as it is after it was moved."""
+    record = row.record
+    at, latency = join_time(*split_time(record.at)), min(record.latency, MAX_LATENCY)
+    if (at, latency) == (record.at, record.latency):
+        return row
+    return LoggedRecord(row.id, Record(at, latency, *record[2:]))
+
+
+class _AdminReader:
+    def __init__(self, version: int) -> None:
+        self._version = version
+
+    async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
+        acts = await admin_actions.following(session, AdminFilter(), after=after, limit=size)
+        rows = [
+            ChainRow(act.id, microseconds_of(act.time), "admin", admin_digest(act, self._version))
+            for act in acts
+            if act.id <= up_to
+        ]
+        return ChainPage(rows, rows[-1].id if len(rows) == size else up_to)

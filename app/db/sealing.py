@@ -1,0 +1,138 @@
+"""Seals settled rows of the decision log and of the admin log, in the background.
+
+Every process does so, and all but one find nothing left. Rows are sealed once there are enough of them for a segment,
+or have waited for long enough. A server without traffic writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.chain.entry import LOGS, LogName
+from app.audit.chain.segment import DAY, SegmentBuilder
+from app.audit.chain.signatures import SigningKey
+from app.audit.log import BatchNotStored
+from app.audit.periodic_task import pause
+from app.db import chain_store
+from app.db.chain_rows import TABLES, reader_of, settled
+from app.db.decision_writer import without_values
+from app.db.disk import DiskSpace
+from app.db.engine import LOCK_FIRST
+from app.db.session import Sessions
+
+SEGMENT_ROWS = 5_000
+SEAL_SECONDS = 60.0
+_PAGE = 150  # rows that are read and hashed before the event loop runs other tasks
+_POLLS = 6  # in the time after which rows are sealed
+_PAUSE_SECONDS = 0.5  # between two segments
+_log = structlog.stdlib.get_logger("decisions")
+
+
+async def _yield_to_loop() -> None:
+    await asyncio.sleep(0)
+
+
+class Sealer:
+    """Adds segments to the chains of both logs, signed with `key` if there is one.
+
+    `between_pages` is awaited after a few rows, so that requests are served meanwhile.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        disk: DiskSpace | None = None,
+        key: SigningKey | None = None,
+        *,
+        between_pages: Callable[[], Awaitable[None]] = _yield_to_loop,
+        seal_seconds: float = SEAL_SECONDS,
+        segment_rows: int = SEGMENT_ROWS,
+    ) -> None:
+        self._sessions = sessions
+        self._disk = disk
+        self.key = key
+        self._between_pages = between_pages
+        self._seal_seconds = seal_seconds
+        self._segment_rows = segment_rows
+        # Since when this process knows of rows after an id.
+        self._unsealed: dict[LogName, tuple[int, float]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Seal rows until `stop`. Failures are logged and retried."""
+        while not stop.is_set():
+            for log in LOGS:
+                try:
+                    while not stop.is_set() and await self._is_due(log) and await self.seal(log) >= self._segment_rows:
+                        await pause(stop, _PAUSE_SECONDS)
+                except BatchNotStored as error:
+                    _log.error("rows of a log are not sealed yet", log=log, error=str(error))
+            # Not in step with other processes, which would do the same work in vain.
+            await pause(stop, self._seal_seconds / _POLLS * random.uniform(0.7, 1.3))  # noqa: S311  # no secret
+
+    async def seal(self, log: LogName) -> int:
+        """Seal the rows that are settled, at most a segment of them; return how many. Raises BatchNotStored."""
+        with without_values():
+            async with self._sessions() as session:
+                head = await chain_store.newest(session, log)
+            after = head.entry.up_to_id if head else 0
+            up_to = await settled(self._sessions, log, after)
+            builder, reader = SegmentBuilder(after), reader_of(log)
+            position, without_key = after, 0
+            while position < up_to and builder.count < self._segment_rows:
+                async with self._sessions() as session:
+                    size = min(_PAGE, self._segment_rows - builder.count)
+                    page = await reader.page(session, position, up_to, size)
+                builder.add(page.rows)
+                position = page.last_id
+                without_key += len(page.without_key)
+                await self._between_pages()
+            return builder.count if builder.count and await self._add(log, position, builder, without_key) else 0
+
+    async def _is_due(self, log: LogName) -> bool:
+        """Whether a segment is complete, or rows have waited for long enough."""
+        if self._disk is not None and self._disk.shortage:
+            return False
+        with without_values():
+            async with self._sessions() as session:
+                head = await chain_store.newest(session, log)
+            after = head.entry.up_to_id if head else 0
+            waiting = await settled(self._sessions, log, after) - after
+        if not waiting:
+            self._unsealed.pop(log, None)
+            return False
+        known, since = self._unsealed.get(log, (-1, 0.0))
+        if known != after:
+            since = time.monotonic()
+            self._unsealed[log] = (after, since)
+        return waiting >= self._segment_rows or time.monotonic() - since >= self._seal_seconds
+
+    async def _add(self, log: LogName, up_to: int, builder: SegmentBuilder, without_key: int) -> bool:
+        """Add a segment; False if another process has sealed its rows, or retention deleted some meanwhile."""
+        parts, after = builder.parts(), builder.after_id
+        async with self._sessions() as session:
+            await chain_store.lock_chain(await session.connection(execution_options=LOCK_FIRST))
+            head = await chain_store.newest(session, log)
+            is_newest = (head.entry.up_to_id if head else 0) == after
+            if not is_newest or await _count(session, log, after, up_to) != builder.count + without_key:
+                return False
+            added = await chain_store.add(session, log, head, self.key, up_to_id=up_to, parts=parts)
+            await session.commit()
+        if head is None or head.entry.at // DAY != added.entry.at // DAY:
+            _log.info("log sealed", log=log, head=str(added.head), key=self.key.key_id if self.key else None)
+        return True
+
+
+async def _count(session: AsyncSession, log: LogName, after: int, up_to: int) -> int:
+    """The number of rows between two ids, in one statement: a row may be moved from one table to another."""
+    counts = [
+        select(func.count()).select_from(table).where(table.c.id > after, table.c.id <= up_to).scalar_subquery()
+        for table in TABLES[log]
+    ]
+    return sum((await session.execute(select(*counts))).one())
