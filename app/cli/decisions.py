@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.audit.decision_filter import FILTERS, read
+from app.cli.chain import head_command, verify_command
 from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.filters import filter_options, read_filters
@@ -25,7 +26,7 @@ _POLL_SECONDS = 0.5
 
 @click.group("decisions")
 def decisions_group() -> None:
-    """Watch and export the decision log: who asked for what, and what was decided.
+    """Watch, export and verify the decision log: who asked for what, and what was decided.
 
     Example: authz decisions tail --verdict deny --since 2h
     """
@@ -100,6 +101,10 @@ def export_command(**given: str | None) -> None:
             _print(rows, as_json=True)
 
     with_sessions(run)
+
+
+decisions_group.add_command(head_command)
+decisions_group.add_command(verify_command)
 
 
 def _print(rows: Sequence[LoggedRecord], as_json: bool) -> None:

@@ -58,6 +58,8 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "decisions export": JsonDocument(
         ("app.audit.view:DecisionView", "app.audit.view:DropNotice", "app.audit.view:DeletionNotice"), is_lines=True
     ),
+    "decisions head": JsonDocument(("app.cli.chain_view:ChainHeadView",), is_list=True),
+    "decisions verify": JsonDocument(("app.cli.chain_view:ChainVerification",)),
     "audit": JsonDocument(("app.audit.admin_log:AdminActionView",), is_lines=True),
     "siem status": JsonDocument(("app.siem.status:SiemStatus",), is_list=True),
 }
