@@ -48,8 +48,19 @@ class CallerGroup(Struct, frozen=True):
     met_or_failing: list[str]
 
 
+class AppGroup(Struct, frozen=True):
+    """Apps that hold these facts and not those."""
+
+    holds: list[str]
+    lacks: list[str]
+
+
 class DiffChange(Struct, frozen=True):
-    """Access to an endpoint that callers as in `holds`, `met` and `met_or_failing` gain or lose, except `unless`."""
+    """Access to an endpoint that callers as in `holds`, `met` and `met_or_failing` gain or lose, except `unless`.
+
+    With `apps` the callers are these apps on behalf of users: their grants are marked, what the user consented to with
+    `consented::`, and what the user holds with `on-behalf::`.
+    """
 
     change: Literal["gain", "loss"]
     may: Annotated[bool, Meta(description="Whether it depends on a condition.")]
@@ -60,6 +71,7 @@ class DiffChange(Struct, frozen=True):
     met: list[str]
     met_or_failing: list[str]
     unless: list[CallerGroup]
+    apps: list[AppGroup]
     rows: list[SideRow]
     text: str
 
@@ -104,6 +116,7 @@ def diff_change(change: AccessChange, snapshots: Mapping[Side, Snapshot], text: 
         met=who.met,
         met_or_failing=who.met_or_failing,
         unless=[_callers(combination) for combination in change.unless],
+        apps=[AppGroup(sorted(app.holds), sorted(app.lacks)) for app in change.apps],
         rows=[side_row(behind, snapshots) for behind in change.rows],
         text=text,
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.identity.app_facts import APP_METHOD
+from app.policy.analysis.callers import AppPattern
 from app.policy.analysis.reroute import Reroute
 from app.policy.analysis.terms import When
 from app.policy.engine.expand import Key
@@ -47,6 +49,9 @@ class ContributingRow:
 class AccessChange:
     """Access gained or lost by callers that `who` covers and `unless` does not.
 
+    With `apps`, the callers are these apps on behalf of users, and the grants in `who` and `unless` have the marks of
+    what is consented and what the user holds; without, the callers are no apps.
+
     With `reroute`, the resource is a path that now matches another template.
     """
 
@@ -57,6 +62,7 @@ class AccessChange:
     unless: tuple[Combination, ...]
     rows: tuple[ContributingRow, ...]
     reroute: Reroute | None = None
+    apps: tuple[AppPattern, ...] = ()
 
     @property
     def may(self) -> bool:
@@ -65,7 +71,12 @@ class AccessChange:
 
     def covers(self, stated: frozenset[str], outcomes: Mapping[When, bool | None]) -> bool:
         """Whether the change affects a caller that states these grants."""
-        return self.who.covers(stated, outcomes) and not any(other.covers(stated, outcomes) for other in self.unless)
+        is_kind = any(app.holds <= stated and app.lacks.isdisjoint(stated) for app in self.apps)
+        return (
+            is_kind is (APP_METHOD in stated)
+            and self.who.covers(stated, outcomes)
+            and not any(other.covers(stated, outcomes) for other in self.unless)
+        )
 
 
 @dataclass(frozen=True, slots=True)

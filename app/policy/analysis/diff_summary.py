@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.identity.principal import CONSENTED, ON_BEHALF
 from app.policy.analysis.access_change import AccessChange, AccessDiff, Kind, Side
-from app.policy.analysis.change_words import MAX_NAMED, grants_of
+from app.policy.analysis.change_words import MAX_NAMED, holders_of
 from app.policy.gc_control import paused_gc, sorted_in_steps
 from app.policy.language.rule import Membership
 
@@ -65,10 +66,10 @@ def _cause(change: AccessChange) -> _Cause:
     links = tuple(RoleLink(each.side, each.row) for each in change.rows if isinstance(each.row, Membership))
     for group in change.who.holds:
         # Prefer links whose members the callers state themselves.
-        if direct := tuple(link for link in links if link.row.member in group):
+        stated = {grant.removeprefix(CONSENTED).removeprefix(ON_BEHALF) for grant in group}
+        if direct := tuple(link for link in links if link.row.member in stated):
             return _Cause(change.kind, change.may, "", direct, len(group))
-    who = f"holders of {grants_of(change.who.holds)}" if change.who.holds else "everyone"
-    return _Cause(change.kind, change.may, who, links, 1)
+    return _Cause(change.kind, change.may, holders_of(change), links, 1)
 
 
 def _text(cause: _Cause, endpoints: int) -> str:

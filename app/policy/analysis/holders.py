@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from app.identity.permission_claim import parse_permissions
-from app.identity.principal import ANYONE, is_fact
+from app.identity.principal import ANYONE, ON_BEHALF, is_fact
 from app.policy.language.entities import Entity
 from app.policy.language.grants import methods_of
 from app.policy.language.load import Policy
@@ -17,24 +18,44 @@ from app.policy.language.rule import Membership
 Ways = Mapping[str, frozenset[str]] | None
 
 
-_SUBJECT = "subject "
+SUBJECT = "subject "
+_APPS = frozenset({"oauth"})
 _SubjectKey = tuple[str, str]
+
+
+class GrantHolders(Protocol):
+    """How callers obtain grants under one policy: see Holders."""
+
+    @property
+    def everyones(self) -> frozenset[str]:
+        """The grants that all of these callers hold."""
+
+    @property
+    def links(self) -> frozenset[tuple[str, str]]:
+        """What leads to what."""
+
+    def sources(self, grant: str) -> frozenset[str]:
+        """The grants that a caller can state to hold this one."""
+
+    def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
+        """The shortest chain of `g` rows from one of the stated grants to this one."""
 
 
 class Holders:
     """How callers obtain grants under one policy. A role is never stated: only `g` rows add it.
 
     A subject of an AuthZEN request also holds the permissions in its attributes. Such a subject, by type and id, is
-    treated as a grant, written `subject user user_2abc`.
+    treated as a grant, written `subject user user_2abc`. Without `of_apps`, no caller states a fact of apps.
     """
 
-    def __init__(self, policy: Policy, subjects: Iterable[_SubjectKey] = ()) -> None:
+    def __init__(self, policy: Policy, subjects: Iterable[_SubjectKey] = (), *, of_apps: bool = True) -> None:
         self._into: dict[str, list[Membership]] = {}
         self._from: dict[str, list[Membership]] = {}
         rows = [*policy.memberships, *(row for key in subjects for row in _subject_rows(policy, key))]
         for row in rows:
             self._into.setdefault(row.grant, []).append(row)
             self._from.setdefault(row.member, []).append(row)
+        self._of_apps = of_apps
         self._sources: dict[str, frozenset[str]] = {}
         self.everyones = close((ANYONE,), policy.roles)
         self.links = frozenset((row.member, row.grant) for row in rows)
@@ -49,8 +70,11 @@ class Holders:
                 new = {row.member for row in self._into.get(todo.pop(), ())} - found
                 found |= new
                 todo += new
-            known = self._sources[grant] = frozenset(word for word in found if not word.startswith("role:"))
+            known = self._sources[grant] = frozenset(filter(self._is_stated, found))
         return known
+
+    def _is_stated(self, grant: str) -> bool:
+        return not grant.startswith("role:") and (self._of_apps or methods_of(grant) != _APPS)
 
     def way(self, stated: Iterable[str], grant: str) -> tuple[Membership, ...]:
         """The shortest chain of `g` rows from one of the stated grants to this one."""
@@ -70,7 +94,7 @@ def _permissions(entity: Entity | None) -> list[str]:
 def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
     """What a subject of an AuthZEN request holds, as `g` rows."""
     kind, identity = key
-    name = f"{_SUBJECT}{kind} {identity}"
+    name = f"{SUBJECT}{kind} {identity}"
     if kind == "user":
         yield from (Membership("", 0, name, fact) for fact in ("auth:jwt", f"user:{identity}"))
     entity = policy.entities.subjects.get(key)
@@ -81,14 +105,14 @@ def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
 def ways(grants: Iterable[str]) -> Ways:
     """How a caller can obtain one of these grants."""
     found: dict[str, set[str]] = {}
-    for grant in grants:
+    for grant in (each.removeprefix(ON_BEHALF) for each in grants):
         # The subject of an AuthZEN request holds nothing that its caller states.
-        is_subject = grant.startswith(_SUBJECT)
-        methods = frozenset({_SUBJECT}) if is_subject else methods_of(grant)
+        is_subject = grant.startswith(SUBJECT)
+        methods = frozenset({SUBJECT}) if is_subject else methods_of(grant)
         if not methods:
             return None
         for method in methods:
-            found.setdefault(method, set()).add(_SUBJECT if is_subject else grant.partition(":")[0])
+            found.setdefault(method, set()).add(SUBJECT if is_subject else grant.partition(":")[0])
     return {method: frozenset(families) for method, families in found.items()}
 
 

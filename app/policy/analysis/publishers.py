@@ -51,7 +51,10 @@ def lost_publishers(difference: AccessDiff) -> tuple[AccessChange, ...] | None:
     lost = tuple(
         change
         for change in difference.changes
-        if change.kind == "loss" and change.resource == PUBLISH.template and PUBLISH.method in change.actions
+        if change.kind == "loss"
+        and not change.apps
+        and change.resource == PUBLISH.template
+        and PUBLISH.method in change.actions
     )
     return lost if lost or (PUBLISH.template, PUBLISH.method) in difference.unknown else None
 

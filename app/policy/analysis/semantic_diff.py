@@ -8,89 +8,140 @@ or edited may widen access, and is reported so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
 
-from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination, ContributingRow, Kind, Side
-from app.policy.analysis.holders import Holders, permitted_subjects
+from app.policy.analysis.access_change import AccessChange, AccessDiff, ContributingRow, Kind, Side
+from app.policy.analysis.app_changes import (
+    keys_about_apps,
+    merge_apps,
+    rows_about_scopes,
+    scope_changes,
+    without_implied_changes,
+)
+from app.policy.analysis.callers import Callers, TooManyClasses, app_callers, direct_callers
 from app.policy.analysis.reroute import Reroute, Reroutes, TooManyPaths
-from app.policy.analysis.terms import Atoms, RuleMeaning, Terms, TooWide, meanings, minimal
+from app.policy.analysis.terms import RuleMeaning, TooWide
+from app.policy.analysis.thing_change import Region, RulesOfSides, ThingChange
 from app.policy.engine.expand import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import natural_order, paused_gc, sorted_in_steps
+from app.policy.language.ask_rows import is_ask_row
 from app.policy.language.entities import Known
-from app.policy.language.rule import Membership, Rule, action_order
+from app.policy.language.rule import ASK, Membership, action_order
 from app.policy.language.when.read import Path
 from app.policy.language.when.shape import Properties
 from app.policy.routing.routes import METHODS
 
 MAX_STEPS = 3_000_000  # for one thing, about a second
 MAX_ALL_STEPS = 20_000_000
-MAX_SIMPLIFIED = 1_000  # regions of one thing; beyond that, redundant regions are not removed
 MAX_NAMED = 4  # alternative grants whose `g` rows are listed
 ANY_METHOD = "*"  # for a removed template with too many paths
 
-_Region = tuple[int, tuple[int, ...]]
-_Rules = tuple[Mapping[RuleMeaning, Rule], Mapping[RuleMeaning, Rule]]  # of the old policy and of the new
+_Found = dict[Key, list[AccessChange]]
+_TemplateReroutes = tuple[str, bool, tuple[Reroute, ...] | None]
 
 
-def compare(old: Snapshot, new: Snapshot) -> AccessDiff:
-    """Compare the meaning of two policies."""
+def compare(old: Snapshot, new: Snapshot, *, with_implied: bool = False) -> AccessDiff:
+    """Compare the meaning of two policies.
+
+    Changes for apps on behalf of users are left out where callers that are no apps gain or lose the same by the same
+    grants, unless `with_implied`.
+    """
+    if old.revision == new.revision and old.table is new.table:
+        return AccessDiff(())
     with paused_gc():
-        return _Comparison(old, new).difference()
+        shared = _Shared(tuple(_reroutes(old, new)))
+        found: _Found = {}
+        unknown: dict[Key, None] = {}
+        _Comparison(old, new, direct_callers(old, new), shared).add_to(found, unknown)
+        of_apps: _Found = {}
+        try:
+            for callers in app_callers(old, new):
+                _Comparison(old, new, callers, shared).add_to(of_apps, unknown)
+                for change in scope_changes((old, new), callers):
+                    of_apps.setdefault((change.resource, ASK), []).append(change)
+        except TooManyClasses:
+            unknown.update(dict.fromkeys(keys_about_apps((old, new))))
+        for key, changes in of_apps.items():
+            direct = found.setdefault(key, [])
+            together = merge_apps(changes, (old, new))
+            direct += together if with_implied else without_implied_changes(together, tuple(direct))
+        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, natural_order)))
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What the comparisons for all kinds of callers have in common. `steps` are those that are left."""
+
+    reroutes: tuple[_TemplateReroutes, ...]
+    steps: int = MAX_ALL_STEPS
+
+
+def _reroutes(old: Snapshot, new: Snapshot) -> Iterator[_TemplateReroutes]:
+    """For each template that was removed or added, the paths that match another one now; None if too many."""
+    reroutes = Reroutes(old.table, new.table)
+    removed = frozenset(reroutes.removed)
+    for template in (*reroutes.removed, *reroutes.added):
+        try:
+            yield template, template in removed, reroutes.of(template)
+        except TooManyPaths:
+            yield template, template in removed, None
 
 
 class _Comparison:
-    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+    def __init__(self, old: Snapshot, new: Snapshot, callers: Callers, shared: _Shared) -> None:
         self._snapshots = (old, new)
-        subjects = sorted(permitted_subjects(old.policy) | permitted_subjects(new.policy))
-        self._holders = (Holders(old.policy, subjects), Holders(new.policy, subjects))
+        self._callers = callers
+        self._holders = callers.holders
         self._relinked = self._holders[0].links != self._holders[1].links
         self._differing = tuple(self._differing_paths())
-        self._cells: dict[tuple[frozenset[RuleMeaning], ...], _ThingChange | None] = {}
+        self._cells: dict[tuple[frozenset[RuleMeaning], ...], ThingChange | None] = {}
         self._same_sources: dict[str, bool] = {}
-        self._steps = MAX_ALL_STEPS
+        self._shared = shared
 
-    def difference(self) -> AccessDiff:
+    def add_to(self, found: _Found, unknown: dict[Key, None]) -> None:
+        """Add the changes for these callers, and the keys whose rules have too many combinations."""
         old, new = self._snapshots
-        found: dict[Key, list[AccessChange]] = {}
-        unknown: list[Key] = []
         for key in chain(old.index, (key for key in new.index if key not in old.index)):
+            if key[1] == ASK and is_ask_row(key[0]):
+                continue
+            before, after = old.rules_for(*key), new.rules_for(*key)
+            if not (self._callers.may_be_allowed(before, 0) or self._callers.may_be_allowed(after, 1)):
+                continue
             rules = (
-                meanings(old.rules_for(*key), "old", self._differing),
-                meanings(new.rules_for(*key), "new", self._differing),
+                self._callers.meanings(before, "old", self._differing),
+                self._callers.meanings(after, "new", self._differing),
             )
             if rules[0].keys() == rules[1].keys() and not (self._relinked and self._is_relinked(rules[0])):
                 continue
             try:
                 cell = self._cell(rules)
             except TooWide:
-                unknown.append(key)
+                unknown[key] = None
                 continue
-            found[key] = [self._change(cell, kind, region, key, rules) for kind, region in cell.regions]
+            if cell.regions:
+                found.setdefault(key, []).extend(
+                    self._change(cell, kind, region, key, rules) for kind, region in cell.regions
+                )
         self._add_reroutes(found, unknown)
-        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, natural_order)))
 
-    def _add_reroutes(self, found: dict[Key, list[AccessChange]], unknown: list[Key]) -> None:
+    def _add_reroutes(self, found: _Found, unknown: dict[Key, None]) -> None:
         """Add what changes for paths that match another template now, beyond the changes of that template's routes.
 
         A path that moves to an added template gains no more than that template allows, which is reported already.
         """
-        reroutes = Reroutes(self._snapshots[0].table, self._snapshots[1].table)
-        removed = frozenset(reroutes.removed)
-        for template in (*reroutes.removed, *reroutes.added):
-            try:
-                every = reroutes.of(template)
-            except TooManyPaths:
-                if template in removed:
-                    unknown.append((template, ANY_METHOD))
+        for template, is_removed, every in self._shared.reroutes:
+            if every is None:
+                if is_removed:
+                    unknown[template, ANY_METHOD] = None
                 continue
             for reroute, action in product(every, METHODS):
                 key = (reroute.path, action)
                 try:
                     changes = [*self._rerouted(reroute, action)]
                 except TooWide:
-                    unknown.append(key)
+                    unknown[key] = None
                     continue
                 if changes:
                     found[key] = list(dict.fromkeys([*found.get(key, ()), *changes]))
@@ -107,7 +158,9 @@ class _Comparison:
         if not kinds:
             return
         before, after = (
-            meanings(snapshot.rules_for(template, action) if template else (), side, (*self._differing, *_OF_TEMPLATE))
+            self._callers.meanings(
+                snapshot.rules_for(template, action) if template else (), side, (*self._differing, *_OF_TEMPLATE)
+            )
             for snapshot, template, side in sides
         )
         if before.keys() == after.keys() and not (self._relinked and self._is_relinked(before)):
@@ -128,13 +181,13 @@ class _Comparison:
         if _properties(old.resources) != _properties(new.resources):
             yield "resource", "properties"
 
-    def _cell(self, rules: _Rules) -> _ThingChange:
+    def _cell(self, rules: RulesOfSides) -> ThingChange:
         """The change for things with rules of these meanings. Raises TooWide."""
         alike = (frozenset(rules[0]), frozenset(rules[1]))
         if alike not in self._cells:
             try:
-                cell = _ThingChange(rules, self._holders, min(MAX_STEPS, self._steps))
-                self._steps -= cell.steps
+                cell = ThingChange(rules, self._callers, min(MAX_STEPS, self._shared.steps))
+                self._shared.steps -= cell.steps
                 self._cells[alike] = cell
             except TooWide:
                 self._cells[alike] = None
@@ -151,30 +204,36 @@ class _Comparison:
         same = self._same_sources.get(need)
         if same is None:
             old, new = self._holders
-            same = old.sources(need) == new.sources(need)
+            same = old.sources(need) == new.sources(need) and (need in old.everyones) is (need in new.everyones)
             self._same_sources[need] = same
         return same
 
     def _change(
         self,
-        cell: _ThingChange,
+        cell: ThingChange,
         kind: Kind,
-        region: _Region,
+        region: Region,
         key: Key,
-        rules: _Rules,
+        rules: RulesOfSides,
     ) -> AccessChange:
         who, unless = region
         behind = tuple(self._contributing_rows(cell, kind, region, rules))
         return AccessChange(
-            kind, key[0], (key[1],), cell.combination(who), tuple(map(cell.combination, unless)), behind
+            kind,
+            key[0],
+            (key[1],),
+            cell.combination(who),
+            tuple(map(cell.combination, unless)),
+            behind,
+            apps=self._callers.apps,
         )
 
     def _contributing_rows(
         self,
-        cell: _ThingChange,
+        cell: ThingChange,
         kind: Kind,
-        region: _Region,
-        rules: _Rules,
+        region: Region,
+        rules: RulesOfSides,
     ) -> Iterator[ContributingRow]:
         """The rows that cause a change: those of only one policy or, if a role changed, those that it leads to."""
         who, unless = region
@@ -200,7 +259,7 @@ class _Comparison:
         if not found:
             # The rows are the same; only the roles that lead to them changed.
             found = [ContributingRow(_SIDES[side], rules[side][meaning]) for side, meaning in causes]
-        yield from dict.fromkeys([*found, *news])
+        yield from dict.fromkeys([*found, *news, *rows_about_scopes(self._snapshots, stated, kind, self._callers.apps)])
 
     def _is_shared(self, link: ContributingRow) -> bool:
         row = link.row
@@ -214,93 +273,6 @@ def _properties(known: Known) -> dict[tuple[str, str], Properties]:
 # These variables depend on the template that a path matches.
 _OF_TEMPLATE: tuple[Path, ...] = (("params",), ("resource",))
 _SIDES: tuple[Side, Side] = ("old", "new")
-
-
-class _ThingChange:
-    """The change for all things with rules of the same meanings."""
-
-    def __init__(
-        self,
-        rules: _Rules,
-        holders: tuple[Holders, Holders],
-        max_steps: int,
-    ) -> None:
-        self.steps = 0
-        self._max_steps = max_steps
-        self.atoms = Atoms(tuple(zip(rules, holders, strict=True)))
-        self._terms = (self.atoms.terms(0), self.atoms.terms(1))
-        self.regions: list[tuple[Kind, _Region]] = [
-            *(("gain", region) for region in self._opened(*self._terms)),
-            *(("loss", region) for region in self._opened(*reversed(self._terms))),
-        ]
-
-    def combination(self, mask: int) -> Combination:
-        """The set of callers that a mask stands for."""
-        conditions = list(self.atoms.conditions(mask))
-        return Combination(
-            tuple(self.atoms.held(mask)),
-            tuple(when for when, met in conditions if met),
-            tuple(when for when, met in conditions if not met),
-        )
-
-    def within(self, side: int, who: int, effect: str) -> Iterator[RuleMeaning]:
-        """The meanings of one policy that apply to all of a region."""
-        for mask, found in self._of(side, effect):
-            if mask & who == mask:
-                yield from found
-
-    def beyond(self, side: int, who: int, unless: tuple[int, ...], effect: str) -> Iterator[RuleMeaning]:
-        """The meanings of one policy that bound a region."""
-        for mask, found in self._of(side, effect):
-            if mask & ~who in unless and (mask & who or not who):
-                yield from found
-
-    def _of(self, side: int, effect: str) -> Iterable[tuple[int, list[RuleMeaning]]]:
-        terms = self._terms[side]
-        return (terms.allows if effect == "allow" else terms.denies).items()
-
-    def _opened(self, was: Terms, now: Terms) -> list[_Region]:
-        """Regions whose union is exactly what `now` allows and `was` did not. Raises TooWide.
-
-        Allowed now: a term of an allow, and no term of a deny. Not allowed then: no term of an allow, or a term of
-        a deny.
-        """
-        came = [allow for allow in now.allows if allow not in was.allows]
-        freed = [deny for deny in was.denies if deny not in now.denies]
-        self.steps += (len(came) + len(now.allows) * len(freed)) * (1 + len(now.denies) + len(was.allows))
-        if self.steps > self._max_steps:
-            raise TooWide
-        found: list[_Region] = []
-        for allow in came:
-            found += self._region(allow, [*now.denies, *was.allows])
-        for allow in now.allows:
-            for deny in freed:
-                found += self._region(allow | deny, now.denies)
-        return _simplify(found) if len(found) <= MAX_SIMPLIFIED else found
-
-    def _region(self, who: int, bounds: Iterable[int]) -> Iterator[_Region]:
-        """The callers with a mask and none of the bounds, if there can be any."""
-        if not self.atoms.possible(who):
-            return
-        rest = [bound & ~who for bound in bounds if self.atoms.possible(bound | who)]
-        if 0 not in rest:
-            yield who, tuple(minimal(set(rest)))
-
-
-def _simplify(regions: list[_Region]) -> list[_Region]:
-    """Remove the regions that lie within another."""
-    kept: list[_Region] = []
-    for region in sorted(set(regions), key=lambda each: (each[0].bit_count(), len(each[1]))):
-        if not any(_lies_within(region, other) for other in kept):
-            kept.append(region)
-    return kept
-
-
-def _lies_within(inner: _Region, outer: _Region) -> bool:
-    who, unless = inner
-    if outer[0] & who != outer[0]:
-        return False
-    return all(any(mine & ~(other | who) == 0 for mine in unless) for other in outer[1])
 
 
 def _ordered(found: Mapping[Key, list[AccessChange]]) -> Iterator[AccessChange]:

@@ -16,7 +16,7 @@ from operator import or_
 from typing import NamedTuple
 
 from app.identity.principal import is_fact
-from app.policy.analysis.holders import Holders, Ways, can_be_combined, ways
+from app.policy.analysis.holders import GrantHolders, Ways, can_be_combined, ways
 from app.policy.language.rule import Effect, Rule
 from app.policy.language.when.read import Path
 
@@ -53,7 +53,7 @@ class Terms:
 class Atoms:
     """The atoms of two sets of meanings, numbered."""
 
-    def __init__(self, sides: Sequence[tuple[Iterable[RuleMeaning], Holders]]) -> None:
+    def __init__(self, sides: Sequence[tuple[Iterable[RuleMeaning], GrantHolders]]) -> None:
         self._sides = [(tuple(meanings), holders) for meanings, holders in sides]
         self.any_of: list[tuple[str, ...]] = []
         self.whens: dict[When, int] = {}
@@ -118,7 +118,7 @@ class Atoms:
         whens = dict.fromkeys(meaning.when for meanings, _ in self._sides for meaning in meanings if meaning.when)
         self.whens.update((when, 1 << len(self.any_of) + 2 * number) for number, when in enumerate(whens))
 
-    def _masks(self, side: int, meaning: RuleMeaning, holders: Holders) -> Iterator[int]:
+    def _masks(self, side: int, meaning: RuleMeaning, holders: GrantHolders) -> Iterator[int]:
         choices = [self._by_need[side, need] for need in sorted(meaning.needs - holders.everyones)]
         if prod(map(len, choices)) > MAX_TERMS:
             raise TooWide

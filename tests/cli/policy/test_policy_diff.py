@@ -87,13 +87,13 @@ def test_a_large_difference_is_summarized_and_details_are_optional(work: Path) -
         "",
         "Files:",
         "  roles.csv  changed: 1 row added",
-        "  tests/tokens.yaml  deleted: 11 cases removed",
+        "  tests/tokens.yaml  deleted: 17 cases removed",
         "",
         f"{count} gains, 0 losses: access widens. --details shows each.",
     ]
     assert [line["text"] for line in document["summary"]] == short[:1]
     assert [file["name"] for file in document["files"]] == ["roles.csv", "tests/tokens.yaml"]
-    assert len(document["entries"]) == 12
+    assert len(document["entries"]) == 18
     full = authz("policy", "diff", "--details", "main/policies", "policies", cwd=work).stdout.splitlines()
     assert full[0] == short[0]
     assert sum(line.startswith("GAIN  ") for line in full) == count

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.policy.analysis.access_change import AccessChange, AccessDiff, Combination
+from app.policy.analysis.callers import AppPattern
 from app.policy.analysis.change_words import describe
 from app.policy.analysis.reroute import Reroute
 from app.policy.analysis.terms import When
@@ -54,6 +57,41 @@ def change(
 )
 def test_a_change_is_one_line(made: AccessChange, text: str) -> None:
     assert describe(made) == text
+
+
+@pytest.mark.parametrize(
+    ("apps", "who", "unless", "text"),
+    [
+        ([("", "")], (), (), "all apps"),
+        ([("app:a", "")], (), (), "apps (app:a)"),
+        ([("app:a app-kind:document", ""), ("", "app:a app:b")], (), (),
+         "apps (app-kind:document + app:a or without app:a or app:b)"),
+        ([("app:a", "app-host:h")], ("consented::r",), (), "apps (app:a without app-host:h) with consent to r"),
+        ([("", "")], ("on-behalf::r",), (), "all apps of users who hold r"),
+        ([("app:a", "")], ("consented::r", "on-behalf::r", "on-behalf::user:u"), ("consented::w", "on-behalf::x"),
+         "apps (app:a) with consent to r of users who hold r + user:u, "
+         "unless they have consent to w and the user holds x"),
+        ([(f"app:{n}", "") for n in range(6)], (), (), "apps (app:0 or app:1 or app:2 or app:3 or 2 more)"),
+    ],
+)  # fmt: skip
+def test_apps_are_named_by_their_facts(
+    apps: list[tuple[str, str]], who: tuple[str, ...], unless: tuple[str, ...], text: str
+) -> None:
+    patterns = tuple(AppPattern(frozenset(holds.split()), frozenset(lacks.split())) for holds, lacks in apps)
+    holds, bounds = tuple((grant,) for grant in who), tuple((grant,) for grant in unless)
+    made = replace(change(Combination(holds), *([Combination(bounds)] if bounds else [])), apps=patterns)
+    assert describe(made) == f"GET /x  for {text}"
+
+
+@pytest.mark.parametrize(
+    ("side", "text"),
+    [
+        ("app", "with the grants of the app"),
+        ("user new", "with the grants of the user, with the roles of the new policy"),
+    ],
+)
+def test_a_condition_names_whose_grants_it_reads(side: str, text: str) -> None:
+    assert describe(change(Combination((), (When("c", side),)))) == f"GET /x  for everyone when `c` ({text})"
 
 
 def test_a_change_may_depend_on_conditions_and_names_its_callers() -> None:
