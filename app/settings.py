@@ -153,6 +153,8 @@ class Settings(LocalSettings):
     # Open connections of a peer to each process; 0 is no limit.
     connections_per_peer: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     allowed_origins: Origins = ()
+    # Whether apps of third parties may register themselves (RFC 7591), without credentials.
+    app_registration: bool = False
     # The public address of this deployment, which is never read from a Host header.
     public_url: BaseAddress | None = None
     # A gateway authenticates with a secret or by its address; if both are empty, all gateways are refused.

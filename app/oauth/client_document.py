@@ -12,6 +12,7 @@ from app.identity.app_facts import client_id_fault
 from app.oauth.app_order import faults_of
 from app.oauth.client import Client, client_host, client_version
 from app.oauth.clients import MAX_ID_CHARACTERS
+from app.oauth.names import UNNAMED
 from app.oauth.redirects import redirect_fault, web_address
 
 _SCHEME = "https://"
@@ -19,7 +20,6 @@ _WEB = ("https:", "http:")
 # Only as RFC 7591 has them: a document is public, so nothing in it can be a secret.
 _SECRETS = ("client_secret", "client_secret_expires_at")
 _KEYS = ("jwks", "jwks_uri")
-_UNNAMED = "Unnamed app"
 
 
 class ClientDocumentRefused(Exception):
@@ -71,7 +71,7 @@ def read_document(client_id: str, body: bytes, now: datetime) -> Client:
     _require_listed(document, "response_types", "code")
     redirects = _texts(document, "redirect_uris")
     uris = tuple(dict.fromkeys(uri for uri in redirects if uri.startswith(_WEB) or ":" not in uri))
-    name = document.get("client_name", _UNNAMED)
+    name = document.get("client_name", UNNAMED)
     if not isinstance(name, str):
         raise ClientDocumentRefused("its `client_name` is not text")
     if faults := faults_of(name, uris, private_schemes=False):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.oauth_clients import OAuthClient
+from app.oauth.app_retention import delete_unused_apps
 from app.oauth.client import Client
 from app.oauth.client_document import is_document_id
 from app.oauth.clients import find_client
@@ -63,6 +64,7 @@ async def _row(session: AsyncSession, client_id: str) -> OAuthClient | None:
 
 
 async def _insert(session: AsyncSession, client: Client, now: datetime) -> OAuthClient | None:
+    await delete_unused_apps(session, now)
     row = OAuthClient(
         client_id=client.client_id,
         kind=client.kind,

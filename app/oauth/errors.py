@@ -19,6 +19,8 @@ ErrorCode = Literal[
     "invalid_request_uri",
     "unsupported_token_type",
     "temporarily_unavailable",
+    "invalid_redirect_uri",
+    "invalid_client_metadata",
     "server_error",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 MAX_CHARACTERS = 60
+UNNAMED = "Unnamed app"
 _MAX_MARKS = 3  # in a row, on one letter: no script needs more, and they would cover the lines above
 # Characters that Python calls printable, although they are shown as a blank.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")

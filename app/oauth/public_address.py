@@ -1,6 +1,6 @@
 """Addresses of public hosts: the only ones that the document of an app is fetched from.
 
-Whoever writes a URL chooses what this server connects to, so what only this server can reach must stay out of reach.
+The author of a URL chooses what this server connects to, so what only this server can reach is refused.
 """
 
 from __future__ import annotations

@@ -88,6 +88,7 @@ WRONG: dict[str, tuple[str, ...]] = {
         *EVERY_HOST,
     ),
     "access_log": ("", "maybe", "2"),
+    "app_registration": ("", "maybe", "2"),
     "log_level": ("", "trace", "verbose"),
     "log_format": ("", "text"),
     "database_timeout_seconds": (*NUMBERS, "0", "3601"),

@@ -25,14 +25,21 @@ KEY_ISSUES = "key_issues"
 AUTHORIZATIONS = "authorizations"
 TOKENS = "tokens"
 CLIENT_SECRETS = "client_secrets"
+REGISTRATIONS = "registrations"
 CONNECTIONS = "connections"
 LONG_WORK = "long_work"
 # The refusals of each budget. Global, because the server of the process counts connections.
 BUDGET_REFUSALS: Counter[str] = Counter(
-    dict.fromkeys((BAD_CREDENTIALS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, CONNECTIONS, LONG_WORK), 0)
+    dict.fromkeys(
+        (
+            *(BAD_CREDENTIALS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, REGISTRATIONS),
+            *(CONNECTIONS, LONG_WORK),
+        ),
+        0,
+    )
 )
-# Events a minute: authorization and token requests of an address, wrong secrets of an app.
-APP_BUDGETS = {AUTHORIZATIONS: 60, TOKENS: 360, CLIENT_SECRETS: 10}
+# Events a minute: authorization and token requests and registrations of an address, wrong secrets of an app.
+APP_BUDGETS = {AUTHORIZATIONS: 60, TOKENS: 360, CLIENT_SECRETS: 10, REGISTRATIONS: 10}
 LOG_SECONDS = 60.0
 # A connection that retries immediately gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1

@@ -3,11 +3,13 @@
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from app.http.api.oauth import apps, revocation, server_metadata, token
+from app.http.api.oauth import apps, registration, revocation, server_metadata, token
 from app.http.api.oauth.errors import HANDLERS
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *apps.ROUTES,
-    Router("/", route_handlers=[token.issue_tokens, revocation.revoke], exception_handlers=HANDLERS),
+    Router(
+        "/", route_handlers=[token.issue_tokens, revocation.revoke, registration.register], exception_handlers=HANDLERS
+    ),
     *server_metadata.ROUTES,
 )

@@ -10,19 +10,20 @@ from litestar import MediaType, Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
+from app.http.api.oauth import registration
 from app.http.api.oauth.form import NO_SERVER, server_of
 from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.oauth.client_authentication import METHODS
 from app.oauth.exchange import GRANT_TYPES
 from app.oauth.server import AuthorizationServer
-from app.services import AnyRequest
+from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-authorization-server"
 _NOT_FOUND = {404: ResponseSpec(Detail, description="This deployment gives no tokens to apps")}
 
 
-class ServerMetadata(msgspec.Struct):
+class ServerMetadata(msgspec.Struct, omit_defaults=True):
     """The metadata of the authorization server (RFC 8414 section 2)."""
 
     issuer: str
@@ -34,12 +35,13 @@ class ServerMetadata(msgspec.Struct):
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     code_challenge_methods_supported: tuple[str, ...]
     service_documentation: str
+    registration_endpoint: str | None = None
 
 
 @get_or_head(PATH, summary="Describe the authorization server to apps", tags=["apps"], responses=_NOT_FOUND)
 async def authorization_server(request: AnyRequest) -> Response[bytes]:
     """The endpoints, and what they support. The address is never read from a Host header."""
-    return _answer(server_of(request))
+    return _answer(server_of(request), request)
 
 
 @get_or_head(f"{PATH}/{{path:path}}", include_in_schema=False)
@@ -48,14 +50,15 @@ async def authorization_server_below(path: FromPath[Path], request: AnyRequest) 
     server = server_of(request)
     if urlsplit(server.issuer).path != f"/{str(path).strip('/')}":
         raise Problem(404, NO_SERVER)
-    return _answer(server)
+    return _answer(server, request)
 
 
 ROUTES = (authorization_server, authorization_server_below)
 
 
-def _answer(server: AuthorizationServer) -> Response[bytes]:
+def _answer(server: AuthorizationServer, request: AnyRequest) -> Response[bytes]:
     base = server.issuer
+    may_register = services_of(request.app).settings.app_registration
     content = ServerMetadata(
         issuer=base,
         token_endpoint=f"{base}/oauth/token",
@@ -66,6 +69,7 @@ def _answer(server: AuthorizationServer) -> Response[bytes]:
         revocation_endpoint_auth_methods_supported=METHODS,
         code_challenge_methods_supported=("S256",),
         service_documentation=f"{base}/docs",
+        registration_endpoint=f"{base}{registration.PATH}" if may_register else None,
     )
     body = msgspec.json.encode(content)
     return Response(body, media_type=MediaType.JSON, headers={"Cache-Control": "no-cache"})

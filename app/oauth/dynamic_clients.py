@@ -1,0 +1,107 @@
+"""Apps that register themselves (RFC 7591): without credentials, so they expire unless a user allows them something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.engine import LOCK_FIRST
+from app.db.tables.oauth_clients import OAuthClient
+from app.identity.api_keys import digest
+from app.identity.oauth_tokens import mint_token
+from app.oauth.app_order import faults_of
+from app.oauth.app_retention import delete_unused_apps
+from app.oauth.client import client_host, client_version
+from app.oauth.client_authentication import METHODS
+from app.oauth.errors import OAuthError
+from app.oauth.names import UNNAMED
+from app.oauth.registry import new_client_id
+
+UNUSED = timedelta(days=1)
+MAX_UNUSED = 10_000  # of all addresses together
+FULL = "As many apps have registered as may be unused at a time: try again later."
+_FULL_SECONDS = 3_600
+_DEFAULT_METHOD = "client_secret_basic"  # RFC 7591 section 2
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedClient:
+    """The metadata of an app that registers itself. Other metadata than this is ignored."""
+
+    name: str
+    redirect_uris: tuple[str, ...]
+    auth_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicClient:
+    """An app that registered itself, with its secret if it authenticates with one. Nothing else has the secret."""
+
+    app: OAuthClient
+    auth_method: str
+    secret: str | None = field(repr=False)
+
+
+def read_metadata(metadata: Mapping[str, object]) -> RequestedClient:
+    """Read the metadata of a request. Raises OAuthError with a code of RFC 7591 section 3.2.2."""
+    method = metadata.get("token_endpoint_auth_method", _DEFAULT_METHOD)
+    if not isinstance(method, str) or method not in METHODS:
+        raise _invalid(f"`token_endpoint_auth_method` must be one of {', '.join(METHODS)}.")
+    for name, needed in (("grant_types", "authorization_code"), ("response_types", "code")):
+        if name in metadata and needed not in _texts(metadata, name):
+            raise _invalid(f"`{name}` must have `{needed}`.")
+    if "redirect_uris" not in metadata:
+        raise OAuthError("invalid_redirect_uri", "`redirect_uris` is missing.")
+    uris = _texts(metadata, "redirect_uris")
+    client_name = metadata.get("client_name", UNNAMED)
+    if not isinstance(client_name, str):
+        raise _invalid("`client_name` must be text.")
+    for fault in faults_of(client_name, uris, private_schemes=False):
+        if fault.field == "name":
+            raise _invalid(f"`client_name` {fault.message}.")
+        raise OAuthError("invalid_redirect_uri", f"`redirect_uris` {fault.message}.")
+    return RequestedClient(client_name, tuple(uris), method)
+
+
+async def register_client(session: AsyncSession, requested: RequestedClient, now: datetime) -> DynamicClient:
+    """Store an app that registers itself. Raises OAuthError if there are too many that no user has allowed anything."""
+    await session.connection(execution_options=LOCK_FIRST)
+    client_id, uris = new_client_id(), list(requested.redirect_uris)
+    secret = None if requested.auth_method == "none" else mint_token("secret")
+    row = OAuthClient(
+        client_id=client_id,
+        kind="dynamic",
+        name=requested.name,
+        host=client_host(client_id, "dynamic", uris) or None,
+        redirect_uris=uris,
+        version=client_version(uris),
+        secret_digest=digest(secret) if secret else None,
+        created_by="",
+        created_at=now,
+        changed_at=now,
+        expires_at=now + UNUSED,
+    )
+    session.add(row)
+    await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
+    await delete_unused_apps(session, now)
+    unused = select(func.count()).select_from(OAuthClient).where(col(OAuthClient.expires_at).is_not(None))
+    if ((await session.scalar(unused)) or 0) > MAX_UNUSED:
+        raise OAuthError("temporarily_unavailable", FULL, retry_after=_FULL_SECONDS)
+    await session.commit()
+    return DynamicClient(row, requested.auth_method, secret)
+
+
+def _texts(metadata: Mapping[str, object], name: str) -> list[str]:
+    values = metadata[name]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise _invalid(f"`{name}` must be a list of texts.")
+    return values
+
+
+def _invalid(description: str) -> OAuthError:
+    return OAuthError("invalid_client_metadata", description)
