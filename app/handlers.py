@@ -5,7 +5,19 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from app.console import account, admin_pages, assets, errors, home, key_changes, keys, new_key, sign_in
+from app.console import (
+    account,
+    admin_pages,
+    assets,
+    authorize,
+    consent,
+    errors,
+    home,
+    key_changes,
+    keys,
+    new_key,
+    sign_in,
+)
 from app.console.forms import only_own_forms
 from app.griddy import catalog, holdings
 from app.http.api import (
@@ -37,6 +49,8 @@ PAGES: list[ControllerRouterHandler] = [
     assets.asset,
     *sign_in.ROUTES,
     *account.ROUTES,
+    authorize.authorize,
+    *consent.ROUTES,
     *new_key.ROUTES,
     *key_changes.ROUTES,
     Router("/", route_handlers=[*keys.ROUTES, *admin_pages.ROUTES], middleware=[in_turn]),

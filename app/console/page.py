@@ -13,7 +13,7 @@ from litestar.datastructures import Cookie
 
 from app.console.cookies import csrf_token, session_token
 from app.console.formatting import ago, number, plural, verbatim, visible
-from app.console.nav import open_to, section_of
+from app.console.nav import Group, open_to, section_of
 from app.http.door.refusal import Refusal
 from app.identity.principal import ANONYMOUS, Principal
 from app.services import AnyRequest, services_of
@@ -70,22 +70,40 @@ _pages = _templates()
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
     """Render `pages/<template>` with navigation, CSRF token and safe headers."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
-    live = services_of(request.app).live
-    known = principal.method != "anonymous"
-    nav = open_to(principal, live.active) if known else []
+    nav = open_to(principal, services_of(request.app).live.active) if principal.method != "anonymous" else []
+    return Response(_text(request, template, nav, values), status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+
+
+def page_for_app(
+    request: AnyRequest, template: str, headers: Mapping[str, str], *, status: int = 200, **values: object
+) -> Response[str]:
+    """Render a page to which an app leads: without navigation, and with `headers` that replace safe ones."""
+    text = _text(request, template, [], values)
+    return Response(text, status_code=status, media_type=_HTML, headers={**_HEADERS, **headers})
+
+
+def _text(request: AnyRequest, template: str, nav: list[Group], values: Mapping[str, object]) -> str:
+    principal: Principal = request.scope.get("user") or ANONYMOUS
     here = request.scope["path"]
-    text = _pages.get_template(template).render(
+    return _pages.get_template(template).render(
         principal=principal,
         name=principal.claims.get("name") or principal.subject,
         nav=nav,
         here=here,
         section=section_of(nav, here),
-        csrf=csrf_of(request) if known else "",
-        revision=live.active.revision,
+        csrf=csrf_of(request) if principal.method != "anonymous" else "",
+        revision=services_of(request.app).live.active.revision,
         now=datetime.now(UTC),
         **values,
     )
-    return Response(text, status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+
+
+def with_form_targets(*targets: str) -> dict[str, str]:
+    """The header with which Chrome lets a form lead, by a redirect, to other addresses than our own."""
+    sources = (
+        f"form-action 'self' {' '.join(targets)}" if source.startswith("form-") else source for source in _SOURCES
+    )
+    return {"Content-Security-Policy": "; ".join(sources)}
 
 
 def render(template: str, **values: object) -> str:
@@ -121,6 +139,6 @@ def may_open(request: AnyRequest, path: str, method: str = "GET") -> bool:
     return bool(services_of(request.app).live.active.decide(request.user.held, path, method))
 
 
-def see_other(path: str, *cookies: Cookie) -> Response[None]:
-    """Redirect to another page with GET, as after a form."""
-    return Response(None, status_code=303, headers={**_HEADERS, "Location": path}, cookies=cookies)
+def see_other(path: str, *cookies: Cookie, headers: Mapping[str, str] | None = None) -> Response[None]:
+    """Redirect to another page with GET, as after a form. `headers` replace safe ones."""
+    return Response(None, status_code=303, headers={**_HEADERS, "Location": path, **(headers or {})}, cookies=cookies)

@@ -13,12 +13,14 @@ from app import logs
 from app.audit.actor import Actor
 from app.console import cookies, login_state
 from app.console.config import Console
+from app.console.consent_headers import CONSENT, POPUP_HEADERS
 from app.console.oidc import OpenId, SignInFailed
-from app.console.page import page, see_other
+from app.console.page import page, page_for_app, see_other
 from app.db import admin_actions, console_sessions
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
+from app.oauth.people import PersonBlocked, note_sign_in
 from app.services import AnyRequest, services_of
 
 _To = Annotated[str, QueryParameter(max_length=4000)]
@@ -33,7 +35,8 @@ async def show_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Respo
     if request.user.method != "anonymous":
         return see_other(to)
     begin = f"{_SIGN_IN}/start?to={quote(to, safe='')}"
-    return page(request, "sign_in.html", begin=begin, issuer=urlsplit(console.issuer).netloc)
+    issuer, headers = urlsplit(console.issuer).netloc, _in_popup(to)
+    return page_for_app(request, "sign_in.html", headers, begin=begin, issuer=issuer, for_app=bool(headers))
 
 
 @get(f"{_SIGN_IN}/start")
@@ -46,7 +49,7 @@ async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Resp
     except SignInFailed as failed:
         return _failed(request, failed)
     kept = cookies.cookie(begun.cookie(), secure=console.secure, max_age=login_state.SECONDS, name=login_state.COOKIE)
-    return see_other(address, kept)
+    return see_other(address, kept, headers=_in_popup(begun.to))
 
 
 @get("/console/callback")
@@ -60,6 +63,10 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
     except SignInFailed as failed:
         return _failed(request, failed)
     now = datetime.now(UTC)
+    try:
+        await note_sign_in(session, user.subject, user.permissions, now)
+    except PersonBlocked:
+        return _failed(request, SignInFailed("An administrator has blocked you, so you were not signed in.", 403))
     # An attacker may have set the previous token of this browser (session fixation).
     replaced = None
     if (before := cookies.session_token(headers, secure=console.secure)) is not None:
@@ -99,6 +106,7 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         begun.to if begun else login_state.HOME,
         cookies.cookie(token, secure=console.secure, max_age=console.session_seconds),
         cookies.cookie("", secure=console.secure, max_age=0, name=login_state.COOKIE),
+        headers=_in_popup(begun.to if begun else ""),
     )
 
 
@@ -151,6 +159,11 @@ def _configured(request: AnyRequest) -> tuple[Console, OpenId]:
         raise Problem(404, "This deployment has no console: AUTHZ_CONSOLE_CLIENT_ID is not set.")
     assert services.openid is not None
     return services.console, services.openid
+
+
+def _in_popup(to: str) -> dict[str, str]:
+    """The headers of a sign-in that leads to a consent: the window of the app keeps its connection to the pop-up."""
+    return dict(POPUP_HEADERS) if to.startswith(CONSENT) else {}
 
 
 def _out(console: Console) -> Response[None]:

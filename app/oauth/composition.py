@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.db.disk import DiskSpace
@@ -10,6 +10,7 @@ from app.db.session import Sessions
 from app.identity.access_token_verifier import AccessTokenVerifier
 from app.keys.last_used import LastUsed
 from app.oauth.access_tokens import access_token_lookup
+from app.oauth.consent import Consents
 from app.oauth.exchange import TokenExchange
 from app.oauth.grants import touch_grants
 from app.oauth.resource import resource_of
@@ -50,12 +51,10 @@ def authorization_server(
     if issuer is None or console is None:
         return None
 
-    def servers() -> tuple[str, ...]:
-        return tuple(server for service in live.active.policy.services for server in service.servers)
+    def resource(requested: Collection[str]) -> str:
+        servers = [server for service in live.active.policy.services for server in service.servers]
+        return resource_of(requested, issuer, servers)
 
-    exchange = TokenExchange(
-        disk,
-        resource_of=lambda requested: resource_of(requested, issuer, servers()),
-        count_bad_secret=count_bad_secret,
-    )
-    return AuthorizationServer(issuer, console, exchange)
+    exchange = TokenExchange(disk, resource_of=resource, count_bad_secret=count_bad_secret)
+    consents = Consents(issuer, live, resource_of=resource)
+    return AuthorizationServer(issuer, console, exchange, consents, resource)

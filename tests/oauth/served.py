@@ -6,16 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, TypeVar
 
 import httpx
+from sqlalchemy import update
+from sqlmodel import col
 
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
+from app.db.tables.oauth_clients import OAuthClient
 from tests.oauth.flows import REDIRECT, SCOPES, VERIFIER, Flow, new_flow
 from tests.support.server import Server
 
 _T = TypeVar("_T")
+_numbers = count()
+
+
+def new_address() -> str:
+    """An address that no other client of a test has."""
+    number = next(_numbers)
+    return f"10.0.{number // 250}.{number % 250 + 1}"
 
 
 def in_database(server: Server, act: Callable[[Sessions], Awaitable[_T]]) -> _T:
@@ -38,6 +49,7 @@ class ServedApp:
 
     def __init__(self, server: Server, *, confidential: bool = False) -> None:
         self.server = server
+        self.address = new_address()
         flow = in_database(
             server, lambda sessions: new_flow(sessions, server.env["AUTHZ_DATABASE_URL"], confidential=confidential)
         )
@@ -47,15 +59,29 @@ class ServedApp:
         """The code after a user has allowed the app."""
 
         async def act(sessions: Sessions) -> str:
+            stated.setdefault("resource", self.server.url)
             flow = Flow(sessions, self.server.env["AUTHZ_DATABASE_URL"], self.app, self.secret)
             return await flow.consent(subject, scopes=scopes, now=datetime.now(UTC), **stated)
 
         return in_database(self.server, act)
 
+    def change(self, **values: Any) -> None:
+        """Change the row of the app, as an administrator or its document would."""
+
+        async def act(sessions: Sessions) -> None:
+            async with sessions() as session:
+                await session.execute(
+                    update(OAuthClient).where(col(OAuthClient.client_id) == self.client_id).values(**values)
+                )
+                await session.commit()
+
+        in_database(self.server, act)
+
     def send(self, path: str = "/oauth/token", /, **form: str) -> httpx.Response:
         """The answer to a form of the app."""
         own = {"client_id": self.client_id} | ({"client_secret": self.secret} if self.secret else {})
-        return httpx.post(self.server.url + path, data={**own, **form}, timeout=20)
+        headers = {"X-Forwarded-For": self.address}
+        return httpx.post(self.server.url + path, data={**own, **form}, headers=headers, timeout=20)
 
     def redeem(self, code: str, **form: str) -> httpx.Response:
         """The answer to a code."""

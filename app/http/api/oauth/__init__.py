@@ -3,13 +3,15 @@
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from app.http.api.oauth import apps, registration, revocation, server_metadata, token
+from app.http.api.oauth import apps, par, registration, revocation, server_metadata, token
 from app.http.api.oauth.errors import HANDLERS
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *apps.ROUTES,
     Router(
-        "/", route_handlers=[token.issue_tokens, revocation.revoke, registration.register], exception_handlers=HANDLERS
+        "/",
+        route_handlers=[par.push, token.issue_tokens, revocation.revoke, registration.register],
+        exception_handlers=HANDLERS,
     ),
     *server_metadata.ROUTES,
 )

@@ -10,6 +10,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 
 from app.http.wire.problems import Problem
 from app.oauth.errors import OAuthError
+from app.oauth.requests import KEPT_PARAMETERS, OpenRequest
 from app.oauth.server import AuthorizationServer
 from app.services import AnyRequest, services_of
 
@@ -65,6 +66,14 @@ def read_parameters(text: str) -> AppForm:
     if len(parameters) != sum(name != "resource" for name, _ in stated):
         raise OAuthError("invalid_request", "A parameter is repeated.")
     return AppForm(parameters, tuple(value for name, value in stated if name == "resource"))
+
+
+def kept_request(client_id: str, form: AppForm) -> OpenRequest:
+    """What is kept of the parameters of a request."""
+    parameters: dict[str, str] = {name: form.parameters[name] for name in KEPT_PARAMETERS if name in form.parameters}
+    if form.resources:
+        parameters["resource"] = " ".join(form.resources)
+    return OpenRequest(client_id, parameters)
 
 
 def authorization_of(request: AnyRequest) -> str | None:

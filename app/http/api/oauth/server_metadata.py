@@ -27,13 +27,18 @@ class ServerMetadata(msgspec.Struct, omit_defaults=True):
     """The metadata of the authorization server (RFC 8414 section 2)."""
 
     issuer: str
+    authorization_endpoint: str
+    pushed_authorization_request_endpoint: str
     token_endpoint: str
     revocation_endpoint: str
     introspection_endpoint: str
+    response_types_supported: tuple[str, ...]
+    response_modes_supported: tuple[str, ...]
     grant_types_supported: tuple[str, ...]
     token_endpoint_auth_methods_supported: tuple[str, ...]
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     code_challenge_methods_supported: tuple[str, ...]
+    authorization_response_iss_parameter_supported: bool
     service_documentation: str
     registration_endpoint: str | None = None
 
@@ -61,13 +66,18 @@ def _answer(server: AuthorizationServer, request: AnyRequest) -> Response[bytes]
     may_register = services_of(request.app).settings.app_registration
     content = ServerMetadata(
         issuer=base,
+        authorization_endpoint=f"{server.console}/oauth/authorize",
+        pushed_authorization_request_endpoint=f"{base}/oauth/par",
         token_endpoint=f"{base}/oauth/token",
         revocation_endpoint=f"{base}/oauth/revoke",
         introspection_endpoint=f"{base}/oauth/introspect",
+        response_types_supported=("code",),
+        response_modes_supported=("query",),
         grant_types_supported=GRANT_TYPES,
         token_endpoint_auth_methods_supported=METHODS,
         revocation_endpoint_auth_methods_supported=METHODS,
         code_challenge_methods_supported=("S256",),
+        authorization_response_iss_parameter_supported=True,
         service_documentation=f"{base}/docs",
         registration_endpoint=f"{base}{registration.PATH}" if may_register else None,
     )

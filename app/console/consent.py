@@ -1,0 +1,95 @@
+"""The consent page: a user allows an app, or denies it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from litestar import Response, post
+from litestar.params import FromPath
+from pydantic import BaseModel, Field
+
+from app.console.authorize import browser_of, refusal_page
+from app.console.consent_headers import CONSENT, POPUP_HEADERS, consent_headers
+from app.console.forms import read_form
+from app.console.page import page_for_app, see_other
+from app.http.api.actors import requesting_actor
+from app.http.api.oauth.form import server_of
+from app.http.wire.handlers import RequestSession, get_or_head
+from app.oauth.consent import ConsentPage, ConsentRefused, ConsentVisit
+from app.services import AnyRequest, services_of
+
+_PATH = f"{CONSENT}{{name:str}}"
+
+
+class Decision(BaseModel):
+    """The answer of a user, and what the page showed."""
+
+    decision: Literal["allow", "deny"]
+    scopes: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=500)
+    version: Annotated[str, Field(max_length=32)] = ""
+
+
+@get_or_head(_PATH)
+async def show_consent(
+    name: FromPath[str], request: AnyRequest, session: RequestSession
+) -> Response[str] | Response[None]:
+    """Show what an app asks for."""
+    consents = server_of(request).consents
+    try:
+        found = await consents.show(session, _visit(request, name))
+    except ConsentRefused as refused:
+        return refusal_page(request, str(refused))
+    if isinstance(found, str):
+        return _to_app(found)
+    return _page(request, found)
+
+
+@post(_PATH)
+async def answer_consent(
+    name: FromPath[str], request: AnyRequest, session: RequestSession
+) -> Response[str] | Response[None]:
+    """Take the answer to the app. A form of another session was refused before."""
+    consents = server_of(request).consents
+    form = await read_form(request, Decision)
+    if form.value is None:
+        return refusal_page(request, "This form is incomplete, so nothing was done. Go back and send it again.")
+    given = form.value
+    allowed = given.scopes if given.decision == "allow" else None
+    try:
+        return _to_app(await consents.answer(session, _visit(request, name), allowed=allowed, version=given.version))
+    except ConsentRefused as refused:
+        return refusal_page(request, str(refused))
+
+
+ROUTES = (show_consent, answer_consent)
+
+
+def _visit(request: AnyRequest, name: str) -> ConsentVisit:
+    console = services_of(request.app).console
+    assert console is not None
+    return ConsentVisit(name, browser_of(request, console), request.user, requesting_actor(request), datetime.now(UTC))
+
+
+def _page(request: AnyRequest, found: ConsentPage) -> Response[str]:
+    redirect = urlsplit(found.asked.redirect_uri)
+    server = server_of(request)
+    return page_for_app(
+        request,
+        "consent.html",
+        consent_headers(found.asked.redirect_uri),
+        app=found.client,
+        scopes=found.scopes,
+        held=found.held,
+        is_again=found.is_again,
+        # The scheme of an app on a device has no host.
+        redirect_host=redirect.netloc if redirect.scheme in ("https", "http") else f"{redirect.scheme}:",
+        on_device=redirect.hostname in ("127.0.0.1", "::1", "localhost"),
+        resource=None if found.asked.resource == server.issuer else found.asked.resource,
+    )
+
+
+def _to_app(address: str) -> Response[None]:
+    # The address has a code: it is sent to no further page.
+    return see_other(address, headers={**POPUP_HEADERS, "Referrer-Policy": "no-referrer"})

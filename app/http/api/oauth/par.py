@@ -1,0 +1,77 @@
+"""Pushed authorization requests (RFC 9126)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from litestar import Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.http.api.oauth.errors import TokenError, no_store
+from app.http.api.oauth.form import FormOperation, authorization_of, kept_request, read_form, server_of
+from app.http.door.budgets import AUTHORIZATIONS
+from app.http.wire.handlers import RequestSession
+from app.identity.app_facts import InvalidApp
+from app.oauth.authorization import NoRedirect, check_request, is_document_id, redirect_of
+from app.oauth.client_authentication import ClientCredentials, authenticate_client, read_credentials
+from app.oauth.errors import OAuthError
+from app.oauth.lifetimes import PUSHED_REQUEST
+from app.oauth.requests import OpenRequest, push_request
+from app.services import AnyRequest, services_of
+
+
+class PushedResponse(msgspec.Struct):
+    """The name of a pushed request, for `/oauth/authorize`. It can be used once."""
+
+    request_uri: str
+    expires_in: int
+
+
+@post(
+    "/oauth/par",
+    status_code=201,
+    summary="Push an authorization request of an app",
+    tags=["apps"],
+    operation_class=FormOperation,
+    responses={
+        201: ResponseSpec(PushedResponse, description="The request is kept for a minute"),
+        400: ResponseSpec(TokenError, description="The request is not accepted"),
+        401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        429: ResponseSpec(TokenError, description="Too many requests"),
+    },
+)
+async def push(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+    """Check an authorization request, and keep it for one use."""
+    server_of(request)
+    services = services_of(request.app)
+    services.budgets.check_app_request(AUTHORIZATIONS, request.scope)
+    services.disk.require_space()
+    form = await read_form(request)
+    given = read_credentials(authorization_of(request), form.parameters)
+    if "request_uri" in form.parameters:
+        raise OAuthError("invalid_request", "A pushed request has no `request_uri`.")
+    now = datetime.now(UTC)
+    asked = kept_request(given.client_id, form)
+    if not is_document_id(given.client_id):  # the document of such an app is fetched after the sign-in
+        await _check(request, session, given, asked, now)
+    await session.rollback()
+    request_uri = await push_request(session, asked, now)
+    await session.commit()
+    content = PushedResponse(request_uri, int(PUSHED_REQUEST.total_seconds()))
+    return no_store(msgspec.json.encode(content), 201)
+
+
+async def _check(
+    request: AnyRequest, session: AsyncSession, given: ClientCredentials, asked: OpenRequest, now: datetime
+) -> None:
+    services, server = services_of(request.app), server_of(request)
+    client = await authenticate_client(session, given, now, count_failure=services.budgets.count_client_secret)
+    try:
+        redirect_uri = redirect_of(client, asked)
+        check_request(client, asked, redirect_uri, services.live.active, server.resource_of)
+    except NoRedirect as refused:
+        raise OAuthError("invalid_request", str(refused)) from None
+    except InvalidApp:
+        raise OAuthError("unauthorized_client", "No row of the policy can name this app.") from None

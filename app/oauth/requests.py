@@ -1,0 +1,131 @@
+"""Authorization requests that wait in the database: pushed by a client (RFC 9126), or for the consent of a user."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.db.tables.oauth import AuthorizationRequest
+from app.oauth.errors import OAuthError
+from app.oauth.lifetimes import OPEN_REQUESTS, PUSHED_REQUEST, REQUEST
+
+URN = "urn:ietf:params:oauth:request_uri:"
+_NAME = re.compile(r"[0-9a-f]{48}")
+# What of a request is kept; clients may send other parameters, which have no meaning here.
+KEPT_PARAMETERS = (
+    "response_type",
+    "response_mode",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "resource",
+    "request",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request of a client. `resource` may be several, separated by spaces, which no URI contains."""
+
+    client_id: str
+    parameters: Mapping[str, str]
+
+
+async def push_request(session: AsyncSession, request: OpenRequest, now: datetime) -> str:
+    """Store a pushed request, and return its `request_uri`. Raises OAuthError if too many requests are open."""
+    return URN + await _store(session, request, None, PUSHED_REQUEST, now)
+
+
+async def take_pushed_request(session: AsyncSession, request_uri: str, client_id: str, now: datetime) -> OpenRequest:
+    """Use a pushed request, which can be done once. Raises OAuthError `invalid_request_uri`."""
+    name = request_uri.removeprefix(URN)
+    if not request_uri.startswith(URN) or not _NAME.fullmatch(name):
+        raise OAuthError("invalid_request_uri", "The `request_uri` is not one of a pushed request.")
+    pushed = and_(
+        col(AuthorizationRequest.digest) == digest_of_name(name),
+        col(AuthorizationRequest.browser).is_(None),
+        col(AuthorizationRequest.client_id) == client_id,
+    )
+    found = await _take(session, pushed)
+    if found is None or found[1] <= now:
+        raise OAuthError("invalid_request_uri", "The `request_uri` is unknown, expired, used, or of another app.")
+    return found[0]
+
+
+async def open_request(session: AsyncSession, request: OpenRequest, browser: str, now: datetime) -> str:
+    """Store a request that waits for the user of a browser, and return its name.
+
+    Raises OAuthError if too many requests are open.
+    """
+    return await _store(session, request, digest_of_name(browser), REQUEST, now)
+
+
+async def find_request(session: AsyncSession, name: str, browser: str | None, now: datetime) -> OpenRequest | None:
+    """The request with a name that this browser began; None if it was answered, or has expired."""
+    if browser is None or not _NAME.fullmatch(name):
+        return None
+    query = select(AuthorizationRequest).where(
+        col(AuthorizationRequest.digest) == digest_of_name(name),
+        col(AuthorizationRequest.browser) == digest_of_name(browser),
+        col(AuthorizationRequest.expires_at) > now,
+    )
+    row = (await session.scalars(query)).one_or_none()
+    return None if row is None else OpenRequest(row.client_id, row.parameters)
+
+
+async def finish_request(session: AsyncSession, name: str) -> bool:
+    """Remove a request that is answered; return False if it was answered before."""
+    return await _take(session, col(AuthorizationRequest.digest) == digest_of_name(name)) is not None
+
+
+def digest_of_name(name: str) -> bytes:
+    """The digest that is stored for a random name: 192 random bits need no slow hash."""
+    return hashlib.sha256(name.encode()).digest()
+
+
+async def _store(
+    session: AsyncSession, request: OpenRequest, browser: bytes | None, lifetime: timedelta, now: datetime
+) -> str:
+    name = secrets.token_hex(24)
+    row = AuthorizationRequest(
+        digest=digest_of_name(name),
+        browser=browser,
+        client_id=request.client_id,
+        parameters=dict(request.parameters),
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    session.add(row)
+    await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
+    expired = delete(AuthorizationRequest).where(col(AuthorizationRequest.expires_at) <= now)
+    await session.execute(expired, execution_options={"synchronize_session": False})
+    # Ids grow, so the difference is at least the number of rows, and needs no count.
+    oldest = await session.scalar(select(func.min(col(AuthorizationRequest.id))))
+    if oldest is not None and row.id - oldest >= OPEN_REQUESTS:
+        await session.rollback()
+        raise OAuthError("temporarily_unavailable", "Too many requests wait for an answer.", retry_after=60)
+    return name
+
+
+async def _take(session: AsyncSession, which: ColumnElement[bool]) -> tuple[OpenRequest, datetime] | None:
+    taken = (
+        delete(AuthorizationRequest)
+        .where(which)
+        .returning(
+            col(AuthorizationRequest.client_id),
+            col(AuthorizationRequest.parameters),
+            col(AuthorizationRequest.expires_at),
+        )
+    )
+    row = (await session.execute(taken, execution_options={"synchronize_session": False})).one_or_none()
+    return None if row is None else (OpenRequest(row[0], row[1]), row[2])
