@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Dialect, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from app.db.address import PostgresAddress, address_of
+from app.db.aiosqlite_private import SqliteConnection, open_connection
 from app.db.errors import UnusableDatabase
 from app.extras import missing_extra
 
@@ -84,6 +85,7 @@ def _postgresql(
 
 
 def _sqlite(engine: AsyncEngine, timeout_seconds: float = _SQLITE_SECONDS) -> AsyncEngine:
+    event.listen(engine.sync_engine, "do_connect", _use_driver)
     event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, timeout_seconds))
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -132,6 +134,15 @@ def _prepare_sqlite(wait_seconds: float, connection: DBAPIConnection, _entry: Co
     cursor.close()
 
 
+def _use_driver(_dialect: Dialect, _entry: ConnectionPoolEntry, _arguments: object, options: dict[str, Any]) -> None:
+    options["async_creator_fn"] = open_connection
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    if mode := connection.get_execution_options().get(_BEGIN, "DEFERRED"):
+    mode = connection.get_execution_options().get(_BEGIN)
+    if mode is None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, SqliteConnection)
+        driver.begin_deferred()
+    elif mode:
         connection.exec_driver_sql(f"BEGIN {mode}")
