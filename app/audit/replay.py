@@ -164,7 +164,7 @@ class Replay:
             [rule.content for rule in snapshot.rules_for(key.resource, key.action)]
             for snapshot in (self.active, self.snapshot)
         ]
-        effective = [snapshot.effective(held) for snapshot in (self.active, self.snapshot)]
+        effective = [snapshot.each_side(held) for snapshot in (self.active, self.snapshot)]
         return self._same_entities and rows[0] == rows[1] and effective[0] == effective[1]
 
 

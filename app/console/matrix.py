@@ -12,6 +12,7 @@ from app.console.page import page
 from app.http.wire.handlers import get_or_head
 from app.policy.analysis.matrix import Row, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
+from app.policy.language.caller import read_caller
 from app.services import AnyRequest, services_of
 
 PATH = "/console/policy/matrix"
@@ -79,7 +80,8 @@ async def matrix(request: AnyRequest) -> Response[str]:
     shown = [column for column in all_columns if selection.column in ("", column)]
     at, left = (selection.page - 1) * ROWS, (selection.side - 1) * COLUMNS
     names = shown[left : left + COLUMNS]
-    effective = [snapshot.effective(caller_grants(name)) for name in names]
+    callers = ["+".join(caller_grants(name, snapshot)) for name in names]
+    effective = [snapshot.effective(read_caller(caller_grants(name, snapshot))) for name in names]
     return page(
         request,
         "matrix.html",
@@ -87,7 +89,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
         names=names,
         all_columns=all_columns,
         files=sorted({rule.file for rule in snapshot.policy.rules}),
-        lines=[_line(row, names, effective) for row in found[at : at + ROWS]],
+        lines=[_line(row, callers, effective) for row in found[at : at + ROWS]],
         total=len(found),
         first=at + 1,
         last=min(at + ROWS, len(found)),
@@ -118,10 +120,10 @@ def _matches(row: Row, selection: MatrixFilter) -> bool:
     return all(word in text for word in selection.text.lower().split())
 
 
-def _line(row: Row, names: list[str], effective: list[frozenset[str]]) -> MatrixLine:
+def _line(row: Row, callers: list[str], effective: list[frozenset[str]]) -> MatrixLine:
     verdicts = cells(row, effective)
     query_text = urlencode({"method": row.actions[0], "path": row.resource}, safe="/{}*:|")
-    whys = [f"as={'+'.join(caller_grants(name))}&{query_text}" for name in names]
+    whys = [f"as={caller}&{query_text}" for caller in callers]
     return MatrixLine(
         row.resource, " ".join(row.actions), [Cell(str(v), why) for v, why in zip(verdicts, whys, strict=True)]
     )

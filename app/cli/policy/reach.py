@@ -15,6 +15,7 @@ from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.policy.explain import endpoint_of, grants_of
 from app.cli.policy.known_key import usable_key
 from app.cli.terminal import Line, plural, quoted, rfc3339, show, show_view
+from app.policy.language.caller import caller_words
 
 if TYPE_CHECKING:
     from app.keys.reaching import KeyHolder
@@ -54,7 +55,7 @@ def reach_command(*, held: str | None, key_id: int | None, directory: Path | Non
     if as_json:
         from app.cli.policy.reach_view import ReachedEndpoints
 
-        show_view(ReachedEndpoints(snapshot.revision, sorted(grants), [each.view for each in found]))
+        show_view(ReachedEndpoints(snapshot.revision, caller_words(grants), [each.view for each in found]))
     else:
         show(_reached_lines(found))
 
@@ -78,7 +79,7 @@ def who_command(
 
     Example: authz policy who POST /api/v1/teams --keys
     """
-    from app.policy.analysis.reach import holders, ways_in
+    from app.policy.analysis.reach import app_ways, holders, ways_in
     from app.policy.engine.target import NoSuchTarget, find_target
 
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
@@ -88,7 +89,7 @@ def who_command(
     except NoSuchTarget as error:
         raise click.UsageError(f"{error.message}; {error.answer}. {error.hint}") from None
     rules = snapshot.rules_for(target.resource, action)
-    ways, known = ways_in(snapshot, rules), holders(snapshot, rules)
+    ways, known, apps = ways_in(snapshot, rules), holders(snapshot, rules), app_ways(snapshot, rules)
     denies = [rule for rule in rules if rule.effect == "deny"]
     keys, more = _keys(snapshot, rules, after) if with_keys else ([], None)
     if as_json:
@@ -101,6 +102,7 @@ def who_command(
                 resource=target.resource,
                 ways=ways,
                 holders=known,
+                apps=apps,
                 denied_by=[rule.view for rule in denies],
                 keys=keys if with_keys else None,
                 keys_after=more,
@@ -117,6 +119,10 @@ def who_command(
             lines.append(f"    added by {' '.join(map(quoted, way.roles))}")
     if not ways:
         lines.append("  No caller: no row allows it.")
+    for app in apps:
+        scopes = " ".join(map(quoted, app.scopes))
+        lines.append([("  apps with consent to " + scopes, "bold"), ", of such users", _CONDITION * app.conditional])
+        lines += [f"    {ask.place}: {ask.row}" for ask in app.asked_by]
     lines += [f"  unless {rule.place}: {rule}" for rule in denies]
     if known and all(way.grants for way in ways):
         lines.append("Who has them by rows: " + " ".join(quoted(each.grant) for each in known))

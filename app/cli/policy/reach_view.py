@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from app.keys.reaching import KeyHolder
-from app.policy.analysis.reach import Holder, ReachedView, WayIn
+from app.policy.analysis.reach import AppWay, Holder, ReachedView, WayIn
 from app.policy.analysis.usage import Usage
 from app.policy.language.row_view import RowView
 
@@ -30,6 +30,7 @@ class AccessPaths(Struct, frozen=True):
     resource: str
     ways: list[WayIn]
     holders: list[Holder]
+    apps: list[AppWay]
     denied_by: list[RowView]
     keys: Annotated[list[KeyHolder] | None, Meta(description="Active keys that reach it; null without --keys.")]
     keys_after: Annotated[int | None, Meta(description="The --after of the next page of keys; null at the end.")]

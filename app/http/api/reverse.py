@@ -20,7 +20,7 @@ from app.http.wire.problems import Detail, Problem
 from app.http.wire.sliced_json import sliced_response
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
-from app.policy.analysis.reach import Holder, ReachedView, WayIn, holders, reach, ways_in
+from app.policy.analysis.reach import AppWay, Holder, ReachedView, WayIn, app_ways, holders, reach, ways_in
 from app.policy.analysis.usage import ScopeUse
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
@@ -55,13 +55,16 @@ class ReachPage:
 
 @dataclass(frozen=True, slots=True)
 class WhoPage:
-    """The callers with access. `denied_by` are rows that may deny it again; `keys` are paginated by id."""
+    """The callers with access; `apps` are the scopes for apps whose users have access.
+
+    `denied_by` are rows that may deny it again; `keys` are paginated by id."""
 
     revision: str
     action: str
     resource: str
     ways: list[WayIn]
     holders: list[Holder]
+    apps: list[AppWay]
     denied_by: list[RowView]
     keys: list[KeyHolder]
     next: str | None
@@ -138,7 +141,9 @@ async def who_reaches(
         now=datetime.now(UTC),
         after=start,
     )
-    ways, held = await asyncio.to_thread(lambda: (ways_in(snapshot, rules), holders(snapshot, rules)))
+    ways, held, apps = await asyncio.to_thread(
+        lambda: (ways_in(snapshot, rules), holders(snapshot, rules), app_ways(snapshot, rules))
+    )
     # Rows may name any number of users, so the response may be long.
     answer = WhoPage(
         revision=snapshot.revision,
@@ -146,6 +151,7 @@ async def who_reaches(
         resource=target.resource,
         ways=ways,
         holders=held,
+        apps=apps,
         denied_by=[rule.view for rule in rules if rule.effect == "deny"],
         keys=keys,
         next=None

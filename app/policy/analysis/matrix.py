@@ -1,4 +1,4 @@
-"""The matrix: what each role and each permission, held alone by a signed-in user, does at each endpoint."""
+"""The matrix: what each role and permission, held alone by a signed-in user, and each app does at each endpoint."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from enum import StrEnum
 from weakref import WeakKeyDictionary
 
 from app.policy.analysis.reach import Reach, outcome
+from app.policy.engine.delegation import facts_of, is_delegated
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import sorted_in_steps
+from app.policy.language.ask_rows import is_ask_row
+from app.policy.language.caller import FOR
 from app.policy.language.grants import known_roles
 from app.policy.language.rule import Rule, action_order
 
@@ -44,13 +47,24 @@ _rows: WeakKeyDictionary[Snapshot, tuple[Row, ...]] = WeakKeyDictionary()
 
 
 def columns(snapshot: Snapshot) -> tuple[str, ...]:
-    """The grants that are columns: an anonymous caller, a signed-in user, then roles and permissions."""
+    """The grants that are columns: an anonymous caller, a signed-in user, roles, permissions, and facts of apps.
+
+    The last are those that rows about scopes name.
+    """
     roles = sorted(known_roles(snapshot.policy.memberships))
-    return (ANONYMOUS_CALLER, SIGNED_IN, *roles, *snapshot.policy.catalog)
+    apps = sorted({grant for rule in snapshot.policy.rules if is_ask_row(rule.resource) for grant in rule.needs})
+    return (ANONYMOUS_CALLER, SIGNED_IN, *roles, *snapshot.policy.catalog, *apps)
 
 
-def caller_grants(column: str) -> tuple[str, ...]:
-    """The grants that the caller of a column states: its own and, unless anonymous, being signed in."""
+def caller_grants(column: str, snapshot: Snapshot) -> tuple[str, ...]:
+    """The grants that the caller of a column states: its own and, unless anonymous, being signed in.
+
+    An app has all scopes that it may ask for, and acts for a user who holds them.
+    """
+    if is_delegated([column]):
+        facts = facts_of([column])
+        scopes = [scope for scope in snapshot.policy.catalog if snapshot.may_ask(facts, scope)]
+        return (column, *scopes, FOR, *scopes) if scopes else (column,)
     return (column,) if column in (ANONYMOUS_CALLER, SIGNED_IN) else (SIGNED_IN, column)
 
 

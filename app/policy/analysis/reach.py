@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice, product
 
-from app.identity.principal import ANYONE
+from app.identity.app_facts import APP_FACTS, APP_METHOD
+from app.identity.principal import ANYONE, is_fact
 from app.policy.analysis.near_rows import without_implied
+from app.policy.engine.delegation import is_delegated
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import natural_order, sorted_in_steps
+from app.policy.language.caller import FOR, read_caller
 from app.policy.language.grants import excludes, known_roles
 from app.policy.language.row_view import RowView
 from app.policy.language.rule import Rule
 
+MAX_CHOICES = 200  # of rows about the scopes of one way
 _USER, _KEY, _ROLE = "user:", "key:", "role:"
 
 
@@ -67,8 +72,17 @@ class WayIn:
 
 
 @dataclass(frozen=True, slots=True)
+class AppWay:
+    """Scopes that suffice for an app whose user holds them too, and the rows that say which apps may ask for them."""
+
+    scopes: tuple[str, ...]
+    asked_by: list[RowView]
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Holder:
-    """A user, key or role in the policy's rows that has access with only what rows grant it."""
+    """A user, key, role or app in the policy's rows that has access with only what rows grant it."""
 
     grant: str
     conditional: bool
@@ -94,14 +108,23 @@ def outcome(rules: Sequence[Rule], effective: frozenset[str]) -> tuple[Reach, Ru
     return (Reach.YES if is_open and not may_deny else Reach.CONDITIONAL), allow
 
 
+def outcome_of_sides(rules: Sequence[Rule], sides: Iterable[frozenset[str]]) -> tuple[Reach, Rule | None]:
+    """The verdict for a caller each of whose sides must be allowed, and the row that allows the first side."""
+    found = [outcome(rules, side) for side in sides]
+    if any(reached is Reach.NO for reached, _ in found):
+        return Reach.NO, None
+    is_conditional = any(reached is Reach.CONDITIONAL for reached, _ in found)
+    return (Reach.CONDITIONAL if is_conditional else Reach.YES), found[0][1]
+
+
 def reach(snapshot: Snapshot, held: Iterable[str]) -> Iterator[ReachedAction]:
     """Find all that the grants reach, by resource and action. `held` is not verified; `anyone` is always held.
 
     Slow for a large policy: run it off the event loop.
     """
-    effective = snapshot.effective(held)
+    sides = snapshot.each_side(held)
     for resource, action in sorted_in_steps(snapshot.index, natural_order):
-        found, rule = outcome(snapshot.index[resource, action], effective)
+        found, rule = outcome_of_sides(snapshot.index[resource, action], sides)
         if rule is not None:
             yield ReachedAction(action, resource, rule, found is Reach.CONDITIONAL)
 
@@ -115,12 +138,14 @@ def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
     for needs in {rule.needs for rule in rules if rule.effect == "allow"}:
         if any(excludes(needs - {grant}, grant) for grant in needs):
             continue
-        opened, rule = outcome(rules, snapshot.effective(needs))
+        opened, rule = outcome_of_sides(rules, snapshot.each_side(_both_sides(needs)))
         if rule is not None:
             grants = frozenset(without_implied(snapshot, sorted(needs - {ANYONE})))
             conditional = opened is Reach.CONDITIONAL
             found[grants] = WayIn(tuple(sorted(grants)), _roles(snapshot, grants), rule.view, conditional)
-    ways = [way for grants, way in found.items() if not _is_needless(way, snapshot.effective(grants), found)]
+    ways = [
+        way for grants, way in found.items() if not _is_needless(way, snapshot.effective(_both_sides(grants)), found)
+    ]
     return sorted(ways, key=lambda way: (len(way.grants), way.grants))
 
 
@@ -133,9 +158,10 @@ def _is_needless(way: WayIn, effective: frozenset[str], found: Mapping[frozenset
 
 
 def holders(snapshot: Snapshot, rules: Sequence[Rule]) -> list[Holder]:
-    """Find which of the users, keys and roles in the policy's rows have access.
+    """Find which of the users, keys, roles and apps in the policy's rows have access.
 
-    A user is signed in, a role is held by such a user, and a key has no scopes, since those are in the database.
+    A user is signed in, a role is held by such a user, and a key has no scopes, since those are in the database. An app
+    has no consent, and acts for any user.
     """
     grants = {grant for row in snapshot.policy.memberships for grant in (row.member, row.grant)}
     grants |= {grant for rule in snapshot.policy.rules for grant in rule.needs}
@@ -145,17 +171,47 @@ def holders(snapshot: Snapshot, rules: Sequence[Rule]) -> list[Holder]:
             facts = {"auth:jwt"}
         elif grant.startswith(_KEY):
             facts = {"auth:api_key"}
+        elif grant.startswith(APP_FACTS):
+            facts = {APP_METHOD}
         else:
             continue
-        opened, _ = outcome(rules, snapshot.effective({*facts, grant}))
+        opened, _ = outcome_of_sides(rules, snapshot.each_side({*facts, grant}))
         if opened is not Reach.NO:
             found.append(Holder(grant, opened is Reach.CONDITIONAL))
     return found
 
 
+def app_ways(snapshot: Snapshot, rules: Sequence[Rule]) -> list[AppWay]:
+    """Find the scopes that open it to apps whose users hold them too, each set with the rows that say who may ask."""
+    found: list[AppWay] = []
+    for way in ways_in(snapshot, rules):
+        asks = [[ask for ask in snapshot.ask_rules(scope) if ask.effect == "allow"] for scope in way.grants]
+        if not way.grants or any(map(is_fact, way.grants)):
+            continue
+        asked_by: dict[Rule, None] = {}
+        for chosen in islice(product(*asks), MAX_CHOICES):
+            facts = frozenset[str]().union(*(ask.needs for ask in chosen))
+            held = read_caller([*facts, *way.grants, FOR, *way.grants])
+            if outcome_of_sides(rules, snapshot.each_side(held))[0] is not Reach.NO:
+                asked_by.update(dict.fromkeys(chosen))
+        if asked_by:
+            found.append(AppWay(way.grants, [ask.view for ask in asked_by], way.conditional))
+    return found
+
+
+def _both_sides(grants: Iterable[str]) -> frozenset[str]:
+    """The grants of a caller; of an app and its user if a fact of apps is among them."""
+    grants = frozenset(grants)
+    if not is_delegated(grants):
+        return grants
+    plain = [grant for grant in grants if not is_fact(grant)]
+    of_user = [grant for grant in grants if grant.startswith((_USER, _ROLE))]
+    return read_caller([*(grants - frozenset(of_user)), FOR, *plain, *of_user])
+
+
 def _roles(snapshot: Snapshot, grants: frozenset[str]) -> tuple[str, ...]:
     """The roles that add all of the grants, except the caller's own facts, which no role adds."""
-    addable = {grant for grant in grants if not grant.startswith(("auth:", "env:", _USER, _KEY))}
+    addable = {grant for grant in grants if not grant.startswith(("auth:", "env:", _USER, _KEY, *APP_FACTS))}
     if not addable:
         return ()
     roles = sorted(known_roles(snapshot.policy.memberships))

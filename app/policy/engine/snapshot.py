@@ -94,6 +94,11 @@ class Snapshot:
         """The effective grants of an app and of its user."""
         return sides_of(held, self.policy.roles, self.may_ask)
 
+    def each_side(self, held: Iterable[str]) -> tuple[frozenset[str], ...]:
+        """The effective grants of each side that must be allowed: of an app and its user, or of the only side."""
+        held = frozenset(held)
+        return tuple(self.sides(held)) if is_delegated(held) else (self.effective(held),)
+
     def may_ask(self, grants: frozenset[str], scope: str) -> bool:
         """Whether an app that holds these grants may ask for a scope."""
         return {rule.effect for rule in self.ask_rules(scope) if rule.needs <= grants} == {"allow"}

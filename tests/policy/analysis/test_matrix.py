@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.policy.analysis.matrix import MatrixVerdict, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
+from app.policy.language.caller import read_caller
 from app.policy.language.when.condition import NO_CONTEXT
 from tests.policy import shipped
 from tests.policy.small import snapshot
@@ -12,7 +13,7 @@ from tests.policy.small import snapshot
 def table(policy: Snapshot) -> dict[tuple[str, str], dict[str, MatrixVerdict]]:
     """Every cell, by resource and actions, then by column."""
     names = columns(policy)
-    effective = [policy.effective(caller_grants(name)) for name in names]
+    effective = [policy.effective(read_caller(caller_grants(name, policy))) for name in names]
     return {
         (row.resource, "|".join(row.actions)): dict(zip(names, cells(row, effective), strict=True))
         for row in rows(policy)
@@ -39,6 +40,24 @@ def test_methods_with_the_same_rules_are_one_row() -> None:
     assert [(row.resource, row.actions) for row in rows(policy)] == [("/x", ("GET", "POST")), ("/y", ("GET",))]
 
 
+def test_an_app_has_the_scopes_that_it_may_ask_for() -> None:
+    policy = snapshot(
+        "p, a:read, /x, GET, allow",
+        "p, b:read, /y, GET, allow",
+        "p, app-kind:registered, scope:a:read, ask, allow",
+        "p, app:acme, scope:b:read, ask, allow",
+        "p, app:acme, scope:a:read, ask, deny",
+    )
+    found = table(policy)
+    assert {name: found["/x", "GET"][name] for name in columns(policy)[-2:]} == {
+        "app-kind:registered": MatrixVerdict.ALLOW,
+        "app:acme": MatrixVerdict.NO,
+    }
+    assert found["/y", "GET"]["app:acme"] is MatrixVerdict.ALLOW
+    assert found["scope:b:read", "ask"]["app:acme"] is MatrixVerdict.ALLOW
+    assert found["scope:a:read", "ask"]["a:read"] is MatrixVerdict.NO
+
+
 def test_only_anonymous_callers_are_not_signed_in() -> None:
     policy = snapshot("p, auth:jwt a:read, /x, GET, allow", "p, anyone, /y, GET, allow")
     found = table(policy)
@@ -51,7 +70,7 @@ def test_the_cells_of_the_shipped_policy_equal_decisions() -> None:
     for (resource, actions), found in table(policy).items():
         for column, verdict in found.items():
             for action in actions.split("|"):
-                decision = policy.decide(frozenset(caller_grants(column)), resource, action, NO_CONTEXT)
+                decision = policy.decide(read_caller(caller_grants(column, policy)), resource, action, NO_CONTEXT)
                 assert (verdict is MatrixVerdict.ALLOW) is bool(decision), (resource, action, column)
 
 
