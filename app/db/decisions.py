@@ -61,15 +61,20 @@ async def following(
 ) -> tuple[Sequence[LoggedRecord], int]:
     """The decisions stored after the id `after`, in that order, and the id to continue after."""
     newest = await newest_id(session)
-    rows = merged(
-        await former_decisions.following(session, filters, after, size),
-        await decision_search.following(session, filters, after, size),
-    )
-    rows = sorted(rows, key=lambda row: row.id)[:size]
+    rows = await stored_after(session, filters, after, size)
     if len(rows) == size:
         return rows, rows[-1].id
     # So that rows that do not match are not read again.
     return rows, max(after, newest, *(row.id for row in rows[-1:]))
+
+
+async def stored_after(session: AsyncSession, filters: DecisionFilter, after: int, size: int) -> Sequence[LoggedRecord]:
+    """The first decisions that match and were stored after the id `after`, in that order."""
+    rows = merged(
+        await former_decisions.following(session, filters, after, size),
+        await decision_search.following(session, filters, after, size),
+    )
+    return sorted(rows, key=lambda row: row.id)[:size]
 
 
 async def newest_id(session: AsyncSession) -> int:

@@ -131,5 +131,5 @@ async def delivery_status(log: LogReader, cursor: Cursor, now: int) -> DeliveryS
     """How far a log was delivered, by its cursor and the time. Raises the errors of SQLAlchemy."""
     newest = await log.newest(cursor.position)
     oldest = await log.read(cursor.position, newest, 1) if newest > cursor.position else ()
-    lag = max((now - oldest[0].event.at) / _SECOND, 0.0) if oldest else None
+    lag = max((now - oldest[0].event().at) / _SECOND, 0.0) if oldest else None
     return DeliveryStatus(cursor, newest - cursor.position, lag)

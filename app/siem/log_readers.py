@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 from app.audit.admin_log import AdminFilter
@@ -22,10 +23,10 @@ LogName = Literal["decisions", "admin", "drops", "deletions"]
 
 
 class Entry(NamedTuple):
-    """A record of a log with its id, as an event."""
+    """A record of a log with its id, and the function that makes an event of it, which is called a few at a time."""
 
     id: int
-    event: Event
+    event: Callable[[], Event]
 
 
 class LogReader(Protocol):
@@ -55,8 +56,8 @@ class DecisionReader:
 
     async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
         async with self._sessions() as session:
-            rows, _ = await decisions.following(session, DecisionFilter(), after=after, size=limit)
-        return [Entry(row.id, decision_event(row)) for row in rows if row.id <= until]
+            rows = await decisions.stored_after(session, DecisionFilter(), after, limit)
+        return [Entry(row.id, partial(decision_event, row)) for row in rows if row.id <= until]
 
 
 class AdminReader:
@@ -73,7 +74,7 @@ class AdminReader:
     async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
         async with self._sessions() as session:
             acts = await admin_actions.following(session, AdminFilter(), after=after, limit=limit)
-        return [Entry(act.id, admin_event(act)) for act in acts if act.id <= until]
+        return [Entry(act.id, partial(admin_event, act)) for act in acts if act.id <= until]
 
 
 class DropReader:
@@ -90,7 +91,7 @@ class DropReader:
     async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
         async with self._sessions() as session:
             windows = await decision_drops.following(session, after, limit)
-        return [Entry(row_id, drop_event(window)) for row_id, window in windows if row_id <= until]
+        return [Entry(row_id, partial(drop_event, window)) for row_id, window in windows if row_id <= until]
 
 
 class DeletionReader:
@@ -108,4 +109,4 @@ class DeletionReader:
     async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
         async with self._sessions() as session:
             deletions = await decision_deletions.following(session, after, limit)
-        return [Entry(row_id, deletion_event(row_id, each)) for row_id, each in deletions if row_id <= until]
+        return [Entry(row_id, partial(deletion_event, row_id, each)) for row_id, each in deletions if row_id <= until]
