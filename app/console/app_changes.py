@@ -19,8 +19,8 @@ from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
 from app.oauth import registry
-from app.oauth.app_list import find_app
-from app.oauth.app_view import view_of_app
+from app.oauth.app_list import find_app, view_app
+from app.oauth.registry import tag_of
 from app.services import AnyRequest, services_of
 
 _OVERLAPS = {
@@ -43,7 +43,7 @@ class SecretRotation(BaseModel):
 @get_or_head(f"{PATH}/{{app_id:str}}/rotate")
 async def ask_to_rotate(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for how long both secrets are accepted."""
-    app = view_of_app(await find_app(session, read_id(app_id)), datetime.now(UTC))
+    app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
     overlaps = {"0": _OVERLAPS["0"]} if app.former_secret_until else _OVERLAPS
     return page(request, "app_rotate.html", app=app, overlaps=overlaps, form_id=new_form_id())
 
@@ -58,17 +58,14 @@ async def rotate_secret(app_id: FromPath[str], request: AnyRequest, session: Req
     now, overlap = datetime.now(UTC), int(form.value.overlap)
     await use_form(session, request, form.value.form_id, now, _ALREADY)
     by = requesting_actor(request)
-    return show_secret(
-        request,
-        await registry.rotate_secret(session, read_id(app_id), by, now, overlap_seconds=overlap),
-        now,
-    )
+    new = await registry.rotate_secret(session, read_id(app_id), by, now, overlap_seconds=overlap)
+    return await show_secret(request, session, new, now)
 
 
 @get_or_head(f"{PATH}/{{app_id:str}}/disable")
 async def ask_to_disable(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for confirmation."""
-    app = view_of_app(await find_app(session, read_id(app_id)), datetime.now(UTC))
+    app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
     return page(request, "app_disable.html", app=app)
 
 
@@ -76,6 +73,7 @@ async def ask_to_disable(app_id: FromPath[str], request: AnyRequest, session: Re
 async def disable_app(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[None]:
     """Disable an app; the next request of it is refused."""
     row = await registry.disable_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
     return see_other(f"{PATH}/{row.id}?done=disabled")
 
 
@@ -84,20 +82,22 @@ async def enable_app(app_id: FromPath[str], request: AnyRequest, session: Reques
     """Enable a disabled app."""
     services_of(request.app).disk.require_space()
     row = await registry.enable_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
     return see_other(f"{PATH}/{row.id}?done=enabled")
 
 
 @get_or_head(f"{PATH}/{{app_id:str}}/remove")
 async def ask_to_remove(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for confirmation."""
-    app = view_of_app(await find_app(session, read_id(app_id)), datetime.now(UTC))
+    app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
     return page(request, "app_remove.html", app=app)
 
 
 @post(f"{PATH}/{{app_id:str}}/remove")
 async def remove_app(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[None]:
     """Delete an app, with everything that users allowed it."""
-    await registry.remove_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    row = await registry.remove_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
     return see_other(f"{PATH}?done=removed")
 
 

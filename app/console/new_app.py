@@ -17,12 +17,13 @@ from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.oauth import registry
-from app.oauth.app_list import find_app
+from app.oauth.app_list import find_app, view_app
 from app.oauth.app_order import AppEdit, AppOrder
-from app.oauth.app_view import WARNING, AppView, view_of_app
+from app.oauth.app_view import WARNING, AppView
 from app.oauth.names import MAX_CHARACTERS
 from app.oauth.redirects import MAX_REDIRECTS
 from app.oauth.refusals import AppConflict, InvalidAppOrder
+from app.oauth.registry import tag_of
 from app.services import AnyRequest, services_of
 
 _ALREADY = "This form was sent before. Its app was registered then and its secret shown once, so nothing was done now."
@@ -66,7 +67,7 @@ async def register_app(request: AnyRequest, session: RequestSession) -> Response
         return _form(request, form.given, _errors_of(refused))
     if new.plaintext is None:
         return see_other(f"{PATH}/{new.app.id}")
-    return show_secret(request, new, now)
+    return await show_secret(request, session, new, now)
 
 
 @get_or_head(f"{PATH}/{{app_id:str}}/edit")
@@ -89,29 +90,32 @@ async def change_app(
         return _form(request, form.given, form.errors, app)
     edit = AppEdit(form.value.name.strip(), _lines(form.value.redirects))
     try:
-        await registry.change_app(session, app.id, edit, requesting_actor(request), datetime.now(UTC))
+        row = await registry.change_app(session, app.id, edit, requesting_actor(request), datetime.now(UTC))
     except InvalidAppOrder as refused:
         return _form(request, form.given, _errors_of(refused), app)
-    return see_other(f"{PATH}/{app.id}?done=changed")
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
+    return see_other(f"{PATH}/{row.id}?done=changed")
 
 
 ROUTES = (show_form, register_app, show_edit, change_app)
 
 
-def show_secret(request: AnyRequest, new: registry.NewSecret, now: datetime) -> Response[str]:
+async def show_secret(
+    request: AnyRequest, session: RequestSession, new: registry.NewSecret, now: datetime
+) -> Response[str]:
     """The only page with the new secret of an app."""
     return page(
         request,
         "app_secret.html",
         status=201,
-        app=view_of_app(new.app, now),
+        app=await view_app(session, new.app, now),
         secret=new.plaintext,
         warning=WARNING,
     )
 
 
 async def _editable(session: RequestSession, spelled: str) -> AppView:
-    app = view_of_app(await find_app(session, read_id(spelled)), datetime.now(UTC))
+    app = await view_app(session, await find_app(session, read_id(spelled)), datetime.now(UTC))
     if app.kind != "registered":
         raise AppConflict(_DESCRIBES_ITSELF)
     return app

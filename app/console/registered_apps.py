@@ -15,8 +15,7 @@ from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.link import read_before
-from app.oauth.app_list import STATUSES, AppFilter, AppStatus, find_app, page_of_apps
-from app.oauth.app_view import view_of_app
+from app.oauth.app_list import STATUSES, AppFilter, AppStatus, find_app, page_of_apps, view_app, view_apps
 from app.oauth.client import KINDS, ClientKind
 from app.services import AnyRequest
 
@@ -58,7 +57,7 @@ async def show_apps(
     return page(
         request,
         "registered_apps.html",
-        apps=[view_of_app(row, now) for row in shown],
+        apps=await view_apps(session, shown, now),
         kinds=KIND_NAMES,
         statuses=get_args(AppStatus),
         kind=kind,
@@ -79,7 +78,7 @@ async def show_app(
     done: Annotated[_Done, QueryParameter()] = "",
 ) -> Response[str]:
     """Show an app: its redirects, its secret's state, and who registered it."""
-    app = view_of_app(await find_app(session, read_id(app_id)), datetime.now(UTC))
+    app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
     return page(
         request,
         "registered_app.html",
