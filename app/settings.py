@@ -136,6 +136,8 @@ class Settings(LocalSettings):
     # Before the audience, whose validator reads this field.
     authorized_parties: AuthorizedParties = ()
     audience: Annotated[Audiences, Field(validate_default=True)] = ()
+    # The form of the claims with the organization of a user; if unset, none is read. `issuers.toml` has other forms.
+    organizations: Annotated[Literal["clerk"], CaseFolded] | None = None
     # How far the clocks of the issuer and of this machine may differ.
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     # A longer token in a header is refused.

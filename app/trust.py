@@ -50,5 +50,6 @@ def _own_issuer(settings: Settings) -> tuple[TrustedIssuer, ...]:
         settings.audience,
         settings.authorized_parties,
         skew_seconds=settings.clock_skew_seconds,
+        organizations=settings.organizations,
     )
     return (own,)

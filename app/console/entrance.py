@@ -23,6 +23,7 @@ from app.db.availability import RETRY_AFTER_SECONDS
 from app.db.session import Sessions, read
 from app.http.door.refusal import Refusal
 from app.identity.errors import AuthenticationFault, CannotVerify
+from app.identity.organization import from_json
 from app.identity.principal import ANONYMOUS, Principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.engine.suspended import CannotDecide
@@ -53,7 +54,13 @@ class ConsoleEntrance:
             raise CannotVerify("Sessions cannot be read now.", RETRY_AFTER_SECONDS) from None
         if found is None:
             return ANONYMOUS
-        return user_principal(found.subject, found.permissions, {"name": found.name}, session_id=found.id)
+        return user_principal(
+            found.subject,
+            found.permissions,
+            {"name": found.name},
+            session_id=found.id,
+            organization=from_json(found.organization),
+        )
 
     def unauthenticated(self, fault: AuthenticationFault) -> SignInRedirect:
         """Ask the caller to sign in, whatever the fault."""

@@ -24,6 +24,7 @@ from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.issuer import ID_TOKENS
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier, single_issuer
+from app.identity.organization import Organization
 from app.identity.principal import Principal, is_fact
 
 CALLBACK = "/console/callback"
@@ -45,11 +46,12 @@ class SignInFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The user that the issuer authenticated, and the permissions that it grants."""
+    """The user that the issuer authenticated, the permissions that it grants, and the user's organization."""
 
     subject: str
     name: str
     permissions: tuple[str, ...]
+    organization: Organization | None = None
 
 
 class OpenId:
@@ -186,7 +188,7 @@ class OpenId:
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), login.nonce.encode()):
             raise _refused("the ID token has the nonce of another sign-in")
         granted = await self._granted(tokens.get("access_token"), user)
-        return SignedIn(user.subject, _name(claims, user.subject), _permissions(granted))
+        return SignedIn(user.subject, _name(claims, user.subject), _permissions(granted), granted.organization)
 
     async def _granted(self, access_token: object, user: Principal) -> Principal:
         """The principal of the access token if the API accepts it, else that of the ID token."""

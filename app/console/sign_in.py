@@ -64,7 +64,7 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         return _failed(request, failed)
     now = datetime.now(UTC)
     try:
-        await note_sign_in(session, user.subject, user.permissions, now)
+        await note_sign_in(session, user.subject, user.permissions, now, user.organization)
     except PersonBlocked:
         return _failed(request, SignInFailed("An administrator has blocked you, so you were not signed in.", 403))
     # An attacker may have set the previous token of this browser (session fixation).
@@ -78,6 +78,7 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         subject=user.subject,
         name=user.name,
         permissions=user.permissions,
+        organization=user.organization,
         now=now,
         expires_at=now + timedelta(seconds=console.session_seconds),
     )

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from app.db.database_clock import confirmed_now, database_now
 from app.db.tables.console import ConsoleSession
+from app.identity.organization import Organization, as_json
 
 
 async def insert(
@@ -20,6 +21,7 @@ async def insert(
     subject: str,
     name: str,
     permissions: Sequence[str],
+    organization: Organization | None = None,
     now: datetime,
     expires_at: datetime,
 ) -> ConsoleSession:
@@ -29,6 +31,7 @@ async def insert(
         subject=subject,
         name=name,
         permissions=list(permissions),
+        organization=as_json(organization),
         created_at=now,
         expires_at=expires_at,
     )

@@ -12,6 +12,7 @@ from app.db.decision_filters import callers, keys, targets
 from app.db.tables.base import table_of
 from app.db.tables.decisions import LoggedDecision
 from app.db.tables.keys import ApiKey
+from app.identity.org_facts import ORG_FACTS
 
 MAX_FACTS = 1_000  # each costs an indexed query
 # The keys or decisions of a caller that are read: all of them may be of AuthZEN requests about it.
@@ -24,10 +25,11 @@ _keys = table_of(ApiKey)
 async def seen_callers(session: AsyncSession, facts: Iterable[str]) -> frozenset[str]:
     """The `user:` and `key:` facts whose callers have presented valid credentials; only active keys count.
 
-    A subject of AuthZEN requests has presented none. Facts beyond MAX_FACTS count as unseen.
+    A subject of AuthZEN requests has presented none. Facts beyond MAX_FACTS count as unseen, and so do those of
+    organizations, whose members the log does not list.
     """
     found = set()
-    for fact in sorted(facts)[:MAX_FACTS]:
+    for fact in sorted(fact for fact in facts if not fact.startswith(ORG_FACTS))[:MAX_FACTS]:
         family, _, name = fact.partition(":")
         if await (_key_seen(session, int(name)) if family == "key" else _user_seen(session, name)):
             found.add(fact)

@@ -12,6 +12,7 @@ from app.identity.app_facts import AppKind, InvalidApp
 from app.identity.credential_cache import MAX_CACHED, MAX_UNKNOWN, CredentialCache, CredentialState
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.oauth_tokens import PREFIXES, has_shape
+from app.identity.organization import Organization
 from app.identity.principal import ANONYMOUS, Principal, delegated_principal
 
 
@@ -35,8 +36,8 @@ class AppRecord:
 class AccessTokenRecord:
     """A stored access token, and what it depends on.
 
-    `scopes` are those that the user consented to, `permissions` those of the user's last sign-in. `is_ended` says that
-    the token, its family, the consent, the app or the user was ended. `tags` name all of these.
+    `scopes` are those that the user consented to, `permissions` and `organization` those of the user's last sign-in.
+    `is_ended` says that the token, its family, the consent, the app or the user was ended. `tags` name all of these.
     """
 
     grant_id: int
@@ -48,6 +49,7 @@ class AccessTokenRecord:
     resource: str
     expires_at: datetime
     is_ended: bool
+    organization: Organization | None = None
 
 
 class AccessTokenVerifier:
@@ -107,6 +109,7 @@ def _state_of(record: AccessTokenRecord, _: AccessTokenCredential) -> Credential
             record.permissions,
             expires_at=record.expires_at,
             resource=record.resource,
+            organization=record.organization,
         )
     except InvalidApp:
         principal, fault = ANONYMOUS, fault or Cause.INVALID_APP

@@ -81,6 +81,7 @@ class Cause(StrEnum):
     NBF_IN_MILLISECONDS = "nbf_in_milliseconds", AuthenticationFault.TOKEN
     IAT_IN_MILLISECONDS = "iat_in_milliseconds", AuthenticationFault.TOKEN
     MALFORMED_CLIENT_ID = "malformed_client_id", AuthenticationFault.TOKEN
+    MALFORMED_ORGANIZATION = "malformed_organization", AuthenticationFault.TOKEN
     SENDER_CONSTRAINED = "sender_constrained", AuthenticationFault.TOKEN
     SECURITY_EVENT = "security_event", AuthenticationFault.TOKEN
     STS_NOT_ACTIVE = "sts_not_active", AuthenticationFault.TOKEN

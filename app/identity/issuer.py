@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 # The kinds of token that are accepted, by `typ` in the header. A token without `typ` counts as `jwt`.
 SESSION_TOKEN = "jwt"  # noqa: S105  # a media type, not a password
@@ -16,7 +16,19 @@ ID_TOKENS = frozenset({SESSION_TOKEN})
 ClaimPath: TypeAlias = tuple[str, ...]
 PERMISSIONS: ClaimPath = ("permissions",)
 SCOPES: ClaimPath = ("scope",)
+CLERK: Final = "clerk"
 SETTINGS = "settings"  # the name of the issuer that the settings state
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationClaims:
+    """The claims with the active organization of a user: its id, and if stated, the role in it, its name in addresses,
+    and the user's permissions in it."""
+
+    id: ClaimPath
+    role: ClaimPath | None = None
+    slug: ClaimPath | None = None
+    permissions: ClaimPath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,9 @@ class TrustedIssuer:
 
     With `is_delegating` the issuer is an authorization server whose access tokens are those of apps (RFC 9068):
     `scopes` is the claim with what the user consented to, and `permissions` are then those of the user.
+
+    `organizations` are the claims with the organization of the user, or `clerk` for those of Clerk's session tokens; if
+    None, no organization is read.
     """
 
     name: str
@@ -43,6 +58,7 @@ class TrustedIssuer:
     subject_prefix: str = ""
     is_delegating: bool = False
     scopes: ClaimPath = SCOPES
+    organizations: OrganizationClaims | Literal["clerk"] | None = None
 
 
 def claim_at(claims: Mapping[str, object], path: ClaimPath) -> object:

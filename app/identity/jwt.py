@@ -13,6 +13,7 @@ from app.identity.errors import AuthenticationFault, CannotVerify, Cause, Unauth
 from app.identity.external_app import external_app
 from app.identity.issuer import ACCESS_TOKEN, API_TOKENS, TrustedIssuer, claim_at
 from app.identity.jwks import KeySet
+from app.identity.membership import read_membership
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import Principal, delegated_principal, token_id, user_principal
 from app.identity.token_cache import TokenCache, VerifiedToken
@@ -65,11 +66,17 @@ class IssuerVerifier:
         issuer = self.issuer
         subject = f"{issuer.subject_prefix}{claims['sub']}"
         permissions = parse_permissions(claim_at(claims, issuer.permissions))
+        organization = None
+        if issuer.organizations is not None and (membership := read_membership(claims, issuer, self.reserved_prefixes)):
+            organization = membership.organization
+            permissions = [*permissions, *membership.permissions]
         if issuer.is_delegating and (kind == ACCESS_TOKEN or "client_id" in claims):
             app = external_app(issuer.name, claims.get("client_id"))
             scopes = parse_permissions(claim_at(claims, issuer.scopes))
-            return delegated_principal(subject, app, scopes, permissions, claims=claims, token_id=token_id(claims))
-        return user_principal(subject, permissions, claims)
+            return delegated_principal(
+                subject, app, scopes, permissions, claims=claims, token_id=token_id(claims), organization=organization
+            )
+        return user_principal(subject, permissions, claims, organization=organization)
 
 
 class JwtVerifier:

@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from app.identity.app_facts import APP_FACTS, AppIdentity, InvalidApp, app_facts
+from app.identity.org_facts import ORG_FACTS
+from app.identity.organization import Organization
 
 Method = Literal["jwt", "api_key", "oauth", "anonymous"]
 
@@ -26,6 +28,7 @@ _FACT_PREFIXES = (
     "key:",
     "role:",
     *APP_FACTS,
+    *ORG_FACTS,
     LIMITED_SCOPE,
     OWNER_GRANT,
     CONSENTED,
@@ -49,6 +52,7 @@ class Principal:
     `key_id` and `environment` belong to an API key, `expires_at` to a key or the token of an app, which `client_id`
     names; `resource` is what such a token is bound to (RFC 8707). `token_id` is a JWT's `jti`; `session_id` is that of
     a console session. `impersonator` is the party that acts as the subject, by the `act` claim of a token.
+    `organization` is the active one of a user.
     """
 
     subject: str
@@ -63,27 +67,35 @@ class Principal:
     client_id: str | None = None
     impersonator: str | None = None
     resource: str | None = None
+    organization: Organization | None = None
 
 
 ANONYMOUS = Principal(subject="", method="anonymous", held=frozenset({ANYONE, "auth:anonymous"}))
 
 
 def user_principal(
-    subject: str, permissions: Iterable[str], claims: Mapping[str, object], *, session_id: int | None = None
+    subject: str,
+    permissions: Iterable[str],
+    claims: Mapping[str, object],
+    *,
+    session_id: int | None = None,
+    organization: Organization | None = None,
 ) -> Principal:
     """The principal of a verified JWT: its permissions, without any facts among them, and the facts of a user.
 
     `session_id` is that of the console session that was started with the token.
     """
     granted = [permission for permission in permissions if not permission.startswith(_FACT_PREFIXES)]
+    member = organization.facts if organization else ()
     return Principal(
         subject,
         "jwt",
-        frozenset([ANYONE, "auth:jwt", "user:" + subject, *granted]),
+        frozenset([ANYONE, "auth:jwt", "user:" + subject, *member, *granted]),
         MappingProxyType(dict(claims)),
         token_id=token_id(claims),
         session_id=session_id,
         impersonator=impersonator_of(claims),
+        organization=organization,
     )
 
 
@@ -134,17 +146,20 @@ def delegated_principal(
     token_id: str | None = None,
     expires_at: datetime | None = None,
     resource: str | None = None,
+    organization: Organization | None = None,
 ) -> Principal:
     """The principal of an app that acts on behalf of the user `subject`.
 
     `scopes` are those that the user consented to, `user_permissions` those of the user's last sign-in. Facts among
-    both are ignored. Neither side is a signed-in user: `auth:jwt` is never held. Raises InvalidApp.
+    both are ignored. The user side has the facts of the user's organization. Neither side is a signed-in user:
+    `auth:jwt` is never held. Raises InvalidApp.
     """
     if not subject:
         raise InvalidApp("an app acts on behalf of a user, and the user has no subject")
     held = {ANYONE, *app_facts(app), f"{ON_BEHALF}user:{subject}"}
     held.update(CONSENTED + scope for scope in scopes if not is_fact(scope))
     held.update(ON_BEHALF + permission for permission in user_permissions if not is_fact(permission))
+    held.update(ON_BEHALF + fact for fact in (organization.facts if organization else ()))
     return Principal(
         subject,
         "oauth",
@@ -155,6 +170,7 @@ def delegated_principal(
         client_id=app.client_id,
         impersonator=impersonator_of(claims),
         resource=resource,
+        organization=organization,
     )
 
 

@@ -18,6 +18,7 @@ from app.db.tables.oauth_clients import OAuthClient
 from app.identity.access_token_verifier import AccessTokenRecord, AppRecord
 from app.identity.app_facts import AppKind
 from app.identity.oauth_tokens import mint_token
+from app.identity.organization import from_json
 from app.oauth.errors import OAuthError
 from app.oauth.lifetimes import ACCESS_TOKEN, ACCESS_TOKENS
 
@@ -40,6 +41,7 @@ _RECORD: Any = (  # its type has more columns than SQLAlchemy's overloads
         col(Person.id).label("person_id"),
         col(Person.subject),
         col(Person.permissions),
+        col(Person.organization),
         col(Person.blocked_at),
     )
     .join(TokenFamily, col(TokenFamily.id) == col(AccessToken.family_id))
@@ -93,6 +95,7 @@ async def _records(session: AsyncSession, digests: Sequence[bytes]) -> Mapping[b
             app=AppRecord(row.client_id, cast(AppKind, row.kind), row.host or ""),
             scopes=frozenset(row.scopes),
             permissions=frozenset(row.permissions),
+            organization=from_json(row.organization),
             resource=row.resource,
             expires_at=row.expires_at,
             is_ended=any(

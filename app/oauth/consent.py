@@ -221,7 +221,8 @@ class Consents:
 def _held(user: Principal, client: Client, snapshot: Snapshot) -> frozenset[str]:
     """The grants that the user side of the app would have."""
     stated = (grant for grant in user.held if not is_fact(grant))
-    return snapshot.sides(delegated_principal(user.subject, client, (), stated).held).user
+    app = delegated_principal(user.subject, client, (), stated, organization=user.organization)
+    return snapshot.sides(app.held).user
 
 
 async def _person(session: AsyncSession, visit: ConsentVisit) -> Person:
@@ -230,7 +231,7 @@ async def _person(session: AsyncSession, visit: ConsentVisit) -> Person:
         person = await find_person(session, user.subject)
         if person is None:  # the session is older than the table
             stated = (grant for grant in user.held if not is_fact(grant))
-            await note_sign_in(session, user.subject, stated, visit.now)
+            await note_sign_in(session, user.subject, stated, visit.now, user.organization)
             person = await find_person(session, user.subject)
     except PersonBlocked:
         person = None

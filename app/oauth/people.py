@@ -11,19 +11,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.oauth import Person
+from app.identity.organization import Organization, as_json
 
 
 class PersonBlocked(Exception):
     """The user is blocked."""
 
 
-async def note_sign_in(session: AsyncSession, subject: str, permissions: Iterable[str], now: datetime) -> None:
-    """Store the permissions that the issuer granted a user at a sign-in. Raises PersonBlocked."""
-    held = sorted(permissions)
+async def note_sign_in(
+    session: AsyncSession,
+    subject: str,
+    permissions: Iterable[str],
+    now: datetime,
+    organization: Organization | None,
+) -> None:
+    """Store the permissions that the issuer granted a user at a sign-in, and the user's organization.
+
+    Raises PersonBlocked.
+    """
+    held, acts_in = sorted(permissions), as_json(organization)
     change = (
         update(Person)
         .where(col(Person.subject) == subject)
-        .values(permissions=held, signed_in_at=now)
+        .values(permissions=held, organization=acts_in, signed_in_at=now)
         .returning(col(Person.blocked_at))
     )
     for _ in range(2):  # again if the first sign-ins of a user happen at the same time
@@ -34,7 +44,7 @@ async def note_sign_in(session: AsyncSession, subject: str, permissions: Iterabl
             return
         try:
             async with session.begin_nested():
-                session.add(Person(subject=subject, permissions=held, signed_in_at=now))
+                session.add(Person(subject=subject, permissions=held, organization=acts_in, signed_in_at=now))
             return
         except IntegrityError:
             continue

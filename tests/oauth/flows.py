@@ -78,7 +78,7 @@ class Flow:
         """The code after a user has signed in and allowed the app."""
         async with self.sessions() as session:
             await session.connection(execution_options=LOCK_FIRST)
-            await note_sign_in(session, subject, permissions, now)
+            await note_sign_in(session, subject, permissions, now, None)
             person = await find_person(session, subject)
             assert person is not None
             grant = await store_grant(session, person, self.app, list(scopes), now)

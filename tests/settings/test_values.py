@@ -24,6 +24,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "host": ("", "0.0.0.0:8000", "localhost:80", "[::1]:80", ":8000", "http://0.0.0.0", "0.0.0.0/0", "1.2.3", "a b"),
     "port": (*NUMBERS, "65536", "8000.5", "http", "tcp://10.0.0.1"),
     "server": ("", "gunicorn"),
+    "organizations": ("", "auth0", "clerk,auth0"),
     "workers": (*NUMBERS, "0", "65", "1.5", "all"),
     "worker_timeout_seconds": (*NUMBERS, "4", "3601"),
     "drain_seconds": (*NUMBERS, "301"),

@@ -18,6 +18,8 @@ class ConsoleSession(SQLModel, table=True):
     subject: str = Field(index=True)  # the `sub` of the issuer's token
     name: str  # for display only
     permissions: list[str] = Field(sa_type=JSON)  # as the issuer granted them at the sign-in
+    # The active organization at the sign-in: `id`, `role` and `slug`.
+    organization: dict[str, str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     created_at: datetime
     expires_at: datetime = Field(index=True)
 

@@ -20,6 +20,8 @@ class Person(SQLModel, table=True):
     id: int = row_id()
     subject: str = Field(unique=True)  # the `sub` of the issuer's token
     permissions: list[str] = Field(sa_type=JSON)
+    # The active organization at the sign-in: `id`, `role` and `slug`.
+    organization: dict[str, str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     signed_in_at: datetime | None = None  # NULL if the person was blocked before any sign-in
     blocked_at: datetime | None = None
 

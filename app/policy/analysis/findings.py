@@ -13,6 +13,7 @@ from app.policy.analysis.cells import Cells
 from app.policy.analysis.client_address import ADDRESS, address_readers
 from app.policy.analysis.holders import Holders
 from app.policy.analysis.open_head import open_heads
+from app.policy.analysis.organization_routes import uncompared_organizations
 from app.policy.engine.lockout import unproven_publishers
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import paused_gc
@@ -35,6 +36,10 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "deny-never-fires": ("warning", "A row denies what no row allows to the same callers."),
     "open-to-all": ("warning", "A row allows every caller, signed in or not, to change something."),
     "open-head": ("warning", "A row denies GET and leaves HEAD open, which reveals the status and headers of GET."),
+    "uncompared-organization": (
+        "warning",
+        "A row allows a route with `{org_id}` in its path and does not read it.",
+    ),
     "over-broad": ("warning", "A row allows something on every endpoint, including future ones."),
     "unused-permission": ("warning", "A permission of the catalogue opens nothing."),
     "deprecated-permission": ("warning", "A row names a permission that is deprecated."),
@@ -99,6 +104,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
         *_idle(snapshot, holders),
         *unproven_publishers(snapshot),
         *open_heads(snapshot),
+        *uncompared_organizations(snapshot),
         *(() if proxies_stated else _addresses(snapshot.policy)),
     ]
     found.sort(key=lambda fault: (fault.file, fault.line, fault.code))

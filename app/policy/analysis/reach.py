@@ -11,6 +11,7 @@ from enum import Enum
 from itertools import islice, product
 
 from app.identity.app_facts import APP_FACTS, APP_METHOD
+from app.identity.org_facts import ORG_FACTS
 from app.identity.principal import ANYONE, is_fact
 from app.policy.analysis.near_rows import without_implied
 from app.policy.engine.delegation import is_delegated
@@ -205,13 +206,14 @@ def _both_sides(grants: Iterable[str]) -> frozenset[str]:
     if not is_delegated(grants):
         return grants
     plain = [grant for grant in grants if not is_fact(grant)]
-    of_user = [grant for grant in grants if grant.startswith((_USER, _ROLE))]
+    of_user = [grant for grant in grants if grant.startswith((_USER, _ROLE, *ORG_FACTS))]
     return read_caller([*(grants - frozenset(of_user)), FOR, *plain, *of_user])
 
 
 def _roles(snapshot: Snapshot, grants: frozenset[str]) -> tuple[str, ...]:
     """The roles that add all of the grants, except the caller's own facts, which no role adds."""
-    addable = {grant for grant in grants if not grant.startswith(("auth:", "env:", _USER, _KEY, *APP_FACTS))}
+    own = ("auth:", "env:", _USER, _KEY, *APP_FACTS, *ORG_FACTS)
+    addable = {grant for grant in grants if not grant.startswith(own)}
     if not addable:
         return ()
     roles = sorted(known_roles(snapshot.policy.memberships))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice, product
 
+from app.identity.org_facts import ORG_FACTS
 from app.identity.principal import ANYONE, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault
@@ -17,7 +18,7 @@ from app.policy.routing.routes import Route
 MAX_WAYS = 1000
 RELOAD = Route("/api/v1/policies/reload", "POST")
 PUBLISH = Route("/api/v1/policies/publish", "POST")
-NAMED = ("user:", "key:")  # facts of a single caller, which a row may misspell
+NAMED = ("user:", "key:", *ORG_FACTS)  # facts of few callers, which a row may misspell
 _CALLERS = (
     frozenset({ANYONE, "auth:jwt"}),
     frozenset({ANYONE, "auth:api_key", "env:live"}),

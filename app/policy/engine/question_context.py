@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.identity.app_facts import APP_METHOD
 from app.identity.principal import ON_BEHALF
 from app.policy.engine.target import Target
 from app.policy.language.given import Given
 from app.policy.language.when.condition import Context
+from app.policy.language.when.shape import NO_ORG
 from app.policy.routing.routes import is_route, split_route
 
 _BY_METHOD = {
@@ -44,6 +45,7 @@ def _subject(held: Iterable[str]) -> dict[str, object]:
         **{"owner": "", "client_id": "", "environment": ""},
         **{"claims": {}, "act": {}, "properties": {}},
     }
+    org: Mapping[str, str] = {}
     for grant in (each.removeprefix(ON_BEHALF) for each in held):
         family, _, rest = grant.partition(":")
         if grant in _BY_METHOD:
@@ -52,8 +54,12 @@ def _subject(held: Iterable[str]) -> dict[str, object]:
             subject["id"] = rest
         elif family == "app":
             subject["client_id"] = rest
+        elif family in ("org", "org-role"):
+            # The grants do not tell its slug.
+            org = {"role": "", **org, "id" if family == "org" else "role": rest}
         elif family == "env":
             subject["environment"] = rest
+    subject["org"] = org or NO_ORG
     if subject.get("type") == "anonymous":
         subject["id"] = ""
     return subject

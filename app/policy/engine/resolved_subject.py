@@ -16,7 +16,7 @@ from app.policy.engine.target import Target
 from app.policy.language.entities import Known
 from app.policy.language.when.condition import Context
 from app.policy.language.when.context import LazyContext
-from app.policy.language.when.shape import Properties, Subject
+from app.policy.language.when.shape import NO_ORG, Properties, Subject
 from app.policy.language.when.shared import SharedReads
 
 USER_TYPES = ("user", "identity")
@@ -135,6 +135,7 @@ def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
         "owner": subject.owner,
         "method": _METHOD,
         "client_id": "",
+        "org": NO_ORG,
         "environment": subject.environment,
         "permissions": snapshot.effective(subject.held),
         "claims": _NOTHING,

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.identity.app_facts import APP_FACTS, APP_METHOD
+from app.identity.org_facts import ORG_FACTS
 from app.identity.principal import ANYONE, CONSENTED, ON_BEHALF
 
 FOR = "for"
 EXAMPLE = "app-kind:registered catalog:read for user:user_2abc catalog:read"
 _OF_APP = (APP_METHOD, *APP_FACTS)
-_NOT_OF_APP = ("auth:", "env:", "user:", "key:", "role:")
+_OF_USER = ("user:", "role:", *ORG_FACTS)
+_NOT_OF_APP = ("auth:", "env:", "key:", *_OF_USER)
 _NOT_OF_USER = ("auth:", "env:", "key:", *APP_FACTS)
 
 
@@ -43,7 +45,7 @@ def caller_fault(words: Iterable[str]) -> tuple[str, str, str] | None:
         return "no grant of the user follows `for`", f"write `{EXAMPLE}`", FOR
     for word in app:
         if not _is_app(word) and word.startswith(_NOT_OF_APP):
-            hint = f"write `{FOR} {word}` after the grants of the app" if word.startswith(("user:", "role:")) else ""
+            hint = f"write `{FOR} {word}` after the grants of the app" if word.startswith(_OF_USER) else ""
             return f"an app cannot hold `{word}`", hint or f"write `{EXAMPLE}`", word
     for word in user or ():
         if word.startswith(_NOT_OF_USER):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from app.policy.language.fault import did_you_mean
-from app.policy.language.when.shape import SCHEMA, Kind
+from app.policy.language.when.shape import SCHEMA, Field, Kind
 
 # Variable → field, parameter or key → value.
 Given = Mapping[str, Mapping[str, object]]
@@ -41,6 +41,8 @@ def check_value(kind: Kind, value: object) -> object:
     """The value as a condition reads it; a time is given as text. Raises InvalidVariable if its type is wrong."""
     if kind.name == "dyn":
         return value
+    if kind.fields is not None:
+        return _check_fields(kind.fields, value)
     if kind.name == "timestamp" and isinstance(value, str):
         return _time(value)
     if kind.item and kind.name == "list" and isinstance(value, (list, tuple)):
@@ -52,6 +54,16 @@ def check_value(kind: Kind, value: object) -> object:
         example = f"; write it as text, such as '{_TIME}'" if kind.name == "timestamp" else ""
         raise InvalidVariable(f"it must be a {kind}", f"it is {_kind_name(value)}{example}")
     return value
+
+
+def _check_fields(fields: Mapping[str, Field], value: object) -> Mapping[str, object]:
+    """The values of all fields of a variable with a fixed shape; a text that is not given is empty."""
+    if not isinstance(value, Mapping):
+        raise InvalidVariable("it must be a mapping", f"write {', '.join(fields)} below it")
+    for name in value:
+        if name not in fields:
+            raise _unknown(str(name), fields, "it")
+    return {name: check_value(field.kind, value.get(name, "")) for name, field in fields.items()}
 
 
 def read_given(given: Given) -> Given:
@@ -79,7 +91,8 @@ def read_assignments(lines: Iterable[str]) -> Given:
             raise InvalidVariable(f"`{path}` is not an assignment", "write it as request.ip=10.0.0.1")
         try:
             kind = kind_of(variable, names[0])
-            value = _value(text, plain=kind.name in ("string", "timestamp"))
+            leaf = kind.fields.get(names[1]) if kind.fields and len(names) == 2 else None
+            value = _value(text, plain=(leaf.kind if leaf else kind).name in ("string", "timestamp"))
             for name in reversed(names[1:]):
                 value = {name: value}
             before = given.setdefault(variable, {}).get(names[0])

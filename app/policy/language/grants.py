@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import cached_property
 
 from app.identity.app_facts import APP_FACTS, APP_KIND, APP_KINDS, APP_METHOD, is_app_fact
+from app.identity.org_facts import ORG_FACTS, is_org_fact
 from app.identity.principal import ON_BEHALF
 from app.policy.language.caller import caller_fault, grants_in
 from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mean, nearest
@@ -27,12 +28,13 @@ FACTS = (
 _SUBJECT = r"[!$-)+\-.-{}~]+(\|[!$-)+\-.-9;-{}~]+)*"
 _OPEN_FACT = re.compile(rf"(user:{_SUBJECT})|(key:[1-9][0-9]{{0,18}})|(role:[a-z][a-z0-9_-]*)")
 
-_OPEN_FAMILIES = ("user", "key", "role", *(family.removesuffix(":") for family in APP_FACTS))
+_OPEN_FAMILIES = ("user", "key", "role", *(family.removesuffix(":") for family in (*APP_FACTS, *ORG_FACTS)))
 _PERMISSION = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
 _UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
-# The kinds of caller that can have a fact: a user is not a key, and a key is not a user. An app acts for a user.
+# The kinds of caller that can have a fact: a user is not a key, and a key is not a user. An app acts for a user. A
+# user acts in one organization.
 _METHODS = {
     "auth:jwt": frozenset({"jwt"}),
     "auth:api_key": frozenset({"api_key"}),
@@ -44,6 +46,7 @@ _FAMILY_METHODS = {
     "key": frozenset({"api_key"}),
     "env": frozenset({"api_key"}),
     **{family.removesuffix(":"): frozenset({"oauth"}) for family in APP_FACTS},
+    **{family.removesuffix(":"): frozenset({"jwt", "oauth"}) for family in ORG_FACTS},
 }
 _ANY_METHOD = frozenset[str]()
 
@@ -54,7 +57,7 @@ def is_grant(word: str, catalog: Container[str]) -> bool:
 
 
 def _is_open_fact(word: str) -> bool:
-    return _OPEN_FACT.fullmatch(word) is not None or is_app_fact(word)
+    return _OPEN_FACT.fullmatch(word) is not None or is_app_fact(word) or is_org_fact(word)
 
 
 def grant_hint(word: str, catalog: Collection[str], roles: Iterable[str] = ()) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.identity.address import is_trustworthy
-from app.identity.issuer import API_TOKENS, SETTINGS, TrustedIssuer
+from app.identity.issuer import API_TOKENS, CLERK, SETTINGS, OrganizationClaims, TrustedIssuer
 from app.policy.language.fault import Fault, did_you_mean
 from app.policy.language.source import PolicySource, shown
 from app.policy.language.toml_file import read_toml
@@ -39,6 +39,8 @@ _PREFIX = re.compile(r"([a-z][a-z0-9_.-]{0,39}):")
 _RESERVED_PREFIXES = frozenset(
     {"anonymous", "app", "app-host", "app-kind", "auth", "env", "identity", "key", "org", "org-role", "role", "user"}
 )
+_ORGANIZATION_KEYS = ("id", "role", "slug", "permissions")
+_ORGANIZATION_EXAMPLE = 'write "clerk", or {id = "org_id", role = "org_role"}'
 _VISIBLE = re.compile(r"[!-~]+")
 _EXAMPLE = (
     'write [partner], then issuer = "https://…", jwks_url = "https://…", audiences = ["…"] and '
@@ -105,9 +107,17 @@ def describe(issuer: TrustedIssuer) -> str:
         f"skew {issuer.skew_seconds} s",
         f"permissions in {'/'.join(issuer.permissions)}",
         f"subjects {issuer.subject_prefix}…",
+        *((f"organizations {_described(issuer.organizations)}",) if issuer.organizations else ()),
         *((f"apps with scopes in {'/'.join(issuer.scopes)}",) if issuer.is_delegating else ()),
     ]
     return "; ".join(parts)
+
+
+def _described(organizations: OrganizationClaims | str) -> str:
+    if not isinstance(organizations, OrganizationClaims):
+        return f"of {organizations}"
+    paths = {key: getattr(organizations, key) for key in _ORGANIZATION_KEYS}
+    return "in " + ", ".join(f"{key} {'/'.join(path)}" for key, path in paths.items() if path)
 
 
 class _IssuersFile:
@@ -239,6 +249,18 @@ def _claim(value: object) -> tuple[str, ...]:
     return tuple(path)
 
 
+def _organizations(value: object) -> OrganizationClaims | str:
+    if value == CLERK:
+        return CLERK
+    if not isinstance(value, Mapping) or "id" not in value:
+        raise _Invalid("must be the claims with the organization, with an `id`", _ORGANIZATION_EXAMPLE)
+    for key in value:
+        if key not in _ORGANIZATION_KEYS:
+            hint = did_you_mean(key, _ORGANIZATION_KEYS) or f"use {', '.join(_ORGANIZATION_KEYS)}"
+            raise _Invalid(f"has an unknown key, `{key}`", hint)
+    return OrganizationClaims(**{key: _claim(path) for key, path in value.items()})
+
+
 def _is_member(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable()
 
@@ -270,4 +292,5 @@ _KEYS: Mapping[str, _Key] = {
     "subject_prefix": _Key("subject_prefix", _prefix),
     "delegated": _Key("is_delegating", _flag),
     "scopes": _Key("scopes", _claim),
+    "organizations": _Key("organizations", _organizations),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from app.identity.app_facts import APP_FACTS
+from app.identity.org_facts import ORG_FACTS
 from app.policy.language.fault import Fault
 from app.policy.language.source import PolicySource, shown
 from app.policy.language.toml_file import read_toml
@@ -17,7 +18,8 @@ FILE = "permissions.toml"
 MAX_FAULTS = 20
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*")
-_RESERVED = frozenset({"auth", "env", "user", "key", "role", *(family.removesuffix(":") for family in APP_FACTS)})
+_FACTS = (family.removesuffix(":") for family in (*APP_FACTS, *ORG_FACTS))
+_RESERVED = frozenset({"auth", "env", "user", "key", "role", *_FACTS})
 _KEYS = {"title": str, "grants": str, "deprecated": bool}
 
 

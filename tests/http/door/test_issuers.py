@@ -50,8 +50,16 @@ def without_audience(
         jwks_url=issuer.jwks_url,
         issuer=issuer.url,
         authorized_parties=f"https://other.example,{PARTY}",
+        organizations="clerk",
         server=request.param,
     )
+    catalog = server.policy_dir / "catalog.csv"
+    rows = (
+        "p, org:org_1 org-role:admin, /api/v1/venues, GET, allow",
+        "p, org:org_1, /api/v1/games, GET, allow, \"subject.org.slug == 'a' && subject.org.id == 'org_1'\"",
+        "p, org:org_bad, /api/v1/**, GET, deny",
+    )
+    catalog.write_text(catalog.read_text().replace("# end\n", "".join(f"{row}\n" for row in rows) + "# end\n"))
     del server.env["AUTHZ_AUDIENCE"]
     with server:
         yield server
@@ -73,6 +81,27 @@ def test_a_session_token_of_clerk_is_accepted(without_audience: Server, issuer: 
     assert call(server, clerk_token(issuer, version, azp="https://evil.example")) == (401, "Invalid authorized party.")
     assert call(server, clerk_token(issuer, version, sts="pending")) == (401, "Invalid token.")
     assert call(server, clerk_token(issuer, version, aud="another-service")) == (401, "Invalid audience.")
+
+
+def test_the_organization_of_a_session_is_in_rows_and_conditions(without_audience: Server, issuer: LiveIssuer) -> None:
+    def status(path: str, version: str, **claims: Any) -> int:
+        token = clerk_token(issuer, version, **claims)
+        with without_audience.client(token) as client:
+            return client.get(path).status_code
+
+    ours = {"id": "org_1", "rol": "admin", "slg": "a", "per": "write,read", "fpm": "2"}
+    assert status("/api/v1/venues", "v1") == status("/api/v1/venues", "v2") == 200
+    assert status("/api/v1/games", "v1") == status("/api/v1/games", "v2", o=ours) == 200
+    assert status("/api/v1/games", "v2") == 403, "it has no slug"
+    assert (
+        status("/api/v1/venues", "v1", org_role="org:member") == status("/api/v1/venues", "v1", org_id="org_2") == 403
+    )
+    assert status(TEAMS, "v2", fea="o:catalog", o=ours) == 200
+    assert status(TEAMS, "v2", fea="o:holdings", o=ours) == 403
+    assert status(TEAMS, "v1", org_permissions=["org:catalog:read"]) == 200
+    assert status(TEAMS, "v1", org_permissions=["org:catalog:read"], org_id="org_bad") == 403
+    assert call(without_audience, clerk_token(issuer, "v2", o={"rol": "admin"})) == (401, "Invalid token.")
+    assert call(without_audience, clerk_token(issuer, "v1", org_id="org|1")) == (401, "Invalid token.")
 
 
 def test_the_length_of_a_token_is_limited(without_audience: Server, issuer: LiveIssuer) -> None:

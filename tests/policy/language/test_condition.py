@@ -43,6 +43,7 @@ def world(**claims: object) -> Variables:
             "permissions": frozenset({"catalog:read", "anyone"}),
             "claims": claims,
             "client_id": "",
+            "org": {"id": "org_1", "role": "admin", "slug": "acme"},
             "act": {},
             "properties": {"role": "admin"},
         },

@@ -16,6 +16,7 @@ VALUES = {
         "resource.type": "route",
         "resource.id": "/api/v1/teams/{team_id}",
     },
+    **{"subject.org.id": "org_1", "subject.org.role": "admin", "subject.org.slug": "acme"},
     **{"action.name": "GET", "request.method": "GET", "request.path": "/api/v1/teams/7", "request.ip": "10.1.2.3"},
 }
 LOOSE = {"params.team_id": "7", "resource.properties.owner": "user_1", "context.device": "phone"}

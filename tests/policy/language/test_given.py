@@ -134,7 +134,8 @@ def test_variables_of_a_document_are_checked_by_name() -> None:
 def test_the_subject_follows_from_the_grants(held: set[str], subject: dict[str, object]) -> None:
     target = Target("GET", "/x", "/x")
     context = context_of(held, {"b", "a"}, target, {})
-    nothing = {"owner": "", "client_id": "", "claims": {}, "act": {}, "properties": {}}
+    no_org = {"id": "", "role": "", "slug": ""}
+    nothing = {"owner": "", "client_id": "", "org": no_org, "claims": {}, "act": {}, "properties": {}}
     assert context["subject"] == {**nothing, "permissions": ["a", "b"], **subject}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.identity.issuer import API_TOKENS, TrustedIssuer
+from app.identity.issuer import API_TOKENS, CLERK, OrganizationClaims, TrustedIssuer
 from app.policy.language.diff import changes, file_changes
 from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.issuers import FILE, MAX_FAULTS, MAX_ISSUERS, deployment_faults, describe, load
@@ -136,6 +136,11 @@ def test_permissions_are_a_claim_or_a_path(value: str, path: tuple[str, ...]) ->
         (f"[a]\n{A}‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", "`delegated = true`"),
         (f"[a]\n{A}delegated = false\n‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", ""),
         (f"[a]\n{A}delegated = true\n‸scopes = 7\n", "`scopes` must be the name of a claim", '"scope"'),
+        (f"[a]\n{A}‸organizations = 'auth0'\n", "`organizations` must be the claims", '"clerk"'),
+        (f"[a]\n{A}‸organizations = true\n", "`organizations` must be the claims", '"clerk"'),
+        (f"[a]\n{A}‸organizations = {{role = 'r'}}\n", "`organizations` must be the claims", ""),
+        (f"[a]\n{A}‸organizations = {{id = 'i', rol = 'r'}}\n", "`organizations` has an unknown key, `rol`", "`role`?"),
+        (f"[a]\n{A}‸organizations = {{id = []}}\n", "`organizations` must be the name of a claim", '"scope"'),
         ("[a\n", "not TOML", ""),
     ],
 )
@@ -147,6 +152,14 @@ def test_a_fault_is_at_its_word(text: str, message: str, hint: str) -> None:
     if MARK in text:
         before = text.partition(MARK)[0]
         assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def test_organizations_are_those_of_clerk_or_of_claims() -> None:
+    found, faults = read(
+        f'[a]\n{A}organizations = "clerk"\n[b]\n{B}{PARTNER}[b.organizations]\nid = "org"\nrole = ["o", "r"]\n'
+    )
+    assert not faults
+    assert [issuer.organizations for issuer in found] == ["clerk", OrganizationClaims(("org",), ("o", "r"))]
 
 
 def test_several_faults_are_reported_together_and_bounded() -> None:
@@ -220,6 +233,9 @@ def test_the_description_tells_every_difference() -> None:
         replace(base, skew_seconds=7),
         replace(base, permissions=("a", "b")),
         replace(base, subject_prefix="a:"),
+        replace(base, organizations=CLERK),
+        replace(base, organizations=OrganizationClaims(("a",))),
+        replace(base, organizations=OrganizationClaims(("a",), ("b",))),
         replace(base, is_delegating=True),
         replace(base, is_delegating=True, scopes=("scp",)),
     ]

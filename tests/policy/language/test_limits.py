@@ -138,7 +138,7 @@ def test_every_bound_has_its_value() -> None:
 WORDS: dict[str, str] = {
     "engine.resolved_subject.USER_TYPES": "user identity",
     "language.cases._KEYS": "name as given allow deny table",
-    "language.permissions._RESERVED": "app app-host app-kind auth env key role user",
+    "language.permissions._RESERVED": "app app-host app-kind auth env key org org-role role user",
     "language.when.condition.VARIABLES": "subject resource action params request context",
     "language.entities._KEYS": "type id properties",
     "language.file_names.REQUIRED": "model.conf permissions.toml",
@@ -150,9 +150,9 @@ WORDS: dict[str, str] = {
     "analysis.findings._CHANGES": "DELETE PATCH POST PUT WEBSOCKET",
     "language.grants.FACTS": "anyone auth:jwt auth:api_key auth:oauth auth:anonymous env:live env:test "
     "app-kind:registered app-kind:document app-kind:dynamic app-kind:external",
-    "language.grants._OPEN_FAMILIES": "user key role app app-kind app-host",
+    "language.grants._OPEN_FAMILIES": "user key role app app-kind app-host org org-role",
     "engine.limited_scopes._MARKS": "scope:: owner::",
-    "engine.lockout.NAMED": "user: key:",
+    "engine.lockout.NAMED": "user: key: org: org-role:",
     "language.openapi.endpoints._SINCE_3_2": "query additionalOperations",
     "language.openapi.tree.FIXED": "get head post put patch delete options trace query",
     "routing.routes.METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS QUERY TRACE WEBSOCKET",
@@ -163,7 +163,9 @@ WORDS: dict[str, str] = {
     "language.when.functions.SPECIAL": "has ip_in",
 }
 SEVERITIES = {
-    "warning": "duplicate-row shadowed-row contradictory-row deny-never-fires open-to-all open-head over-broad "
+    "warning": "duplicate-row shadowed-row contradictory-row deny-never-fires open-to-all open-head "
+    "uncompared-organization "
+    "over-broad "
     "unused-permission deprecated-permission unstated-proxies unproven-publishers",
     "note": "ignored-file empty-role unheld-row ambiguous-path unroutable-path unread-path unread-method not-analysed",
 }

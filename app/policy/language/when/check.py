@@ -60,7 +60,7 @@ class Checker:
             return self._computed(node)
         path, kind = found
         if kind.fields is not None:
-            hint = f"add a field: {', '.join(f'{kind.name}.{field}' for field in kind.fields)}"
+            hint = f"add a field: {', '.join(f'{self._shown(node)}.{field}' for field in kind.fields)}"
             raise _wrong(node, f"`{self._shown(node)}` is not a value by itself", hint)
         self.flat.read(node, "value", path, read.value_of(path))
         return kind

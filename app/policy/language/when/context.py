@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from app.identity.organization import Organization
 from app.identity.principal import Principal, acting_party
-from app.policy.language.when.shape import Action, Properties, Request, Resource, Subject
+from app.policy.language.when.shape import NO_ORG, Action, Org, Properties, Request, Resource, Subject
 from app.policy.language.when.shared import SharedReads
 
 _NO_PROPERTIES: Properties = MappingProxyType({})
@@ -56,9 +57,17 @@ def subject_of(principal: Principal, permissions: frozenset[str], properties: Pr
         "owner": principal.subject if is_key else "",
         "method": principal.method,
         "client_id": principal.client_id or "",
+        "org": org_of(principal.organization),
         "environment": principal.environment or "",
         "permissions": permissions,
         "claims": principal.claims,
         "act": acting_party(principal.claims),
         "properties": properties,
     }
+
+
+def org_of(organization: Organization | None) -> Org:
+    """The `subject.org` variable."""
+    if organization is None:
+        return NO_ORG
+    return {"id": organization.id, "role": organization.role, "slug": organization.slug}

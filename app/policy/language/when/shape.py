@@ -44,6 +44,17 @@ TIMESTAMP, DURATION, NULL, DYN = Kind("timestamp"), Kind("duration"), Kind("null
 Properties = Mapping[str, object]
 
 
+class Org(TypedDict):
+    """The active organization of a user."""
+
+    id: Annotated[str, "the id of the user's organization, empty for all others"]
+    role: Annotated[str, "the user's role in it, empty without one"]
+    slug: Annotated[str, "its name in addresses, empty without one"]
+
+
+NO_ORG: Org = {"id": "", "role": "", "slug": ""}
+
+
 class Subject(TypedDict):
     """Who asks."""
 
@@ -52,6 +63,7 @@ class Subject(TypedDict):
     owner: Annotated[str, "for an API key the `sub` of its owner, empty for all others"]
     method: Annotated[str, "`jwt`, `api_key`, `oauth`, `anonymous`, or `authzen` for who is only asked about"]
     client_id: Annotated[str, "the id of the app that acts on behalf of the user, empty for all others"]
+    org: Annotated[Org, "the active organization of a user"]
     environment: Annotated[str, "`live` or `test` for an API key, empty for all others"]
     permissions: Annotated[Collection[str], "every grant in effect, roles and the server's facts included"]
     claims: Annotated[Properties, "the claims of a verified JWT, empty for all others"]
@@ -121,11 +133,15 @@ SCHEMA: Mapping[str, Field] = _fields(Variables)
 
 def describe() -> Iterator[tuple[str, Field]]:
     """Every name that conditions may use, such as `request.ip`, with its field; for documentation."""
-    for name, field in SCHEMA.items():
+    yield from _described("", SCHEMA)
+
+
+def _described(prefix: str, fields: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:
+    for name, field in fields.items():
         if field.kind.fields is None:
-            yield name, field
+            yield prefix + name, field
         else:
-            yield from ((f"{name}.{inner}", below) for inner, below in field.kind.fields.items())
+            yield from _described(f"{prefix}{name}.", field.kind.fields)
 
 
 def nearest_variable(name: str, bound: Collection[str]) -> str:

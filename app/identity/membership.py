@@ -1,0 +1,53 @@
+"""Reads the organization of a user from the claims of a token, as the issuer states it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from app.identity.clerk import clerk_membership
+from app.identity.issuer import CLERK, OrganizationClaims, TrustedIssuer, claim_at
+from app.identity.organization import Membership, malformed, membership_of
+
+
+def read_membership(
+    claims: Mapping[str, object], issuer: TrustedIssuer, reserved_prefixes: tuple[str, ...]
+) -> Membership | None:
+    """The membership that a token of the issuer states; None if no organization is active, or none is read.
+
+    As a subject, the id of an organization begins with the prefix of its issuer, and not with one of another issuer.
+    Raises Unauthenticated.
+    """
+    rules = issuer.organizations
+    if rules is None:
+        return None
+    found = clerk_membership(claims) if rules == CLERK else _mapped(claims, rules)
+    if found is None:
+        return None
+    organization = found.organization
+    if organization.id.startswith(reserved_prefixes):
+        raise malformed()
+    if not issuer.subject_prefix:
+        return found
+    return replace(found, organization=replace(organization, id=issuer.subject_prefix + organization.id))
+
+
+def _mapped(claims: Mapping[str, object], rules: OrganizationClaims) -> Membership | None:
+    identity, role, slug, permissions = (
+        None if path is None else claim_at(claims, path)
+        for path in (rules.id, rules.role, rules.slug, rules.permissions)
+    )
+    if identity is None:
+        if role or slug or permissions:
+            raise malformed()
+        return None
+    return membership_of(identity, role, slug, _permissions(permissions))
+
+
+def _permissions(claim: object) -> list[str]:
+    if isinstance(claim, str):
+        return [permission for permission in claim.split(" ") if permission]
+    permissions = [] if claim is None else claim
+    if not isinstance(permissions, list) or not all(isinstance(each, str) for each in permissions):
+        raise malformed()
+    return permissions
