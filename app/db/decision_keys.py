@@ -160,7 +160,9 @@ class KeyStore:
             decision_class, byte_count = self._charges[values]
             self.added_bytes[decision_class] += byte_count
         else:
-            self._part_bytes[upsert, values] = part_bytes(connection.dialect.name, values)
+            self._part_bytes[upsert, values] = part_bytes(
+                connection.dialect.name, values, is_indexed=upsert is not _GRANT_SETS
+            )
 
 
 async def _newest_id(connection: AsyncConnection, upsert: Upsert) -> int:

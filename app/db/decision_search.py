@@ -11,18 +11,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, and_, func, literal_column, null, or_, select, true, tuple_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    LargeBinary,
+    Select,
+    and_,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
 from app.audit.record import DecisionKey, Record
-from app.db.compact_ids import INDEXED, compact, expand
+from app.db.compact_ids import INDEXED, TIMED_SECONDS, compact, expand, expand_request_id, timed_id
 from app.db.decision_filters import days_of_revision, filters_keys, is_of_key, keys, load_keys, matching_keys
 from app.db.decision_times import DAY_SECONDS, EPOCH, join_time, split_time
 from app.db.log_records import LoggedRecord, LogPosition
 from app.db.tables.base import table_of
-from app.db.tables.decisions import REQUEST_ID_PART, DecisionRow
+from app.db.tables.decisions import IS_UNTIMED, REQUEST_ID_PART, DecisionRow
 
 MAX_KEYS = 10_000
 _COMPARED = 60  # rows that are compared for each row of a page, at first
@@ -30,6 +43,7 @@ _MIN_COMPARED = 1_000
 _rows = table_of(DecisionRow)
 _COLUMNS = ("id", "decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
 _indexed_part = literal_column(REQUEST_ID_PART, LargeBinary)
+_is_untimed = literal_column(IS_UNTIMED, Boolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +140,12 @@ async def records(
         LoggedRecord(
             row_id,
             Record(
-                join_time(second, microsecond),
+                at := join_time(second, microsecond),
                 latency,
-                expand(request_id),
+                expand_request_id(request_id, at),
                 None if token_id is None else expand(token_id),
                 found[key_id],
-                count,
+                count or 1,
             ),
         )
         for row_id, key_id, second, microsecond, latency, request_id, token_id, count in map(tuple, rows)
@@ -146,10 +160,7 @@ async def _find(session: AsyncSession, filters: DecisionFilter, span: _Span, siz
         span = narrowed
     own = _own(filters)
     if filters.request_id is not None:
-        # Without the index on the time, for a planner may choose one of both.
-        second = func.coalesce(_rows.c.second, null())
-        matches = _select(span.condition(second), own).offset(0).subquery()
-        return await _all(session, span.ordered(select(matches), matches).limit(size))
+        return await _of_request(session, filters, span, size)
     if not filters_keys(filters):
         return await _all(session, span.ordered(_select(span.condition(), own)).limit(size))
     compared = max(_COMPARED * size, _MIN_COMPARED)
@@ -172,6 +183,20 @@ async def _find(session: AsyncSession, filters: DecisionFilter, span: _Span, siz
         query = span.ordered(_select(rest.condition(), own)).limit(left)
         return [*found, *await session.execute(query)]
     return [*found, *await _of_keys(session, filters, rest, left)]
+
+
+async def _of_request(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
+    """Rows with a request id: those that the index finds, and those that its time finds."""
+    # Without the index on the time, for a planner may choose one of both.
+    second = func.coalesce(_rows.c.second, null())
+    own = is_of_key(filters, _rows.c.decision_key_id)
+    assert filters.request_id is not None
+    matches = _select(span.condition(second), own, _is_indexed_id(filters.request_id)).offset(0).subquery()
+    found = await _all(session, span.ordered(select(matches), matches).limit(size))
+    if (is_timed := _is_timed_id(filters.request_id)) is not None:
+        found += await session.execute(span.ordered(_select(span.condition(), own, is_timed)).limit(size))
+        found.sort(key=lambda row: (row.second, row.microsecond, row.id), reverse=span.newest_first)
+    return found[:size]
 
 
 async def _of_keys(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
@@ -247,11 +272,26 @@ async def _within_revision(session: AsyncSession, span: _Span, revision: str) ->
 
 def _own(filters: DecisionFilter) -> ColumnElement[bool]:
     """The condition on a row and on its key."""
-    terms = [is_of_key(filters, _rows.c.decision_key_id)]
-    if filters.request_id is not None:
-        request_id = compact(filters.request_id)
-        terms += [_indexed_part == request_id[INDEXED], _rows.c.request_id == request_id]
-    return and_(true(), *terms)
+    own = is_of_key(filters, _rows.c.decision_key_id)
+    if filters.request_id is None:
+        return own
+    is_timed = _is_timed_id(filters.request_id)
+    is_indexed = _is_indexed_id(filters.request_id)
+    return own & (is_indexed if is_timed is None else is_indexed | is_timed)
+
+
+def _is_indexed_id(request_id: str) -> ColumnElement[bool]:
+    data = compact(request_id)
+    return and_(_is_untimed, _indexed_part == data[INDEXED], _rows.c.request_id == data)
+
+
+def _is_timed_id(request_id: str) -> ColumnElement[bool] | None:
+    """The condition that a row has the id as one of our own; None if it is none."""
+    timed = timed_id(request_id)
+    if timed is None:
+        return None
+    first, _ = split_time(timed.at)
+    return _rows.c.second.between(first, first + TIMED_SECONDS) & (_rows.c.request_id == timed.data)
 
 
 async def _all(session: AsyncSession, query: Select[Any]) -> list[Row[Any]]:

@@ -6,6 +6,7 @@ EPOCH = 1_577_836_800  # 2020-01-01 in seconds since 1970
 DAY_SECONDS = 86_400
 _MICROSECONDS = 1_000_000
 _MIN_SECOND, _MAX_SECOND = -(2**31), 2**31 - 1
+END = (_MAX_SECOND + EPOCH) * _MICROSECONDS  # the first time in microseconds since 1970 that is not stored exactly
 
 
 def split_time(at: int) -> tuple[int, int]:

@@ -15,23 +15,30 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
+from app.db.compact_ids import TIMED_BYTES
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
-# With indexes, as `scripts/bench/decision_log.py` measures them, and 5 bytes of the hash chain, besides the ids of
-# requests and tokens.
-ROW_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 195}
+# With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens, as pages of rows that were written
+# one after the other have.
+_ROW_BYTES: Mapping[str, int] = {"sqlite": 65, "postgresql": 150}
+_INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
 KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 200}
 _PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 200}
 _COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
 _volumes = table_of(DecisionVolume)
 
 
-def part_bytes(dialect: str, values: Sequence[object]) -> int:
+def row_bytes(dialect: str, request_id: int, token_id: int) -> int:
+    """About the bytes of a row whose request id and token id have so many bytes."""
+    indexed = 0 if request_id == TIMED_BYTES else _INDEX_BYTES[dialect]
+    return _ROW_BYTES[dialect] + request_id + token_id + indexed
+
+
+def part_bytes(dialect: str, values: Sequence[object], *, is_indexed: bool) -> int:
     """About the bytes of a caller, a target, an outcome or a grant set with these values."""
-    # Most texts are in an index too.
-    texts = sum(2 * len(value.encode()) for value in values if isinstance(value, str))
-    return _PART_BYTES[dialect] + texts
+    texts = sum(len(value.encode()) for value in values if isinstance(value, str))
+    return _PART_BYTES[dialect] + texts * (2 if is_indexed else 1)
 
 
 @dataclass(slots=True)

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.batch import Batch, BatchRow
 from app.audit.decision_class import class_of
 from app.audit.log import BatchNotStored
-from app.db.compact_ids import compact
+from app.db.compact_ids import compact, compact_request_id
 from app.db.decision_keys import KeyStore
 from app.db.decision_times import day_of, split_time
-from app.db.decision_volumes import ROW_BYTES, VolumeChanges
+from app.db.decision_volumes import VolumeChanges, row_bytes
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
@@ -36,7 +36,7 @@ _TAKE_IDS = (
     "WHERE name IN ('decisions', 'decision_rows')) WHERE name = 'decisions' RETURNING seq"
 )
 # The id of the key, second, microsecond, latency, request id, token id and number of equal decisions.
-_Row = tuple[int, int, int, int, bytes, bytes | None, int]
+_Row = tuple[int, int, int, int, bytes, bytes | None, int | None]
 
 
 async def _yield_to_loop() -> None:
@@ -108,16 +108,18 @@ async def insert_batch(
     times = [row[0] for row in batch.rows]
     days = (day_of(min(times)), day_of(max(times)))
     key_ids = await keys.ids(connection, batch.keys, days)
-    changes, row_bytes = VolumeChanges(), ROW_BYTES[connection.dialect.name]
+    one = 1 if connection.dialect.name == "sqlite" else None  # which takes no space
+    changes, dialect = VolumeChanges(), connection.dialect.name
     classes = [class_of(key.door, key.method) for key in batch.keys]
     for start in range(0, len(batch), _STATEMENT_SIZE):
         if start:
             await between_statements()
         chunk = batch.rows[start : start + _STATEMENT_SIZE]
-        rows = [_values(row, key_ids) for row in chunk]
+        rows = [_values(row, key_ids, one) for row in chunk]
         await _insert_rows(connection, rows, None if ids is None else ids[start : start + _STATEMENT_SIZE])
         for (at, _, _, _, key_index, _), (*_, request_id, token_id, _) in zip(chunk, rows, strict=True):
-            changes.add_row(day_of(at), classes[key_index], row_bytes + len(request_id) + len(token_id or b""))
+            byte_count = row_bytes(dialect, len(request_id), len(token_id or b""))
+            changes.add_row(day_of(at), classes[key_index], byte_count)
     for decision_class, byte_count in keys.added_bytes.items():
         changes.add_keys(decision_class, byte_count)
     await changes.store(connection)
@@ -155,15 +157,15 @@ async def _copy(connection: AsyncConnection, rows: Sequence[tuple[object, ...]],
         raise _not_stored(error) from error
 
 
-def _values(row: BatchRow, key_ids: Sequence[int]) -> _Row:
+def _values(row: BatchRow, key_ids: Sequence[int], one: int | None) -> _Row:
     at, latency, request_id, token_id, key_index, times = row
     return (
         key_ids[key_index],
         *split_time(at),
         min(latency, MAX_LATENCY),
-        compact(request_id),
+        compact_request_id(request_id, at),
         None if token_id is None else compact(token_id),
-        times,
+        one if times == 1 else times,
     )
 
 

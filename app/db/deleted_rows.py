@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.decision_class import DECISION_CLASSES
 from app.db.decision_times import DAY_SECONDS, EPOCH, day_of, join_time
-from app.db.decision_volumes import ROW_BYTES, VolumeChanges
+from app.db.decision_volumes import VolumeChanges, row_bytes
 from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
 from app.db.tables.decisions import (
@@ -38,8 +38,7 @@ _PARTS = (
     (table_of(DecisionTarget), _keys.c.target_id),
     (table_of(DecisionOutcome), _keys.c.outcome_id),
 )
-# The ids of a request and of a token, whose lengths differ.
-_id_bytes = func.length(_rows.c.request_id) + func.coalesce(func.length(_rows.c.token_id), 0)
+_lengths = (func.length(_rows.c.request_id), func.coalesce(func.length(_rows.c.token_id), 0))
 
 
 class DeletedRow(NamedTuple):
@@ -54,14 +53,14 @@ class DeletedRow(NamedTuple):
 async def delete_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[DeletedRow]:
     """Delete rows, count what that frees, and note those that a SIEM does not have."""
     columns = _rows.c["id", "decision_key_id", "second", "microsecond", "count"]
-    found = (await connection.execute(delete(_rows).where(condition).returning(*columns, _id_bytes))).all()
+    found = (await connection.execute(delete(_rows).where(condition).returning(*columns, *_lengths))).all()
     classes = await _classes(connection, {row[1] for row in found})
-    changes, row_bytes = VolumeChanges(), ROW_BYTES[connection.dialect.name]
+    changes, dialect = VolumeChanges(), connection.dialect.name
     deleted = []
-    for row_id, key_id, second, microsecond, times, length in map(tuple, found):
+    for row_id, key_id, second, microsecond, times, *lengths in map(tuple, found):
         at = join_time(second, microsecond)
-        changes.delete_row(day_of(at), DECISION_CLASSES[classes.get(key_id, 0)], row_bytes + length)
-        deleted.append(DeletedRow(row_id, key_id, at, times))
+        changes.delete_row(day_of(at), DECISION_CLASSES[classes.get(key_id, 0)], row_bytes(dialect, *lengths))
+        deleted.append(DeletedRow(row_id, key_id, at, times or 1))
     await changes.store(connection)
     await connection.run_sync(note_deleted, "decisions", [DeletedRecord(row.id, row.at) for row in deleted])
     return deleted

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.record import DecisionKey, StatedGrants
 from app.audit.replay import Occurrences, Replay, ReplayKey
 from app.audit.replay_view import ReplayProgress, ReplayResult, result
-from app.db.compact_ids import expand
+from app.db.compact_ids import expand_request_id
 from app.db.decision_filters import load_keys
-from app.db.decision_times import split_time
+from app.db.decision_times import join_time, split_time
 from app.db.session import Sessions
 from app.db.shielded import shielded
 from app.db.tables.base import table_of
@@ -84,8 +84,11 @@ async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, 
         for chunk in _chunks(ids):
             former = select(_former.c.id, _former.c.request_id).where(_former.c.id.in_(chunk))
             found |= {row.id: row.request_id for row in await session.execute(former)}
-            query = select(_rows.c.id, _rows.c.request_id).where(_rows.c.id.in_(chunk))
-            found |= {row.id: expand(row.request_id) for row in await session.execute(query)}
+            query = select(*_rows.c["id", "second", "microsecond", "request_id"]).where(_rows.c.id.in_(chunk))
+            found |= {
+                row.id: expand_request_id(row.request_id, join_time(row.second, row.microsecond))
+                for row in await session.execute(query)
+            }
     return found
 
 
@@ -95,7 +98,7 @@ async def _groups(
     (first, from_part), (last, to_part) = split_time(start), split_time(end)
     second, microsecond = _rows.c.second, _rows.c.microsecond
     query = (
-        select(_rows.c.decision_key_id, func.sum(_rows.c["count"]), func.max(_rows.c.id))
+        select(_rows.c.decision_key_id, func.sum(func.coalesce(_rows.c["count"], 1)), func.max(_rows.c.id))
         .where(second >= first, second <= last)
         .where((second > first) | (microsecond >= from_part), (second < last) | (microsecond < to_part))
         .group_by(_rows.c.decision_key_id)

@@ -94,7 +94,7 @@ def _of_key(key_id: int, since: int) -> CompoundSelect[Any]:
             outcomes.c.rule_text,
             outcomes.c.allowed,
             at.label("at"),
-            _rows.c["count"],
+            func.coalesce(_rows.c["count"], 1).label("count"),
         )
         .select_from(joined)
         .where(callers.c.key_id == key_id, _rows.c.second >= second)

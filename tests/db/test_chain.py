@@ -33,7 +33,8 @@ pytestmark = pytest.mark.anyio
 
 # How each value of a decision is altered; those after the first line are of tables that decisions share.
 ALTERED = {
-    "decision_rows": "second = second + 1|microsecond = microsecond + 1|latency = latency + 1|count = count + 1|"
+    "decision_rows": "second = second + 1|microsecond = microsecond + 1|latency = latency + 1|"
+    "count = coalesce(count, 1) + 1|"
     "decision_key_id = (SELECT max(id) FROM decision_keys WHERE id <> decision_key_id)|token_id = NULL",
     "decision_callers": "subject = 'other'|method = 'other'|key_id = 99|grant_set_id = NULL|"
     "client_id = 'x'|impersonator = 'x'",

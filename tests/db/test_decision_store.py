@@ -443,3 +443,35 @@ async def test_a_restore_does_not_mix_up_grant_sets(sessions: Sessions, kind: st
     await writer.write(Batch.of([PLAIN]))
     held = [row.record.key.held for row in await _all(sessions)]
     assert sorted(map(sorted, (grants or () for grants in held))) == [["catalog:read", "user:user_a"], ["env:test"]]
+
+
+async def test_a_request_id_is_found_whether_its_time_or_the_index_finds_it(sessions: Sessions) -> None:
+    """Ids of our own, of decisions that were made at once or later, and such ids that a client sends."""
+    draw = random.Random(11)
+    own = [f"{NOW + number * 300_000:014x}{draw.getrandbits(40):010x}" for number in range(12)]
+    delays = [0, 5, 90_000, 1_999_999, 2_000_000, 16_000_000, 20_000_000, 10**9, -1, -(2**24), -(10**9)]
+    others = ["abc", "trace-1", "0" * 32, "f" * 24, "0" * 24]
+    records = [
+        varied(PLAIN, at=NOW + number * 300_000 + delay, request_id=request_id, allowed=number % 2 == 0)
+        for number, request_id in enumerate([*own, *others])
+        for delay in delays
+    ]
+    await DecisionWriter(sessions).write(Batch.of(records))
+    for request_id in (*own, *others):
+        expected = sorted(record.at for record in records if record.request_id == request_id)
+        for size in (3, 20):
+            async with sessions() as session:
+                newest = await page(session, DecisionFilter(request_id=request_id), size=size)
+                assert [row.record.at for row in newest.rows] == expected[::-1][:size]
+                assert {row.record.request_id for row in newest.rows} == {request_id}
+                start = LogPosition(-(2**40), 0)
+                oldest = await page(session, DecisionFilter(request_id=request_id), size=size, newer_than=start)
+                assert [row.record.at for row in reversed(oldest.rows)] == expected[:size]
+        async with sessions() as session:
+            stored, _ = await following(session, DecisionFilter(request_id=request_id), after=0)
+            assert sorted(row.record.at for row in stored) == expected
+            wanted = DecisionFilter(request_id=request_id, allowed=True, since=NOW)
+            found = await page(session, wanted, size=20)
+            assert len(found.rows) == sum(
+                record.request_id == request_id and record.key.allowed and record.at >= NOW for record in records
+            )

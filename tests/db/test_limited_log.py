@@ -223,6 +223,38 @@ async def test_what_is_counted_is_what_is_there(sessions: Sessions) -> None:
     assert await scalar(sessions, WITHOUT_ROWS) == 0
 
 
+async def test_the_bytes_are_about_those_of_the_database(sessions: Sessions) -> None:
+    """Of known callers with ids of our own, of items that differ, and of long ids and grants that clients send."""
+    draw = random.Random(3)
+
+    async def used() -> int:
+        if sessions.kw["bind"].dialect.name == "sqlite":
+            pages = await scalar(sessions, "PRAGMA page_count") - await scalar(sessions, "PRAGMA freelist_count")
+            return 4096 * int(pages)
+        tables = "relkind = 'r' AND relname ~ '^(decision_(rows|keys|callers|targets|outcomes)|grant_sets)'"
+        return int(await scalar(sessions, f"SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE {tables}"))
+
+    def known(number: int) -> Record:
+        own = {
+            "request_id": f"{NOW + number:014x}{draw.getrandbits(40):010x}",
+            "token_id": f"{draw.getrandbits(80):020x}",
+        }
+        return decision("known", number, subject=f"user_{number % 97}", resource=f"/{number % 11}", **own)
+
+    def items(number: int) -> Record:
+        return decision("authzen", number, resource=f"record:{number}", request_id=f"{number // 1000:032x}")
+
+    def long(number: int) -> Record:
+        grants = grant_set(frozenset({f"{number}-{'x' * draw.randrange(2_000)}"}))
+        return decision("authzen", number, request_id=f"{number}{'y' * 100}", grants=grants, subject=f"u{number}")
+
+    for make, count in ((known, 8_000), (items, 4_000), (long, 2_000)):
+        before, counted_before = await used(), sum((await sizes(sessions)).values())
+        await write(sessions, [make(number) for number in range(count)])
+        counted = sum((await sizes(sessions)).values()) - counted_before
+        assert 0.75 < (await used() - before) / counted < 1.33, make
+
+
 async def test_processes_that_delete_at_once_delete_no_more_than_one(sessions: Sessions) -> None:
     await write(sessions, [decision("authzen", n, resource=f"record:{n}") for n in range(4_000)])
     max_bytes = (await sizes(sessions))["authzen"] * 2

@@ -15,8 +15,9 @@ from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 
 # The filters of the table of the previous release, whose rows are moved to `decision_rows`.
 _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "request_id")
-# Three bytes of a request id find it: see `app.db.compact_ids`.
+# Three bytes find a request id, if its time does not: see `app.db.compact_ids`.
 REQUEST_ID_PART = "substr(request_id, 3, 3)"
+IS_UNTIMED = "length(request_id) <> 8"
 OF_APPS = text("client_id IS NOT NULL")
 
 
@@ -102,7 +103,7 @@ class DecisionKeyRow(SQLModel, table=True):
 
 
 class DecisionRow(SQLModel, table=True):
-    """A decision, or `count` equal ones within a second.
+    """A decision, or `count` equal ones within a second. On PostgreSQL NULL is 1, which takes no space there.
 
     Times are split, so that indexes hold four bytes of them: `second` counts from 2020, since 32 bits reach until 2088.
     Ids are those of `decisions` too, in the order of the commits. On PostgreSQL the table is partitioned by the day.
@@ -112,7 +113,12 @@ class DecisionRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_decision_rows_second", "second"),
         Index("ix_decision_rows_decision_key_id_second", "decision_key_id", "second"),
-        Index("ix_decision_rows_request_id_part", text(REQUEST_ID_PART)),
+        Index(
+            "ix_decision_rows_request_id_part",
+            text(REQUEST_ID_PART),
+            sqlite_where=text(IS_UNTIMED),
+            postgresql_where=text(IS_UNTIMED),
+        ),
         NEVER_REUSED,
     )
     id: int = row_id()
@@ -120,7 +126,7 @@ class DecisionRow(SQLModel, table=True):
     second: int
     microsecond: int
     latency: int  # in microseconds
-    count: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    count: int | None
     request_id: bytes = Field(sa_type=LargeBinary)
     token_id: bytes | None = Field(sa_type=LargeBinary)
 

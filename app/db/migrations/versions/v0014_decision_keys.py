@@ -96,7 +96,7 @@ def _rows() -> None:
         sa.Column("second", sa.Integer(), nullable=False),
         sa.Column("microsecond", sa.Integer(), nullable=False),
         sa.Column("latency", sa.Integer(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False, server_default=sa.text("1")),
+        sa.Column("count", sa.Integer()),
         sa.Column("request_id", sa.LargeBinary(), nullable=False),
         sa.Column("token_id", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("id", name="pk_decision_rows"),
@@ -119,7 +119,7 @@ def _rows_by_day() -> None:
             second INTEGER NOT NULL,
             microsecond INTEGER NOT NULL,
             latency INTEGER NOT NULL,
-            count INTEGER NOT NULL DEFAULT 1,
+            count INTEGER,
             request_id BYTEA NOT NULL,
             token_id BYTEA
         ) PARTITION BY RANGE (second)
