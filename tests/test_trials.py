@@ -30,6 +30,7 @@ from tests.support.trials.outage import outage
 from tests.support.trials.pooler import Mode, pooled
 from tests.support.trials.restore import restores
 from tests.support.trials.rolling_restart import rolling
+from tests.support.trials.siem_kills import siem_kills
 
 
 def test_no_acknowledged_write_is_lost_by_a_kill(
@@ -53,6 +54,13 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
 
 def test_a_paused_replica_follows_a_restored_history(postgres: Postgres, issuer: LiveIssuer, tmp_path: Path) -> None:
     assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
+
+
+def test_a_siem_gets_each_record_of_servers_that_are_killed(
+    postgres: Postgres, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    """On SQLite: see tests/siem/test_export.py."""
+    assert list(siem_kills(1, 1, issuer=issuer, url=postgres.new(prepared=True), place=tmp_path)) == []
 
 
 def test_a_server_follows_its_address_to_a_new_primary(issuer: LiveIssuer, tmp_path: Path) -> None:

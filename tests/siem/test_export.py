@@ -19,7 +19,6 @@ from app.db.session import sessions_of
 from tests.cli.command import command
 from tests.db.records import RECORD, varied
 from tests.metrics.scraped import scrape
-from tests.support.databases import Kind
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 from tests.support.siem_receiver import ReceivedBatch, ReceiverAnswer, SiemReceiver
@@ -64,8 +63,9 @@ def fill(url: str, count: int) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_server_that_is_killed_goes_on_where_it_ended(
-    kind: Kind, url: str, tmp_path: Path, issuer: LiveIssuer, receivers: tuple[SiemReceiver, SiemReceiver]
+    url: str, tmp_path: Path, issuer: LiveIssuer, receivers: tuple[SiemReceiver, SiemReceiver]
 ) -> None:
     otlp, events = receivers
     fill(url, 3_000)
