@@ -7,11 +7,14 @@ from litestar.types import ControllerRouterHandler
 from app.console import (
     admin_actions,
     all_keys,
+    app_changes,
     decisions,
     editor,
     matrix,
+    new_app,
     policy,
     publishing,
+    registered_apps,
     replicas,
     revisions,
     simulator,
@@ -28,4 +31,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *decisions.ROUTES,
     *all_keys.ROUTES,
     *admin_actions.ROUTES,
+    *registered_apps.ROUTES,
+    *new_app.ROUTES,
+    *app_changes.ROUTES,
 ]

@@ -17,7 +17,8 @@ from app.console.page import page_for_app, see_other
 from app.http.api.oauth.form import AppForm, kept_request, read_parameters, server_of
 from app.http.door.budgets import AUTHORIZATIONS
 from app.http.wire.handlers import RequestSession
-from app.oauth.authorization import NoRedirect, is_document_id, redirect_of
+from app.oauth.authorization import NoRedirect, redirect_of
+from app.oauth.client_document import is_document_id
 from app.oauth.clients import find_client
 from app.oauth.errors import OAuthError
 from app.oauth.lifetimes import REQUEST

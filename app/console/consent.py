@@ -80,6 +80,7 @@ def _page(request: AnyRequest, found: ConsentPage) -> Response[str]:
         "consent.html",
         consent_headers(found.asked.redirect_uri),
         app=found.client,
+        app_host=found.app_host,
         scopes=found.scopes,
         held=found.held,
         is_again=found.is_again,

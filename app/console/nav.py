@@ -39,6 +39,7 @@ NAVIGATION = (
             Item("Replicas", "/console/replicas"),
             Item("Decisions", "/console/decisions"),
             Item("All keys", "/console/all-keys"),
+            Item("Registered apps", "/console/registered-apps"),
             Item("Admin log", "/console/admin-actions"),
         ),
     ),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.fields import MAX_ID
+from app.db.tables.oauth import AppGrant
 from app.db.tables.oauth_clients import OAuthClient
+from app.oauth.app_view import AppView, view_of_app
 from app.oauth.client import ClientKind
 from app.oauth.clients import find_row
 from app.oauth.refusals import NoSuchApp
@@ -50,6 +52,18 @@ async def page_of_apps(
     return (await session.scalars(query)).all()
 
 
+async def view_apps(session: AsyncSession, rows: Sequence[OAuthClient], now: datetime) -> list[AppView]:
+    """View apps, with how many users allow each of them something now."""
+    counts = await _grants(session, [row.id for row in rows])
+    return [view_of_app(row, now, grants=counts.get(row.id, 0)) for row in rows]
+
+
+async def view_app(session: AsyncSession, row: OAuthClient, now: datetime) -> AppView:
+    """View an app as `view_apps` does."""
+    (view,) = await view_apps(session, [row], now)
+    return view
+
+
 async def find_app(session: AsyncSession, app_id: int | None) -> OAuthClient:
     """The app with this id. Raises NoSuchApp."""
     row = None
@@ -66,3 +80,10 @@ async def app_id_of(session: AsyncSession, client_id: str) -> int:
     if row is None:
         raise NoSuchApp
     return row.id
+
+
+async def _grants(session: AsyncSession, app_ids: Collection[int]) -> Mapping[int, int]:
+    app = col(AppGrant.app_id)
+    active = (app.in_(app_ids), col(AppGrant.revoked_at).is_(None))
+    found = await session.execute(select(app, func.count()).where(*active).group_by(app))
+    return {app_id: count for app_id, count in found}  # noqa: C416  # to mypy a row is not a pair

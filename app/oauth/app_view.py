@@ -15,7 +15,7 @@ class AppView:
     """An app as administrators see it: never its secret.
 
     `host` is null unless all redirects are https on one host. `former_secret_until` is when the secret before the last
-    rotation ends; null if it has ended.
+    rotation ends; null if it has ended. `grants` is the number of users who allow it something now.
     """
 
     id: int
@@ -31,6 +31,7 @@ class AppView:
     changed_at: datetime
     disabled_at: datetime | None
     former_secret_until: datetime | None
+    grants: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class AppWithSecret:
     warning: str | None
 
 
-def view_of_app(row: OAuthClient, now: datetime) -> AppView:
+def view_of_app(row: OAuthClient, now: datetime, *, grants: int) -> AppView:
     """View an app as it is at this time."""
     until = row.former_until
     return AppView(
@@ -59,9 +60,10 @@ def view_of_app(row: OAuthClient, now: datetime) -> AppView:
         changed_at=row.changed_at,
         disabled_at=row.disabled_at,
         former_secret_until=until if until is not None and until > now else None,
+        grants=grants,
     )
 
 
-def view_with_secret(row: OAuthClient, secret: str | None, now: datetime) -> AppWithSecret:
+def view_with_secret(app: AppView, secret: str | None) -> AppWithSecret:
     """View an app with the secret that it got now."""
-    return AppWithSecret(view_of_app(row, now), secret, WARNING if secret else None)
+    return AppWithSecret(app, secret, WARNING if secret else None)

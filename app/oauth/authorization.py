@@ -78,8 +78,3 @@ def answer_to(redirect_uri: str, issuer: str, state: str | None, **answer: str) 
     """The address to which the browser is sent, with `iss` (RFC 9207) and the state of the request."""
     query = {**answer, **({} if state is None else {"state": state}), "iss": issuer}
     return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(query)}"
-
-
-def is_document_id(client_id: str) -> bool:
-    """Whether a client id is the URL of a metadata document."""
-    return client_id.startswith("https://")

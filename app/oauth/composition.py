@@ -10,7 +10,10 @@ from app.db.session import Sessions
 from app.identity.access_token_verifier import AccessTokenVerifier
 from app.keys.last_used import LastUsed
 from app.oauth.access_tokens import access_token_lookup
+from app.oauth.client_finder import ClientFinder
 from app.oauth.consent import Consents
+from app.oauth.document_clients import DocumentClients
+from app.oauth.document_fetch import DocumentFetch
 from app.oauth.exchange import TokenExchange
 from app.oauth.grants import touch_grants
 from app.oauth.resource import resource_of
@@ -56,5 +59,5 @@ def authorization_server(
         return resource_of(requested, issuer, servers)
 
     exchange = TokenExchange(disk, resource_of=resource, count_bad_secret=count_bad_secret)
-    consents = Consents(issuer, live, resource_of=resource)
+    consents = Consents(issuer, live, ClientFinder(DocumentClients(DocumentFetch())), resource_of=resource)
     return AuthorizationServer(issuer, console, exchange, consents, resource)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,12 +13,13 @@ from app.audit.actor import Actor
 from app.db import admin_actions
 from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth import Person
-from app.db.tables.oauth_clients import OAuthClient
 from app.identity.app_facts import InvalidApp
 from app.identity.principal import Principal, delegated_principal, is_fact
 from app.oauth.authorization import CheckedRequest, NoRedirect, answer_to, check_request, redirect_of
 from app.oauth.client import Client
-from app.oauth.clients import find_client, find_row
+from app.oauth.client_document import ClientDocumentRefused
+from app.oauth.client_finder import ClientFinder, consented_app
+from app.oauth.clients import find_row
 from app.oauth.codes import issue_code
 from app.oauth.errors import OAuthError
 from app.oauth.grants import TooManyGrants, find_grant, store_grant
@@ -75,17 +77,30 @@ class ConsentPage:
     is_again: bool
 
     @property
+    def app_host(self) -> str:
+        """The host of the app: where its document is, or what its redirects have in common; empty without one."""
+        return urlsplit(self.client.client_id).netloc if self.client.kind == "document" else self.client.host
+
+    @property
     def held(self) -> list[str]:
         """The scopes that can be granted."""
         return [scope.permission.name for scope in self.scopes if scope.is_held]
 
 
 class Consents:
-    """Shows and answers authorization requests. `resource_of` reads the `resource` parameters of a request."""
+    """Shows and answers authorization requests of `clients`. `resource_of` reads their `resource` parameters."""
 
-    def __init__(self, issuer: str, live: LivePolicy, *, resource_of: Callable[[Collection[str]], str]) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        live: LivePolicy,
+        clients: ClientFinder,
+        *,
+        resource_of: Callable[[Collection[str]], str],
+    ) -> None:
         self._issuer = issuer
         self._live = live
+        self._clients = clients
         self._resource_of = resource_of
 
     async def show(self, session: AsyncSession, visit: ConsentVisit) -> ConsentPage | str:
@@ -131,7 +146,10 @@ class Consents:
         request = await find_request(session, visit.name, visit.browser, visit.now)
         if request is None:
             raise ConsentRefused(NO_REQUEST)
-        client = await find_client(session, request.client_id, visit.now)
+        try:
+            client = await self._clients.find(session, request.client_id, visit.now, user=visit.user.subject)
+        except ClientDocumentRefused as refused:
+            raise ConsentRefused(f"The app cannot be known by the document at its `client_id`: {refused}.") from None
         if client is None:
             raise ConsentRefused(NO_APP)
         try:
@@ -162,7 +180,9 @@ class Consents:
         await session.connection(execution_options=LOCK_FIRST)  # what is read here decides what is written
         if not await finish_request(session, visit.name):
             raise ConsentRefused(NO_REQUEST)
-        person, app = await _person(session, visit), await _app(session, page.client)
+        person, app = await _person(session, visit), await consented_app(session, page.client, visit.now)
+        if app is None:
+            raise ConsentRefused(CHANGED)
         try:
             grant = await store_grant(session, person, app, granted, visit.now)
         except TooManyGrants:
@@ -218,10 +238,3 @@ async def _person(session: AsyncSession, visit: ConsentVisit) -> Person:
     if person is None or person.blocked_at is not None:
         raise ConsentRefused("An administrator has blocked you, so you cannot allow an app anything.")
     return person
-
-
-async def _app(session: AsyncSession, client: Client) -> OAuthClient:
-    row = await find_row(session, client.client_id)
-    if row is None or row.disabled_at is not None or row.version != client.version:
-        raise ConsentRefused(CHANGED)
-    return row

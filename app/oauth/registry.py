@@ -37,6 +37,11 @@ class NewSecret:
     plaintext: str | None = field(repr=False)
 
 
+def tag_of(app: OAuthClient) -> str:
+    """The tag by which access tokens of an app are known, so that a change of it is obeyed at once."""
+    return f"app:{app.id}"
+
+
 def new_client_id() -> str:
     """The id of a new client: no secret, and never used again."""
     return f"app_{secrets.token_hex(_ID_BYTES)}"

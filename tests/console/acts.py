@@ -130,6 +130,8 @@ class Administrators:
         person = officer(self._server)
         rotated, revoked = self.issue(person), self.issue(person)
         others = self.issue()
+        (app, client), (disabled, disabled_client) = self.register(), self.register(disabled=True)
+        removed, removed_client = self.register(disabled=True)
 
         def act(action: str, target: str, do: Callable[[], httpx.Response], actor: str = "user_officer") -> Act:
             return Act(action, "console", actor, target, lambda: do().status_code in (200, 201, 303))
@@ -139,7 +141,7 @@ class Administrators:
             headers = {"Origin": self._server.url}
             return self._browser.http.post(path, data={"csrf": csrf[1] if csrf else ""}, headers=headers)
 
-        keys, policy = "/console/keys", "/console/policy"
+        keys, policy, apps = "/console/keys", "/console/policy", "/console/registered-apps"
         form_id = secrets.token_hex(16)
         return [
             Act("key.issue", "console", "user_officer", r"key:\d+", lambda: self._issue_by_form(person)),
@@ -166,6 +168,22 @@ class Administrators:
                 self.earlier,
                 lambda: person.post(f"{policy}/history/{self.earlier}/rollback", parent=self.active()),
             ),
+            act("app.register", "app:app_[0-9a-f]{24}", lambda: self._register_by_form(person)),
+            act(
+                "app.change",
+                client,
+                lambda: person.post(
+                    f"{apps}/{app}/edit", name=f"Results {secrets.token_hex(4)}", redirects="http://[::1]"
+                ),
+            ),
+            act(
+                "app.rotate",
+                client,
+                lambda: person.post(f"{apps}/{app}/rotate", overlap="0", form_id=secrets.token_hex(16)),
+            ),
+            act("app.disable", client, lambda: person.post(f"{apps}/{app}/disable")),
+            act("app.enable", disabled_client, lambda: person.post(f"{apps}/{disabled}/enable")),
+            act("app.remove", removed_client, lambda: person.post(f"{apps}/{removed}/remove")),
             act("session.start", r"session:\d+", lambda: self._browser.sign_in(self._issuer), "user_alice"),
             act("session.end", r"session:\d+", lambda: sign_out("/console/sign-out"), "user_alice"),
             act("session.end_all", "user:user_officer", lambda: person.post("/console/sign-out/everywhere")),
@@ -252,6 +270,11 @@ class Administrators:
         body = {"revision": self.earlier, "parent": self.active(), "message": "Back."}
         with self.api() as client:
             return client.post(f"{POLICIES}/rollback", json=body).is_success
+
+    @staticmethod
+    def _register_by_form(person: Person) -> httpx.Response:
+        form = {"name": "<i>Scores</i>", "redirects": "https://app.example/cb", "runs": "server"}
+        return person.post("/console/registered-apps/new", **form, form_id=secrets.token_hex(16))
 
     @staticmethod
     def _issue_by_form(owner: Person) -> Done:

@@ -23,6 +23,7 @@ PAGES = {
     "/console/decisions": "decisions:read",
     "/console/all-keys": "keys:read",
     "/console/admin-actions": "audit:read",
+    "/console/registered-apps": "apps:read",
 }
 EDIT = "/console/policy/edit"
 READ = "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow"

@@ -24,6 +24,11 @@ FORMS = (
     "/console/policy/shadow/withdraw",
     "/console/policy/history/0123456789abcdef/rollback",
     "/console/all-keys/999999/revoke",
+    "/console/registered-apps/999999/edit",
+    "/console/registered-apps/999999/rotate",
+    "/console/registered-apps/999999/disable",
+    "/console/registered-apps/999999/enable",
+    "/console/registered-apps/999999/remove",
 )
 
 
@@ -55,7 +60,8 @@ def test_a_form_of_another_origin_or_session_is_refused(console: Server, path: s
 @pytest.mark.parametrize("path", FORMS[1:])
 def test_get_changes_nothing(console: Server, path: str) -> None:
     answer = officer(console).get(path)
-    assert answer.status_code == (404 if path.endswith(("rollback", "revoke")) else 405)
+    missing = path.endswith(("rollback", "revoke")) or ("registered-apps" in path and not path.endswith("enable"))
+    assert answer.status_code == (404 if missing else 405)
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE_TEXTS)))

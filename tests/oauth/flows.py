@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 
 from app.audit.actor import Actor
 from app.db.disk import DiskSpace
-from app.db.engine import LOCK_FIRST
-from app.db.session import Sessions
+from app.db.engine import LOCK_FIRST, open_engine
+from app.db.session import Sessions, sessions_of
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth import registry
 from app.oauth.app_order import AppOrder
@@ -21,6 +24,7 @@ from app.oauth.exchange import IssuedTokens, TokenExchange
 from app.oauth.grants import store_grant
 from app.oauth.people import find_person, note_sign_in
 from app.oauth.resource import resource_of
+from tests.support.server import prepared_database
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BY = Actor("user_admin", None, "request-1", door="api")
@@ -33,6 +37,16 @@ SCOPES = ("catalog:read", "holdings:read")
 def challenge_of(verifier: str) -> str:
     """The S256 challenge of a verifier."""
     return urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+@asynccontextmanager
+async def sqlite_sessions(directory: Path) -> AsyncIterator[tuple[Sessions, str]]:
+    """Sessions of a new SQLite database, and its URL."""
+    shutil.copy(prepared_database(), directory / "authz.db")
+    url = f"sqlite:///{directory / 'authz.db'}"
+    engine = open_engine(url)
+    yield sessions_of(engine), url
+    await engine.dispose()
 
 
 class Flow:

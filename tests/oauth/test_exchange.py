@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,8 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db.engine import open_engine
-from app.db.session import Sessions, sessions_of
+from app.db.session import Sessions
 from app.identity.access_token_verifier import AccessTokenVerifier, AppRecord
 from app.identity.errors import Unauthenticated
 from app.identity.oauth_tokens import has_shape, mint_token
@@ -22,8 +20,7 @@ from app.identity.principal import delegated_principal
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, SIBLINGS
-from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow
-from tests.support.server import prepared_database
+from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow, sqlite_sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +36,8 @@ async def flow(sqlite: tuple[Sessions, str]) -> Flow:
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[tuple[Sessions, str]]:
-    """Sessions of a SQLite database, and its URL."""
-    shutil.copy(prepared_database(), tmp_path / "authz.db")
-    url = f"sqlite:///{tmp_path / 'authz.db'}"
-    engine = open_engine(url)
-    yield sessions_of(engine), url
-    await engine.dispose()
+    async with sqlite_sessions(tmp_path) as found:
+        yield found
 
 
 async def refused(attempt: Any) -> str:

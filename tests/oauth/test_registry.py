@@ -141,8 +141,8 @@ async def test_two_secrets_are_accepted_during_the_overlap(sessions: Sessions) -
     for seconds, former in ((0, True), (59, True), (60, False)):
         assert rotated.accepts_secret(new.plaintext, NOW + timedelta(seconds=seconds)) is former
         assert rotated.accepts_secret(second.plaintext, NOW + timedelta(seconds=seconds))
-    assert view_of_app(second.app, NOW).former_secret_until == NOW + timedelta(seconds=60)
-    assert view_of_app(second.app, NOW + DAY).former_secret_until is None
+    assert view_of_app(second.app, NOW, grants=0).former_secret_until == NOW + timedelta(seconds=60)
+    assert view_of_app(second.app, NOW + DAY, grants=0).former_secret_until is None
     async with sessions() as session:
         with pytest.raises(AppConflict, match="2026-11-29T12:01:00Z"):
             await registry.rotate_secret(session, new.app.id, BY, NOW + timedelta(seconds=59))

@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.apps.act import by_client_id, in_session
+from app.cli.apps.act import act_on, by_client_id, in_session
 from app.cli.failure import explained
 from app.cli.operator import operator
 from app.cli.terminal import printable, quoted, rfc3339, show_view
 
 if TYPE_CHECKING:
-    from app.db.tables.oauth_clients import OAuthClient
-    from app.oauth.registry import NewSecret
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.oauth.app_view import AppView, AppWithSecret
 
 # As in `app.oauth`; repeated here to avoid an import at the start.
 _KINDS = ("registered", "document", "dynamic")
@@ -48,27 +49,31 @@ def list_command(*, kind: str | None, status: str | None, before: int | None, li
 
     Example: authz apps list --status disabled
     """
-    from app.oauth.app_list import AppFilter, AppStatus, page_of_apps
-    from app.oauth.app_view import view_of_app
+    from app.oauth.app_list import AppFilter, AppStatus, page_of_apps, view_apps
     from app.oauth.client import ClientKind
 
     chosen_kind: ClientKind | None = next((each for each in get_args(ClientKind) if each == kind), None)
     chosen_status: AppStatus | None = next((each for each in get_args(AppStatus) if each == status), None)
     selected = AppFilter(kind=chosen_kind, status=chosen_status)
     now = datetime.now(UTC)
-    rows = in_session(lambda session: page_of_apps(session, selected, now, before=before, limit=limit))
+
+    async def find(session: AsyncSession) -> list[AppView]:
+        rows = await page_of_apps(session, selected, now, before=before, limit=limit)
+        return await view_apps(session, rows, now)
+
+    apps = in_session(find)
     if as_json:
-        show_view([view_of_app(row, now) for row in rows])
+        show_view(apps)
         return
     filters = {"kind": kind, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
-    if not rows:
+    if not apps:
         position = f" before {before}" if before else ""
         click.echo(f"No such apps{position}." if given or before else "No apps yet: `authz apps add` registers one.")
         return
-    _print(rows)
-    if len(rows) == limit:
-        click.echo(f"More: authz apps list{given} --before {rows[-1].id}")
+    _print(apps)
+    if len(apps) == limit:
+        click.echo(f"More: authz apps list{given} --before {apps[-1].id}")
 
 
 @apps_group.command("add")
@@ -89,13 +94,19 @@ def add_command(*, name: str, redirects: tuple[str, ...], confidential: bool, as
 
     An app on a device: authz apps add Scores --redirect http://127.0.0.1/callback
     """
+    from app.oauth.app_list import view_app
     from app.oauth.app_order import AppOrder
+    from app.oauth.app_view import view_with_secret
     from app.oauth.registry import register_app
 
     now = datetime.now(UTC)
     order = AppOrder(name, redirects, confidential)
-    new = in_session(lambda session: register_app(session, order, operator(), now))
-    _show_secret(new, now, f"App {new.app.client_id} ({_name(new.app)}) is registered.", as_json=as_json)
+
+    async def register(session: AsyncSession) -> AppWithSecret:
+        new = await register_app(session, order, operator(), now)
+        return view_with_secret(await view_app(session, new.app, now), new.plaintext)
+
+    _show_secret(in_session(register), "is registered.", as_json=as_json)
 
 
 @apps_group.command("rotate")
@@ -116,16 +127,20 @@ def rotate_command(*, client_id: str, overlap_seconds: int, as_json: bool) -> No
 
     A secret leaked: authz apps rotate app_0a1b2c3d4e5f60718293a4b5 --overlap-seconds 0
     """
+    from app.oauth.app_list import view_app
+    from app.oauth.app_view import view_with_secret
     from app.oauth.registry import rotate_secret
 
     now, by = datetime.now(UTC), operator()
-    new = by_client_id(
-        client_id,
-        lambda session, app_id: rotate_secret(session, app_id, by, now, overlap_seconds=overlap_seconds),
-    )
-    until = new.app.former_until
+
+    async def rotate(session: AsyncSession, app_id: int) -> AppWithSecret:
+        new = await rotate_secret(session, app_id, by, now, overlap_seconds=overlap_seconds)
+        return view_with_secret(await view_app(session, new.app, now), new.plaintext)
+
+    new = by_client_id(client_id, rotate)
+    until = new.app.former_secret_until
     old = f"the old one is accepted until {rfc3339(until)}" if until else "no old one is accepted any more"
-    _show_secret(new, now, f"App {new.app.client_id} ({_name(new.app)}) has a new secret; {old}.", as_json=as_json)
+    _show_secret(new, f"has a new secret; {old}.", as_json=as_json)
 
 
 @apps_group.command("disable")
@@ -142,8 +157,8 @@ def disable_command(*, client_id: str, as_json: bool) -> None:
     from app.oauth.registry import disable_app
 
     now, by = datetime.now(UTC), operator()
-    row = by_client_id(client_id, lambda session, app_id: disable_app(session, app_id, by, now))
-    _show(row, now, f"is disabled since {rfc3339(row.disabled_at)}.", as_json=as_json)
+    app = act_on(client_id, lambda session, app_id: disable_app(session, app_id, by, now), now)
+    _show(app, f"is disabled since {rfc3339(app.disabled_at)}.", as_json=as_json)
 
 
 @apps_group.command("enable")
@@ -158,8 +173,8 @@ def enable_command(*, client_id: str, as_json: bool) -> None:
     from app.oauth.registry import enable_app
 
     now, by = datetime.now(UTC), operator()
-    row = by_client_id(client_id, lambda session, app_id: enable_app(session, app_id, by, now))
-    _show(row, now, "is enabled.", as_json=as_json)
+    app = act_on(client_id, lambda session, app_id: enable_app(session, app_id, by, now), now)
+    _show(app, "is enabled.", as_json=as_json)
 
 
 @apps_group.command("remove")
@@ -177,42 +192,38 @@ def remove_command(*, client_id: str, yes: bool, as_json: bool) -> None:
     if not yes:
         click.confirm(f"Remove the app {quoted(client_id)}? This cannot be undone.", abort=True, err=True)
     now, by = datetime.now(UTC), operator()
-    row = by_client_id(client_id, lambda session, app_id: remove_app(session, app_id, by, now))
-    _show(row, now, "is removed.", as_json=as_json)
+    app = act_on(client_id, lambda session, app_id: remove_app(session, app_id, by, now), now)
+    _show(app, "is removed.", as_json=as_json)
 
 
-def _show(row: OAuthClient, now: datetime, what: str, *, as_json: bool) -> None:
+def _show(app: AppView, what: str, *, as_json: bool) -> None:
     if as_json:
-        from app.oauth.app_view import view_of_app
-
-        show_view(view_of_app(row, now))
+        show_view(app)
     else:
-        click.echo(printable(f"App {row.client_id} ({_name(row)}) {what}"))
+        click.echo(printable(f"App {app.client_id} ({_name(app)}) {what}"))
 
 
-def _show_secret(new: NewSecret, now: datetime, what: str, *, as_json: bool) -> None:
-    from app.oauth.app_view import WARNING, view_with_secret
-
+def _show_secret(new: AppWithSecret, what: str, *, as_json: bool) -> None:
     if as_json:
-        show_view(view_with_secret(new.app, new.plaintext, now))
+        show_view(new)
         return
-    click.echo(printable(what))
-    if new.plaintext:
-        click.echo(f"Secret: {new.plaintext}")
-        click.echo(WARNING)
+    click.echo(printable(f"App {new.app.client_id} ({_name(new.app)}) {what}"))
+    if new.client_secret:
+        click.echo(f"Secret: {new.client_secret}")
+        click.echo(new.warning)
 
 
-def _name(row: OAuthClient) -> str:
-    return f"“{row.name}”" if quoted(row.name) == row.name else quoted(row.name)
+def _name(app: AppView) -> str:
+    return f"“{app.name}”" if quoted(app.name) == app.name else quoted(app.name)
 
 
-def _print(rows: Sequence[OAuthClient]) -> None:
+def _print(apps: Sequence[AppView]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("id", "client id", "name", "kind", "host", "secret", "state"):
+    for heading in ("id", "client id", "name", "kind", "host", "secret", "users", "state"):
         # The id of a registered app on one line, so that it can be copied.
         table.add_column(heading, overflow="fold", min_width=28 if heading == "client id" else None)
-    for row in rows:
-        cells = (str(row.id), row.client_id, quoted(row.name), row.kind, row.host or "-")
-        secret = "no" if row.secret_digest is None else "yes"
-        table.add_row(*(Text(cell) for cell in cells), secret, "disabled" if row.disabled_at else "enabled")
+    for app in apps:
+        cells = (str(app.id), app.client_id, quoted(app.name), app.kind, app.host or "-")
+        secret, state = "yes" if app.is_confidential else "no", "enabled" if app.is_enabled else "disabled"
+        table.add_row(*(Text(cell) for cell in cells), secret, str(app.grants), state)
     Console().print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from app.cli.database import with_session
@@ -11,6 +12,9 @@ from app.cli.terminal import quoted
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.db.tables.oauth_clients import OAuthClient
+    from app.oauth.app_view import AppView
 
 _R = TypeVar("_R")
 
@@ -42,3 +46,13 @@ def by_client_id(client_id: str, act: Callable[[AsyncSession, int], Awaitable[_R
             fail(f"there is no app {quoted(client_id)}; `authz apps list` lists the existing ones.")
 
     return in_session(find_and_act)
+
+
+def act_on(client_id: str, act: Callable[[AsyncSession, int], Awaitable[OAuthClient]], now: datetime) -> AppView:
+    """Act on an app as `by_client_id` does, and view it afterwards."""
+    from app.oauth.app_list import view_app
+
+    async def act_and_view(session: AsyncSession, app_id: int) -> AppView:
+        return await view_app(session, await act(session, app_id), now)
+
+    return by_client_id(client_id, act_and_view)

@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.tables.fields import Flag, Integer
+from app.db.tables.oauth_clients import OAuthClient
 from app.http.api.actors import requesting_actor
 from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
@@ -23,10 +24,11 @@ from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
 from app.oauth import registry
-from app.oauth.app_list import AppFilter, AppStatus, find_app, page_of_apps
+from app.oauth.app_list import AppFilter, AppStatus, find_app, page_of_apps, view_app, view_apps
 from app.oauth.app_order import AppEdit, AppOrder
-from app.oauth.app_view import AppView, AppWithSecret, view_of_app, view_with_secret
+from app.oauth.app_view import AppView, AppWithSecret, view_with_secret
 from app.oauth.client import ClientKind
+from app.oauth.registry import tag_of
 from app.services import services_of
 
 PATH = "/api/v1/oauth/apps"
@@ -81,7 +83,7 @@ async def register_app(
     now = datetime.now(UTC)
     order = AppOrder(data.name, data.redirect_uris, data.confidential)
     new = await registry.register_app(session, order, requesting_actor(request), now)
-    return _with_secret(new, now)
+    return await _with_secret(session, new, now)
 
 
 @get_or_head(
@@ -113,13 +115,13 @@ async def list_apps(
     if len(rows) > len(shown):
         following = write_cursor(CursorPosition(before=shown[-1].id), listing)
         headers = next_link(services_of(request.app), PATH, {**filters, "cursor": following})
-    return Response([view_of_app(row, now) for row in shown], headers=headers)
+    return Response(await view_apps(session, shown, now), headers=headers)
 
 
 @get_or_head(f"{PATH}/{{app_id:str}}", summary="Show an app", tags=[_TAG], responses=_NOT_FOUND)
 async def show_app(app_id: FromPath[str], session: RequestSession) -> AppView:
     """An app of any kind, also a disabled one."""
-    return view_of_app(await find_app(session, read_id(app_id)), datetime.now(UTC))
+    return await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
 
 
 @patch(
@@ -135,7 +137,8 @@ async def change_app(
     """What the body does not have stays. Only a registered app can be changed."""
     now = datetime.now(UTC)
     edit = AppEdit(data.name, data.redirect_uris)
-    return view_of_app(await registry.change_app(session, read_id(app_id), edit, requesting_actor(request), now), now)
+    row = await registry.change_app(session, read_id(app_id), edit, requesting_actor(request), now)
+    return await _changed(request, session, row, now)
 
 
 @post(
@@ -162,7 +165,8 @@ async def rotate_secret(
     now = datetime.now(UTC)
     overlap = (data or RotateSecret()).overlap_seconds
     by = requesting_actor(request)
-    return _with_secret(await registry.rotate_secret(session, read_id(app_id), by, now, overlap_seconds=overlap), now)
+    new = await registry.rotate_secret(session, read_id(app_id), by, now, overlap_seconds=overlap)
+    return await _with_secret(session, new, now)
 
 
 @post(
@@ -175,7 +179,8 @@ async def rotate_secret(
 async def disable_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> AppView:
     """Nothing that the app was given is accepted any more. Disabling again changes nothing."""
     now = datetime.now(UTC)
-    return view_of_app(await registry.disable_app(session, read_id(app_id), requesting_actor(request), now), now)
+    row = await registry.disable_app(session, read_id(app_id), requesting_actor(request), now)
+    return await _changed(request, session, row, now)
 
 
 @post(
@@ -188,17 +193,26 @@ async def disable_app(app_id: FromPath[str], request: AllowedRequest, session: R
 async def enable_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> AppView:
     """What users allowed the app counts again. Enabling again changes nothing."""
     now = datetime.now(UTC)
-    return view_of_app(await registry.enable_app(session, read_id(app_id), requesting_actor(request), now), now)
+    row = await registry.enable_app(session, read_id(app_id), requesting_actor(request), now)
+    return await _changed(request, session, row, now)
 
 
 @delete(f"{PATH}/{{app_id:str}}", status_code=204, summary="Remove an app", tags=[_TAG], responses=_NOT_FOUND)
 async def remove_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> None:
     """Delete an app, with everything that users allowed it. Its client id is never used again."""
-    await registry.remove_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    row = await registry.remove_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
 
 
 ROUTES = [register_app, list_apps, show_app, change_app, rotate_secret, disable_app, enable_app, remove_app]
 
 
-def _with_secret(new: registry.NewSecret, now: datetime) -> Response[AppWithSecret]:
-    return Response(view_with_secret(new.app, new.plaintext, now), headers={"Cache-Control": "no-store"})
+async def _changed(request: AllowedRequest, session: RequestSession, row: OAuthClient, now: datetime) -> AppView:
+    """The answer to a change, which the next request with a token of the app obeys."""
+    services_of(request.app).app_tokens.invalidate(tag_of(row))
+    return await view_app(session, row, now)
+
+
+async def _with_secret(session: RequestSession, new: registry.NewSecret, now: datetime) -> Response[AppWithSecret]:
+    shown = view_with_secret(await view_app(session, new.app, now), new.plaintext)
+    return Response(shown, headers={"Cache-Control": "no-store"})

@@ -14,8 +14,9 @@ from app.http.api.oauth.form import FormOperation, authorization_of, kept_reques
 from app.http.door.budgets import AUTHORIZATIONS
 from app.http.wire.handlers import RequestSession
 from app.identity.app_facts import InvalidApp
-from app.oauth.authorization import NoRedirect, check_request, is_document_id, redirect_of
+from app.oauth.authorization import NoRedirect, check_request, redirect_of
 from app.oauth.client_authentication import ClientCredentials, authenticate_client, read_credentials
+from app.oauth.client_document import is_document_id
 from app.oauth.errors import OAuthError
 from app.oauth.lifetimes import PUSHED_REQUEST
 from app.oauth.requests import OpenRequest, push_request

@@ -39,6 +39,7 @@ class ServerMetadata(msgspec.Struct, omit_defaults=True):
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     code_challenge_methods_supported: tuple[str, ...]
     authorization_response_iss_parameter_supported: bool
+    client_id_metadata_document_supported: bool
     service_documentation: str
     registration_endpoint: str | None = None
 
@@ -78,6 +79,7 @@ def _answer(server: AuthorizationServer, request: AnyRequest) -> Response[bytes]
         revocation_endpoint_auth_methods_supported=METHODS,
         code_challenge_methods_supported=("S256",),
         authorization_response_iss_parameter_supported=True,
+        client_id_metadata_document_supported=True,
         service_documentation=f"{base}/docs",
         registration_endpoint=f"{base}{registration.PATH}" if may_register else None,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 
 _NAME, _TABLE = "ix_decision_rows_request_id_part", "decision_rows"
 _IS_UNTIMED = sa.text("length(request_id) <> 8")
