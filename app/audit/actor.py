@@ -8,7 +8,7 @@ from typing import Literal
 from app.audit.sanitize import clean
 from app.identity.principal import Method, Principal
 
-ActorDoor = Literal["api", "console", "cli", "files"]
+ActorDoor = Literal["api", "console", "cli", "files", "server"]
 _MAX_PARTY = 255  # characters
 _MAX_TOKEN_ID = 255  # characters; a `jti` may have more
 
@@ -18,7 +18,8 @@ class Actor:
     """The author of an administrative act.
 
     `subject` is the `sub` of a user or of the owner of a key; for a command, `cli:` and the account of the operating
-    system; empty for a change of the files. `method` is how the credentials were verified; None without credentials.
+    system; empty for a change of the files, and for an act of
+    a server itself. `method` is how the credentials were verified; None without credentials.
     `session_id` is that of a console session, `token_id` the `jti` of a JWT. `revision` is that of the policy that
     allowed the act; None if no policy decided it. `client_id` is that of an app, `impersonator` who acts as the
     subject.
@@ -44,6 +45,7 @@ class Actor:
 
 # Any account with write access to the policy directory can change it: the system does not say which one did.
 FILES = Actor("", door="files")
+SERVER = Actor("", door="server")  # what a server does at a time of day, and no person
 
 
 def actor_of(principal: Principal, request_id: str, revision: str) -> Actor:

@@ -29,12 +29,13 @@ Action = Literal[
     "app.disable",
     "app.enable",
     "app.remove",
+    "log.seal",
 ]
 # A value of `details`, as in JSON.
 Detail = str | int | bool | list[str] | None
 
-# Descriptions for users. The target is a revision, `key:<id>`, `session:<id>`, `user:<sub>` or
-# `app:<client_id>`.
+# Descriptions for users. The target is a revision, `key:<id>`, `session:<id>`, `user:<sub>`, `app:<client_id>` or
+# `day:<date>`.
 ACTIONS: Mapping[Action, str] = {
     "policy.publish": "Published a policy",
     "policy.rollback": "Rolled the policy back",
@@ -55,6 +56,7 @@ ACTIONS: Mapping[Action, str] = {
     "app.disable": "Disabled an app",
     "app.enable": "Enabled an app",
     "app.remove": "Removed an app",
+    "log.seal": "Sealed a day of the logs",
 }
 _GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in ACTIONS))
 

@@ -39,7 +39,7 @@ def head_command(as_json: bool) -> None:
 
     async def run(sessions: Sessions) -> list[ChainHeadView]:
         from app.audit.chain.entry import LOGS
-        from app.audit.record import time_of
+        from app.audit.chain.faults import moment_of
         from app.cli.chain_view import ChainHeadView
         from app.db import chain_store
 
@@ -48,7 +48,7 @@ def head_command(as_json: bool) -> None:
             for log in LOGS:
                 if (newest := await chain_store.newest(session, log)) is not None:
                     key_id = newest.signature.key_id if newest.signature else None
-                    found.append(ChainHeadView(log, str(newest.head), time_of(newest.entry.at), key_id))
+                    found.append(ChainHeadView(log, str(newest.head), moment_of(newest.entry.at), key_id))
         return found
 
     heads = with_sessions(run)
@@ -141,7 +141,7 @@ async def _verify(sessions: Sessions, options: CheckOptions, *, as_json: bool) -
 
 
 def _view(check: LogCheck) -> VerifiedLog:
-    from app.audit.record import time_of
+    from app.audit.chain.faults import moment_of
     from app.cli.chain_view import VerifiedLog
 
     return VerifiedLog(
@@ -149,13 +149,13 @@ def _view(check: LogCheck) -> VerifiedLog:
         entries=check.entries,
         first=check.first,
         head=str(check.head) if check.head else None,
-        sealed_until=None if check.sealed_until is None else time_of(check.sealed_until),
+        sealed_until=None if check.sealed_until is None else moment_of(check.sealed_until),
         key_id=check.head_key,
         checked=check.checked,
         retired=check.retired,
         left_over=check.left_over,
         unsealed=check.unsealed,
-        unsealed_since=None if check.unsealed_since is None else time_of(check.unsealed_since),
+        unsealed_since=None if check.unsealed_since is None else moment_of(check.unsealed_since),
         signed=check.signed,
         unsigned=check.unsigned,
         faults=check.faults,
@@ -165,7 +165,7 @@ def _view(check: LogCheck) -> VerifiedLog:
 
 def _report(found: ChainVerification) -> Iterator[Line]:
     for log in found.logs:
-        if log.head is None or log.sealed_until is None:
+        if log.head is None:
             yield f"{log.log}: nothing is sealed yet."
         else:
             state = f"{log.faults:,} faults" if log.faults else "as sealed"

@@ -15,7 +15,7 @@ class ChainHeadView:
 
     log: LogName
     head: str
-    sealed_until: datetime
+    sealed_until: datetime | None
     key_id: str | None
 
 

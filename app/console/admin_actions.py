@@ -31,7 +31,7 @@ _GROUPS = {
     "session": "Everything about sessions",
     "app": "Everything about apps",
 }
-_DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "policy files"}
+_DOORS = {"api": "API", "console": "console", "cli": "command line", "files": "policy files", "server": "server"}
 
 
 @get_or_head(PATH)

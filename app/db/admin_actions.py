@@ -12,6 +12,7 @@ from sqlmodel import col
 from app.audit.actor import Actor
 from app.audit.admin_log import Action, AdminActionView, AdminFilter, Detail
 from app.audit.sanitize import without_whole_secrets
+from app.db.tables.fields import MAX_ID
 from app.db.tables.history import AdminAction
 
 
@@ -58,10 +59,11 @@ async def page(
 
 
 async def following(
-    session: AsyncSession, filters: AdminFilter, *, after: int, limit: int
+    session: AsyncSession, filters: AdminFilter, *, after: int, limit: int, up_to: int = MAX_ID
 ) -> Sequence[AdminActionView]:
-    """The first actions that match and have an id above `after`, oldest first."""
-    query = _matching(filters).where(col(AdminAction.id) > after).order_by(col(AdminAction.id)).limit(limit)
+    """The first actions that match and have an id above `after`, and at most `up_to`, oldest first."""
+    in_range = (col(AdminAction.id) > after) & (col(AdminAction.id) <= up_to)
+    query = _matching(filters).where(in_range).order_by(col(AdminAction.id)).limit(limit)
     return [_view(row) for row in await session.scalars(query)]
 
 

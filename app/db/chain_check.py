@@ -15,7 +15,7 @@ from app.audit.chain.retired import RetiredParts
 from app.audit.chain.segment_check import SegmentCheck
 from app.audit.chain.signatures import PublicKeys
 from app.db import chain_store
-from app.db.chain_rows import reader_of, settled
+from app.db.chain_rows import UNREADABLE, ChainReader, settled
 from app.db.chain_store import StoredEntry
 from app.db.session import Sessions
 
@@ -95,8 +95,7 @@ async def check_log(
     previous: StoredEntry | None = None
     heads = [head for head in (*options.heads, *options.unsigned_until) if head.log == log]
     while True:
-        async with sessions() as session:
-            entries = await chain_store.entries_from(session, log, following, _ENTRIES)
+        entries = await _entries(sessions, result, following)
         for stored in entries:
             sequence = stored.entry.sequence
             if previous is None:
@@ -115,7 +114,7 @@ async def check_log(
             for fault in result.take():
                 yield fault
             on_progress(result)
-        if len(entries) < _ENTRIES:
+        if not entries:
             break
     if previous is not None:
         result.head, result.sealed_until = previous.head, previous.entry.at
@@ -125,6 +124,21 @@ async def check_log(
     await _count_unsealed(sessions, result, previous.entry.up_to_id if previous else 0)
     for fault in result.take():
         yield fault
+
+
+async def _entries(sessions: Sessions, result: LogCheck, sequence: int) -> Sequence[StoredEntry]:
+    """The next entries; fewer if a later one is unreadable, none if the first one is."""
+    for size in (_ENTRIES, 1):
+        try:
+            async with sessions() as session:
+                return await chain_store.entries_from(session, result.log, sequence, size)
+        except UNREADABLE:
+            async with sessions() as session:
+                if await chain_store.first_sequence(session, result.log) is None:  # fails too if the database does
+                    raise
+    message = f"entry {sequence}, or one of its parts, has values that no program wrote: later ones are not checked"
+    result.add("entry", message, sequence)
+    return ()
 
 
 async def _check_start(
@@ -144,8 +158,8 @@ async def _check_start(
             result.add("missing_entry", message, entry.sequence)
     check = SegmentCheck(entry, (), lambda _: False)
     async with sessions() as session:
-        page = await reader_of(result.log).page(session, -(2**63), entry.after_id, _PAGE)
-    check.add(page.rows, page.without_key)
+        page = await ChainReader(result.log).page(session, -(2**63), entry.after_id, _PAGE)
+    check.add(page.rows, page.without_key, page.unreadable)
     result.extend(list(check.faults()))
     return retired
 
@@ -208,10 +222,10 @@ async def _check_segment(
         async with _at_one_time(sessions) as session:
             parts = await chain_store.with_digests(session, log, entry.sequence)
             check = SegmentCheck(entry, parts, lambda part: retired.covers(entry.sequence, part), day)  # noqa: B023  # called in this round
-            reader, position = reader_of(log, entry.version), entry.after_id
+            reader, position = ChainReader(log, entry.version), entry.after_id
             while position < entry.up_to_id:
                 page = await reader.page(session, position, entry.up_to_id, _PAGE)
-                check.add(page.rows, page.without_key)
+                check.add(page.rows, page.without_key, page.unreadable)
                 position = page.last_id
         faults = list(check.faults())
         if not faults or attempt == _TRIES:
@@ -242,12 +256,16 @@ def _check_missing_head(result: LogCheck, head: ChainHead) -> None:
 
 async def _count_unsealed(sessions: Sessions, result: LogCheck, after: int) -> None:
     """Count the rows after the head."""
-    up_to, reader = await settled(sessions, result.log, after), reader_of(result.log)
+    up_to, reader = await settled(sessions, result.log, after), ChainReader(result.log)
     position = after
     while position < up_to:
         async with sessions() as session:
             page = await reader.page(session, position, up_to, _PAGE)
-        result.unsealed += len(page.rows)
+        result.unsealed += page.row_count
+        for row_id in page.without_key:
+            result.add(
+                "without_key", f"row {row_id} refers to a row of decision_keys, or of its parts, that is missing"
+            )
         if result.unsealed_since is None and page.rows:
             result.unsealed_since = page.rows[0].at
         for row_id in page.without_key:

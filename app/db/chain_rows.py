@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Table, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.admin_log import AdminFilter
@@ -34,25 +35,51 @@ TABLES: dict[LogName, tuple[Table, ...]] = {
 }
 
 
+# What values that no program wrote may raise when they are read, such as bytes that are no text.
+UNREADABLE = (SQLAlchemyError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+
+
 @dataclass(frozen=True, slots=True)
 class ChainPage:
-    """Rows with ids up to `last_id`, of which there is none that was not read; the ids of rows without their key."""
+    """Rows with ids up to `last_id`, of which there is none that was not read.
+
+    `without_key` are the ids of rows whose decision key is missing, `unreadable` those of rows with values that no
+    program wrote.
+    """
 
     rows: Sequence[ChainRow]
     last_id: int
     without_key: Sequence[int] = ()
+    unreadable: Sequence[int] = ()
+
+    @property
+    def row_count(self) -> int:
+        """The number of all rows."""
+        return len(self.rows) + len(self.without_key) + len(self.unreadable)
 
 
-class ChainReader(Protocol):
-    """Reads pages of a log; for one segment, since it caches keys of decisions."""
+class ChainReader:
+    """Reads pages of a log in a version of the canonical form; for one segment, since it caches keys of decisions."""
+
+    def __init__(self, log: LogName, version: int = VERSION) -> None:
+        self._log = log
+        self._reader: _Reader = _DecisionReader(version) if log == "decisions" else _AdminReader(version)
 
     async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
-        """The first rows after an id and up to another one, at most `size`."""
+        """The first rows after an id and up to another one, at most `size`; fewer if some are unreadable."""
+        try:
+            return await self._reader.page(session, after, up_to, size)
+        except UNREADABLE:
+            row_id = await lowest_id(session, self._log, after)  # fails too if the database does
+            if row_id is None or row_id > up_to:
+                raise
+        if size > 1:
+            return await self.page(session, after, up_to, size // 8 or 1)
+        return ChainPage((), row_id, unreadable=(row_id,))
 
 
-def reader_of(log: LogName, version: int = VERSION) -> ChainReader:
-    """A reader of a log, for rows in this version of their canonical form."""
-    return _DecisionReader(version) if log == "decisions" else _AdminReader(version)
+class _Reader(Protocol):
+    async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage: ...
 
 
 async def settled(sessions: Sessions, log: LogName, after: int) -> int:
@@ -62,10 +89,10 @@ async def settled(sessions: Sessions, log: LogName, after: int) -> int:
     return await settled_id(sessions, table_of(AdminAction), after)
 
 
-async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName) -> int | None:
-    """The smallest id of a log; None if it is empty."""
+async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName, after: int = -(2**63)) -> int | None:
+    """The smallest id of a log that is greater than `after`; None if there is none."""
     # Not at once: while a row is moved to the second table, it is in the first or in both.
-    found = [await session.scalar(select(func.min(table.c.id))) for table in TABLES[log]]
+    found = [await session.scalar(select(func.min(table.c.id)).where(table.c.id > after)) for table in TABLES[log]]
     return min((row_id for row_id in found if row_id is not None), default=None)
 
 
@@ -86,11 +113,11 @@ class _DecisionReader:
             self._newest_former = await former_decisions.newest_id(session)
         former = []
         if self._newest_former > after:
-            former = await former_decisions.following(session, DecisionFilter(), after, size)
+            former = await former_decisions.following(session, DecisionFilter(), after, size, up_to)
         found, ids = await decision_search.between_ids(session, after, up_to, size, self._keys)
         # A decision that was moved in between is in both.
         rows = {row.id: row for row in (*map(_as_moved, former), *found)}
-        chosen = sorted({*ids, *(row_id for row_id in rows if row_id <= up_to)})[:size]
+        chosen = sorted({*ids, *rows})[:size]
         return ChainPage(
             [self._row(rows[row_id]) for row_id in chosen if row_id in rows],
             chosen[-1] if len(chosen) == size else up_to,
@@ -121,10 +148,6 @@ class _AdminReader:
         self._version = version
 
     async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
-        acts = await admin_actions.following(session, AdminFilter(), after=after, limit=size)
-        rows = [
-            ChainRow(act.id, microseconds_of(act.time), "admin", admin_digest(act, self._version))
-            for act in acts
-            if act.id <= up_to
-        ]
+        acts = await admin_actions.following(session, AdminFilter(), after=after, up_to=up_to, limit=size)
+        rows = [ChainRow(act.id, microseconds_of(act.time), "admin", admin_digest(act, self._version)) for act in acts]
         return ChainPage(rows, rows[-1].id if len(rows) == size else up_to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -30,17 +30,16 @@ from app.db.tables.chain import ChainEntryRow, ChainPartRow
 # An advisory lock that nothing else uses: entries are added by one process at a time.
 _ADVISORY_LOCK = 0x6175746880
 _entries, _parts = table_of(ChainEntryRow), table_of(ChainPartRow)
-_PART_COLUMNS = (
-    "part_class",
-    "day",
-    "count",
-    "first_id",
-    "last_id",
-    "first_at",
-    "last_at",
-    "rows_hash",
-    "digests_hash",
-)
+_PART_TYPES: Mapping[str, type] = {
+    "part_class": str,
+    **dict.fromkeys(("day", "count", "first_id", "last_id", "first_at", "last_at"), int),
+    **dict.fromkeys(("rows_hash", "digests_hash"), bytes),
+}
+_PART_COLUMNS = tuple(_PART_TYPES)
+_ENTRY_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("version", "after_id", "up_to_id", "at"), int),
+    **dict.fromkeys(("previous", "hash"), bytes),
+}
 
 
 Executor = AsyncSession | AsyncConnection
@@ -59,6 +58,11 @@ class StoredEntry:
     def head(self) -> ChainHead:
         """The entry as a head of its chain."""
         return ChainHead(self.entry.log, self.entry.sequence, self.hash)
+
+
+def now() -> int:
+    """The time of a new entry."""
+    return time.time_ns() // 1000
 
 
 async def lock_chain(connection: AsyncConnection) -> None:
@@ -81,7 +85,10 @@ async def first_sequence(session: Executor, log: LogName) -> int | None:
 
 
 async def entries_from(session: Executor, log: LogName, sequence: int, size: int) -> Sequence[StoredEntry]:
-    """The first entries from a sequence number on, without the digests of rows: see `with_digests`."""
+    """The first entries from a sequence number on, without the digests of rows: see `with_digests`.
+
+    Raises TypeError for values that no program wrote.
+    """
     query = select(_entries).where(_entries.c.log == log, _entries.c.sequence >= sequence)
     rows = (await session.execute(query.order_by(_entries.c.sequence).limit(size))).all()
     if not rows:
@@ -90,7 +97,7 @@ async def entries_from(session: Executor, log: LogName, sequence: int, size: int
     columns = _parts.c["sequence", *_PART_COLUMNS]
     in_range = _parts.c.sequence.between(rows[0].sequence, rows[-1].sequence)
     for row in await session.execute(select(*columns).where(_parts.c.log == log, in_range)):
-        parts.setdefault(row.sequence, []).append(StoredPart(SealedPart(*row[1:]), None))
+        parts.setdefault(row.sequence, []).append(StoredPart(_part(row[1:]), None))
     return [_stored(row, parts.get(row.sequence, ())) for row in rows]
 
 
@@ -98,7 +105,7 @@ async def with_digests(session: Executor, log: LogName, sequence: int) -> Sequen
     """The parts of an entry with the digests of their rows."""
     query = select(*_parts.c[_PART_COLUMNS], _parts.c.digests)
     found = await session.execute(query.where(_parts.c.log == log, _parts.c.sequence == sequence))
-    return [StoredPart(SealedPart(*row[:-1]), row[-1]) for row in found]
+    return [StoredPart(_part(row[:-1]), row[-1] if isinstance(row[-1], bytes) else None) for row in found]
 
 
 async def retirements(session: Executor, log: LogName) -> Sequence[tuple[int, Retirement]]:
@@ -131,7 +138,7 @@ async def add(
         version=VERSION,
         after_id=head.entry.up_to_id if head else 0,
         up_to_id=up_to_id,
-        at=time.time_ns() // 1000,
+        at=now(),
         previous=head.hash if head else FIRST_PREVIOUS,
         content=content_of([stored.part for stored in parts]) if retirement is None else retirement.line,
     )
@@ -172,7 +179,17 @@ async def delete_before(session: Executor, log: LogName, sequence: int) -> None:
         await session.execute(delete(table).where(table.c.log == log, table.c.sequence < sequence))
 
 
+def _part(values: Sequence[Any]) -> SealedPart:
+    """A part. Raises TypeError for values that no program wrote: SQLite stores any value in a column."""
+    if not all(map(isinstance, values, _PART_TYPES.values())):
+        raise TypeError("a part with values of another type")
+    return SealedPart(*values)
+
+
 def _stored(row: Row[Any], parts: Sequence[StoredPart]) -> StoredEntry:
+    """An entry. Raises TypeError likewise."""
+    if not all(isinstance(row._mapping[name], kind) for name, kind in _ENTRY_TYPES.items()):
+        raise TypeError("an entry with values of another type")
     content = row.content if row.kind == "retirement" else content_of([stored.part for stored in parts])
     entry = ChainEntry(
         cast("LogName", row.log),
@@ -185,5 +202,5 @@ def _stored(row: Row[Any], parts: Sequence[StoredPart]) -> StoredEntry:
         row.previous,
         content or "",
     )
-    signature = None if row.signature is None else EntrySignature(row.key_id or "", row.signature)
+    signature = EntrySignature(str(row.key_id), row.signature) if isinstance(row.signature, bytes) else None
     return StoredEntry(entry, parts, row.hash, signature)

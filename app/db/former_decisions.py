@@ -18,6 +18,7 @@ from app.db.log_records import LoggedRecord, LogPosition
 from app.db.tables.base import table_of
 from app.db.tables.decisions import GrantSet as GrantSetRow
 from app.db.tables.decisions import LoggedDecision
+from app.db.tables.fields import MAX_ID
 
 _decisions = table_of(LoggedDecision)
 _grant_sets = table_of(GrantSetRow)
@@ -45,10 +46,12 @@ async def fetch(
     return [_logged(row) for row in await session.execute(query.limit(size))]
 
 
-async def following(session: AsyncSession, filters: DecisionFilter, after: int, size: int) -> list[LoggedRecord]:
-    """Decisions with an id greater than `after`, in that order."""
+async def following(
+    session: AsyncSession, filters: DecisionFilter, after: int, size: int, up_to: int = MAX_ID
+) -> list[LoggedRecord]:
+    """Decisions with an id greater than `after`, and at most `up_to`, in that order."""
     # Few rows have such an id, so that no other index is needed.
-    query = _query(_matching(filters, indexed=0)).where(_decisions.c.id > after)
+    query = _query(_matching(filters, indexed=0)).where(_decisions.c.id > after, _decisions.c.id <= up_to)
     return [_logged(row) for row in await session.execute(query.order_by(_decisions.c.id).limit(size))]
 
 

@@ -10,18 +10,24 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.actor import SERVER
+from app.audit.admin_log import Detail
 from app.audit.chain.entry import LOGS, LogName
 from app.audit.chain.segment import DAY, SegmentBuilder
 from app.audit.chain.signatures import SigningKey
 from app.audit.log import BatchNotStored
 from app.audit.periodic_task import pause
+from app.audit.record import time_of
 from app.db import chain_store
-from app.db.chain_rows import TABLES, reader_of, settled
+from app.db.admin_actions import record
+from app.db.chain_rows import TABLES, ChainReader, settled
+from app.db.chain_store import StoredEntry
 from app.db.decision_writer import without_values
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
@@ -73,6 +79,8 @@ class Sealer:
                         await pause(stop, _PAUSE_SECONDS)
                 except BatchNotStored as error:
                     _log.error("rows of a log are not sealed yet", log=log, error=str(error))
+                except Exception:  # noqa: BLE001  # a defect, or values in the chain that no program wrote
+                    _log.exception("rows of a log cannot be sealed", log=log)
             # Not in step with other processes, which would do the same work in vain.
             await pause(stop, self._seal_seconds / _POLLS * random.uniform(0.7, 1.3))  # noqa: S311  # no secret
 
@@ -83,17 +91,17 @@ class Sealer:
                 head = await chain_store.newest(session, log)
             after = head.entry.up_to_id if head else 0
             up_to = await settled(self._sessions, log, after)
-            builder, reader = SegmentBuilder(after), reader_of(log)
-            position, without_key = after, 0
+            builder, reader = SegmentBuilder(after), ChainReader(log)
+            position, row_count = after, 0
             while position < up_to and builder.count < self._segment_rows:
                 async with self._sessions() as session:
                     size = min(_PAGE, self._segment_rows - builder.count)
                     page = await reader.page(session, position, up_to, size)
                 builder.add(page.rows)
                 position = page.last_id
-                without_key += len(page.without_key)
+                row_count += page.row_count
                 await self._between_pages()
-            return builder.count if builder.count and await self._add(log, position, builder, without_key) else 0
+            return builder.count if builder.count and await self._add(log, position, builder, row_count) else 0
 
     async def _is_due(self, log: LogName) -> bool:
         """Whether a segment is complete, or rows have waited for long enough."""
@@ -113,20 +121,31 @@ class Sealer:
             self._unsealed[log] = (after, since)
         return waiting >= self._segment_rows or time.monotonic() - since >= self._seal_seconds
 
-    async def _add(self, log: LogName, up_to: int, builder: SegmentBuilder, without_key: int) -> bool:
+    async def _add(self, log: LogName, up_to: int, builder: SegmentBuilder, row_count: int) -> bool:
         """Add a segment; False if another process has sealed its rows, or retention deleted some meanwhile."""
         parts, after = builder.parts(), builder.after_id
         async with self._sessions() as session:
             await chain_store.lock_chain(await session.connection(execution_options=LOCK_FIRST))
             head = await chain_store.newest(session, log)
             is_newest = (head.entry.up_to_id if head else 0) == after
-            if not is_newest or await _count(session, log, after, up_to) != builder.count + without_key:
+            if not is_newest or await _count(session, log, after, up_to) != row_count:
                 return False
             added = await chain_store.add(session, log, head, self.key, up_to_id=up_to, parts=parts)
+            is_new_day = head is None or head.entry.at // DAY != added.entry.at // DAY
+            if head is not None and is_new_day and log == "decisions":
+                await _record_day(session, head)
             await session.commit()
-        if head is None or head.entry.at // DAY != added.entry.at // DAY:
+        if is_new_day:
             _log.info("log sealed", log=log, head=str(added.head), key=self.key.key_id if self.key else None)
         return True
+
+
+async def _record_day(session: AsyncSession, head: StoredEntry) -> None:
+    """Record the last heads of a day in the admin log, with which they reach a SIEM."""
+    admin = await chain_store.newest(session, "admin")
+    heads: dict[str, Detail] = {"decisions": str(head.head), "admin": str(admin.head) if admin else None}
+    day = time_of(head.entry.at).date().isoformat()
+    record(session, SERVER, "log.seal", f"day:{day}", now=datetime.now(UTC), message=str(head.head), details=heads)
 
 
 async def _count(session: AsyncSession, log: LogName, after: int, up_to: int) -> int:

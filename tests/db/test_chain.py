@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
 from app.audit.actor import FILES
-from app.audit.admin_log import Detail
+from app.audit.admin_log import AdminFilter, Detail
 from app.audit.chain.entry import ChainHead
 from app.audit.chain.signatures import PublicKeys, SigningKey
-from app.db import admin_actions
+from app.db import admin_actions, chain_store
 from app.db.engine import open_engine
 from app.db.sealing import Sealer
 from app.db.session import Sessions, sessions_of
@@ -144,6 +144,67 @@ async def test_every_value_of_a_decision_is_covered(sessions: Sessions, sealed: 
     found = await faults(sessions)
     assert ("altered", 1) in found
     assert {kind for kind, _ in found} == {"altered"}
+
+
+# SQLite stores any value in a column.
+UNREADABLE = [
+    "UPDATE decision_rows SET request_id = x'740102030405ff' WHERE id = 30",
+    "UPDATE decision_rows SET request_id = 'text' WHERE id = 30",
+    "UPDATE decision_rows SET latency = 'x' WHERE id = 30",
+    "UPDATE decision_rows SET second = 'x' WHERE id = 30",
+    "UPDATE decision_rows SET count = -1, second = 9223372036854775807 WHERE id = 30",
+    "UPDATE decision_rows SET token_id = 1.5 WHERE id = 30",
+    "UPDATE decision_rows SET decision_key_id = 'x' WHERE id = 30",
+]
+UNREADABLE_PARTS = [
+    "UPDATE decision_outcomes SET allowed = 7",
+    "UPDATE decision_callers SET subject = CAST(x'ff' AS TEXT)",
+    "UPDATE decision_targets SET action = x'ff'",
+    "UPDATE decision_outcomes SET missing = 5",
+    "UPDATE grant_sets SET grants = 5",
+]
+UNREADABLE_ENTRIES = [
+    "UPDATE chain_entries SET hash = 'text' WHERE sequence = 3",
+    "UPDATE chain_entries SET previous = 5 WHERE sequence = 3",
+    "UPDATE chain_entries SET signature = 'text', key_id = 7 WHERE sequence = 3",
+    "UPDATE chain_entries SET at = 'text' WHERE sequence = 3",
+    "UPDATE chain_entries SET version = 'x', up_to_id = 'x', after_id = 'x' WHERE sequence = 3",
+    "UPDATE chain_parts SET rows_hash = 'text' WHERE sequence = 3",
+    "UPDATE chain_parts SET count = 'text' WHERE sequence = 3",
+    "UPDATE chain_parts SET first_at = 'text' WHERE sequence = 3",
+    "UPDATE chain_parts SET digests = 'text' WHERE sequence = 3",
+    "UPDATE chain_parts SET part_class = x'ff', day = 'x' WHERE id = (SELECT max(id) FROM chain_parts)",
+]
+
+
+async def test_values_that_no_program_wrote_are_reported(sealed: Path, tmp_path: Path) -> None:
+    key, public = _key()
+    for change in UNREADABLE:
+        async with _copy(sealed, tmp_path) as copied:
+            assert await run(copied, change)
+            ((kind, row_id),) = await faults(copied)
+            assert (kind in ("altered", "without_key"), row_id) == (True, 30), change
+            await write(copied, _random(5))
+            assert await seal(copied) == 5, "they do not keep other rows from being sealed"
+    for change in UNREADABLE_PARTS:
+        async with _copy(sealed, tmp_path) as copied:
+            assert await run(copied, change)
+            found = await faults(copied)
+            assert found
+            assert {kind for kind, _ in found} == {"altered"}, change
+    for change in UNREADABLE_ENTRIES:
+        async with _copy(sealed, tmp_path) as copied:
+            assert await run(copied, change)
+            assert await faults(copied, keys=public), change
+    async with _copy(sealed, tmp_path) as copied:
+        async with copied() as session:
+            for number in range(3):
+                admin_actions.record(session, FILES, "policy.files", f"{number}", now=datetime.now(UTC))
+            await session.commit()
+        assert await seal(copied, "admin", key=key) == 3
+        await run(copied, "UPDATE admin_actions SET details = '{' WHERE id = 1")
+        await run(copied, "UPDATE admin_actions SET at = 'x' WHERE id = 3")
+        assert await faults(copied, "admin", keys=public) == [("altered", 1), ("altered", 3)]
 
 
 async def test_a_row_without_its_decision_key_is_named(sessions: Sessions) -> None:
@@ -335,3 +396,28 @@ async def test_a_server_without_traffic_writes_nothing(kind: Kind, sessions: Ses
     await running
     assert await head(sessions) == before
     assert await faults(sessions) == []
+
+
+async def test_the_heads_of_a_day_are_recorded_and_logged_once(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = 86_400 * 10**6
+    now = NOW // day * day + day // 2
+    heads = []
+    for elapsed in (0, 1, day, day + 1, 3 * day, 3 * day + 1):
+        monkeypatch.setattr(chain_store, "now", lambda at=now + elapsed: at)
+        await write(sessions, _random(3))
+        assert await seal(sessions) == 3
+        await seal(sessions, "admin")
+        heads.append(str(await head(sessions)))
+    async with sessions() as session:
+        acts = await admin_actions.page(session, AdminFilter(), limit=10)
+    assert [(act.action, act.message, act.door) for act in acts] == [
+        ("log.seal", heads[3], "server"),
+        ("log.seal", heads[1], "server"),
+    ]
+    assert [act.details["decisions"] for act in acts] == [heads[3], heads[1]]
+    assert acts[0].target == f"day:{datetime.fromtimestamp((now + day) / 10**6, UTC):%Y-%m-%d}"
+    logged = [line for line in capsys.readouterr().out.splitlines() if "log=decisions" in line]
+    assert [any(head in line for line in logged) for head in heads] == [True, False, True, False, True, False]
+    assert await faults(sessions) == await faults(sessions, "admin") == []

@@ -34,6 +34,17 @@ class ChainFault:
     time: datetime | None = None
 
 
+def moment_of(at: int) -> datetime | None:
+    """A time in microseconds since 1970; None beyond the years 1 to 9999, or for a value that no program wrote."""
+    try:
+        return time_of(at)
+    except (OverflowError, ValueError, TypeError, OSError):
+        return None
+
+
 def text_of(at: int) -> str:
     """A time in microseconds since 1970, for a message."""
-    return time_of(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = moment_of(at)
+    if moment is None:
+        return f"{at!r} microseconds since 1970"
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from app.audit.chain.entry import ChainEntry, PartClass, SealedPart
-from app.audit.chain.faults import TABLE_NAMES, ChainFault, FaultKind, text_of
+from app.audit.chain.faults import TABLE_NAMES, ChainFault, FaultKind, moment_of, text_of
 from app.audit.chain.row_digests import DIGEST_BYTES, DamagedDigests, unpack
 from app.audit.chain.segment import ChainRow, StoredPart
-from app.audit.record import time_of
 
 MAX_NAMED = 1_000  # rows that are named in a segment; further ones are counted
 
@@ -68,8 +67,8 @@ class SegmentCheck:
         else:
             self._expected.update((row_id, (index, digest)) for row_id, digest in digests)
 
-    def add(self, rows: Iterable[ChainRow], without_key: Sequence[int] = ()) -> None:
-        """Compare rows; `without_key` are the ids of rows that are there without their decision key."""
+    def add(self, rows: Iterable[ChainRow], without_key: Sequence[int] = (), unreadable: Sequence[int] = ()) -> None:
+        """Compare rows. Of others there are only ids: their decision key is missing, or their values are unreadable."""
         for row in rows:
             expected = self._expected.pop(row.id, None)
             if expected is not None:
@@ -85,12 +84,9 @@ class SegmentCheck:
             elif self._is_of_day(row.part[1]):
                 self._row_fault("added", row.id, row.at, "was added: it was not in the log when its range was sealed")
         for row_id in without_key:
-            expected = self._expected.pop(row_id, None)
-            if expected is not None:
-                self._has_named[expected[0]] = True
-            self._row_fault(
-                "without_key", row_id, None, "refers to a row of decision_keys, or of its parts, that is missing"
-            )
+            self._add_id("without_key", row_id, "refers to a row of decision_keys, or of its parts, that is missing")
+        for row_id in unreadable:
+            self._add_id("altered", row_id, "has values that no program wrote")
 
     def faults(self) -> Iterator[ChainFault]:
         """The faults, after all rows were added."""
@@ -112,6 +108,12 @@ class SegmentCheck:
             self._fault("rows", f"{self._unnamed:,} more rows of this segment differ")
             self._unnamed = 0
         yield from self._faults
+
+    def _add_id(self, kind: FaultKind, row_id: int, message: str) -> None:
+        expected = self._expected.pop(row_id, None)
+        if expected is not None:
+            self._has_named[expected[0]] = True
+        self._row_fault(kind, row_id, None, message)
 
     def _compare(self, row: ChainRow, index: int, digest: bytes) -> None:
         self.checked += 1
@@ -143,7 +145,7 @@ class SegmentCheck:
                 f"row {row_id} of {TABLE_NAMES[log]}{moment} {message}",
                 self._entry.sequence,
                 row_id,
-                None if at is None else time_of(at),
+                None if at is None else moment_of(at),
             )
         )
 
