@@ -38,7 +38,7 @@ def test_a_group_selects_all_its_acts() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("action", "key.revoked", "is not an act; choose one of policy, key, consent, session, app, log, policy.publish"),
+        ("action", "key.revoked", "is not an act; choose one of policy, key, consent, session, app, log, policy.p"),
         ("action", "", "is not an act"),
         ("action", "policy.", "is not an act"),
         ("actor", "a\x1b[31m", "printable"),
