@@ -89,8 +89,7 @@ def _answer(body: bytes) -> Response[bytes]:
 def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Introspection:
     if principal.resource is not None:
         return _token_of_app(principal, snapshot, issuer)
-    grants = snapshot.in_force(principal.held)
-    scope = " ".join(sorted(grant for grant in grants if _SCOPE_TOKEN.fullmatch(grant) and not is_fact(grant)))
+    scope = _scope(principal, snapshot)
     if principal.key_id is not None:
         expires = int(principal.expires_at.timestamp()) if principal.expires_at else None
         return Introspection(
@@ -114,11 +113,9 @@ def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Int
 
 
 def _token_of_app(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Introspection:
-    # Of the scopes that the user consented to, those that the user holds as well.
-    scopes = consented_scopes(principal.held, snapshot.may_ask) & snapshot.effective(principal.held)
     return Introspection(
         active=True,
-        scope=" ".join(sorted(scopes)),
+        scope=_scope(principal, snapshot),
         sub=principal.subject,
         client_id=principal.client_id,
         token_type="Bearer",  # noqa: S106  # as above
@@ -126,6 +123,15 @@ def _token_of_app(principal: Principal, snapshot: Snapshot, issuer: str | None) 
         iss=issuer,
         aud=principal.resource,
     )
+
+
+def _scope(principal: Principal, snapshot: Snapshot) -> str:
+    """The permissions of a caller; of an app, the scopes that the user consented to and holds as well."""
+    if principal.method == "oauth":
+        grants = consented_scopes(principal.held, snapshot.may_ask) & snapshot.effective(principal.held)
+    else:
+        grants = snapshot.in_force(principal.held)
+    return " ".join(sorted(grant for grant in grants if _SCOPE_TOKEN.fullmatch(grant) and not is_fact(grant)))
 
 
 def _token(content_type: str, body: bytes, max_bytes: int) -> str:

@@ -166,6 +166,7 @@ def test_an_app_of_another_authorization_server(own_server: Server, issuer: Live
         with own_server.client(issuer.token(permissions=["tokens:introspect"])) as client:
             answer = client.post("/oauth/introspect", data={"token": token(scope="catalog:read")}).json()
             assert (answer["active"], answer["sub"], answer["client_id"]) == (True, "apps:user_test", "apps/web")
+            assert answer["scope"] == "catalog:read"
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,12 @@ def test_a_value_of_another_type_is_refused(kind: Kind, value: object, message: 
         (["context.a=yes", "context.a.b=7"], {"context": {"a": {"b": 7}}}),
         (["context.a.b=7", "context.a=yes"], {"context": {"a": "yes"}}),
         (["context.a.b=7", "context.a.c=8", "context.d=true"], {"context": {"a": {"b": 7, "c": 8}, "d": True}}),
+        (["subject.org.id=7"], {"subject": {"org": {"id": "7", "role": "", "slug": ""}}}),
+        (
+            ["subject.org.id=acme", "subject.org.role=admin"],
+            {"subject": {"org": {"id": "acme", "role": "admin", "slug": ""}}},
+        ),
+        (['subject.org={"id":"acme"}'], {"subject": {"org": {"id": "acme", "role": "", "slug": ""}}}),
         (["params.id=7", "request.time=2026-01-01T00:00:00Z"], None),
         ([], {}),
     ],
@@ -93,6 +99,9 @@ def test_assignments_are_read_and_merged_by_map(lines: list[str], expected: obje
         ("requst.ip=7", "`requst.ip`: `requst` is unknown in conditions", "did you mean `request`?"),
         ("request.pi=7", "`request.pi`: `pi` is unknown in `request`", "use one of"),
         ("request.time=7", "`request.time`: `7` is not a time", "write 2026"),
+        ("subject.org=acme", "`subject.org`: it must be a mapping", "write id, role, slug below it"),
+        ("subject.org.slg=acme", "`subject.org.slg`: `slg` is unknown in it", "did you mean `slug`?"),
+        ("subject.org.id.a=acme", "`subject.org.id.a`: it must be a string", "it is a mapping"),
         ("request.ip.a=7", "`request.ip.a`: it must be a string", "it is a mapping"),
     ],
 )
@@ -108,6 +117,10 @@ def test_variables_of_a_document_are_checked_by_name() -> None:
         "request": {"ip": "::1"},
         "context": {"a": [1]},
     }
+    acme = {"subject": {"org": {"id": "acme"}}}
+    assert read_given(acme) == {"subject": {"org": {"id": "acme", "role": "", "slug": ""}}}
+    with pytest.raises(InvalidVariable, match=r"`subject.org`: it must be a string"):
+        read_given({"subject": {"org": {"id": 7}}})
     with pytest.raises(InvalidVariable, match=r"`request.ip`: it must be a string"):
         read_given({"context": {"a": 1}, "request": {"ip": 7}})
     assert kind_of("context", "anything") == DYN
