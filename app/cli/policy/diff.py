@@ -90,9 +90,8 @@ def _report(
         yield "Files:"
         yield from (f"  {file.name}  {file}" for file in files)
         yield ""
-    gains = sum(change.kind == "gain" for change in difference.changes)
-    losses = len(difference.changes) - gains
-    if not difference.changes and not difference.unknown:
+    gains, losses = (difference.kinds.count(kind) for kind in ("gain", "loss"))
+    if difference.is_empty:
         yield [("Nothing changes", "bold green"), ": both policies decide alike."]
         return
     counts = [plural(gains, "gain"), f"{losses} loss" if losses == 1 else f"{losses} losses"]

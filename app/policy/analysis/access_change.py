@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from app.identity.app_facts import APP_METHOD
+from app.identity.issuer import TrustedIssuer
 from app.policy.analysis.callers import AppPattern
 from app.policy.analysis.reroute import Reroute
 from app.policy.analysis.terms import When
@@ -80,13 +81,53 @@ class AccessChange:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerChange:
+    """An issuer that is trusted, no longer trusted, or trusted in another way. Its users may be any callers."""
+
+    kind: Kind
+    issuer: TrustedIssuer
+    is_altered: bool = False
+
+    def __str__(self) -> str:
+        named = f"the issuer {self.issuer.name} ({self.issuer.issuer})"
+        if self.is_altered:
+            return f"{named} is trusted in another way: its users may gain access"
+        if self.kind == "gain":
+            return f"{named} is trusted: its users may gain access"
+        return f"{named} is no longer trusted: its users lose access"
+
+
+@dataclass(frozen=True, slots=True)
 class AccessDiff:
     """All changes of access, gains first. `unknown` are endpoints whose rules have too many combinations to compare."""
 
     changes: tuple[AccessChange, ...]
     unknown: tuple[Key, ...] = ()
+    issuers: tuple[IssuerChange, ...] = ()
 
     @property
     def widens(self) -> bool:
         """Whether a caller gains access; true as well if that is unknown."""
-        return bool(self.unknown) or any(change.kind == "gain" for change in self.changes)
+        return bool(self.unknown) or "gain" in self.kinds
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Whether each change is a gain or a loss."""
+        return [*(change.kind for change in self.changes), *(change.kind for change in self.issuers)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether both policies decide alike, and trust the same issuers."""
+        return not (self.changes or self.unknown or self.issuers)
+
+
+def issuer_changes(old: Iterable[TrustedIssuer], new: Iterable[TrustedIssuer]) -> tuple[IssuerChange, ...]:
+    """The differences between the issuers of two policies, gains first."""
+    before = {issuer.issuer: issuer for issuer in old}
+    after = {issuer.issuer: issuer for issuer in new}
+    gains = [
+        IssuerChange("gain", issuer, is_altered=name in before)
+        for name, issuer in after.items()
+        if before.get(name) != issuer
+    ]
+    return (*gains, *(IssuerChange("loss", issuer) for name, issuer in before.items() if name not in after))

@@ -24,7 +24,8 @@ class RoleLink:
 class Headline:
     """What callers gain or lose for one reason: a change of `links`, or of other rows if there are none.
 
-    `endpoints` counts resources, each with the actions that are gained or lost together.
+    `endpoints` counts resources, each with the actions that are gained or lost together. It is 0 for an issuer, whose
+    users are unknown.
     """
 
     kind: Kind
@@ -44,7 +45,10 @@ class _Cause:
 
 
 def summarize(difference: AccessDiff) -> tuple[Headline, ...]:
-    """Summarise a difference: gains first, then by number of endpoints. Takes seconds for very many changes."""
+    """Summarise a difference: issuers, then gains, then by number of endpoints.
+
+    Takes seconds for very many changes.
+    """
     with paused_gc():
         return _summarized(difference)
 
@@ -57,8 +61,10 @@ def _summarized(difference: AccessDiff) -> tuple[Headline, ...]:
         Headline(cause.kind, cause.may, _text(cause, len(endpoints)), len(endpoints), cause.links)
         for cause, endpoints in groups.items()
     ]
-    return tuple(
-        sorted_in_steps(found, key=lambda headline: (headline.kind == "loss", -headline.endpoints, headline.text))
+    of_rows = sorted_in_steps(found, key=lambda headline: (headline.kind == "loss", -headline.endpoints, headline.text))
+    return (
+        *(Headline(change.kind, may=True, text=str(change), endpoints=0) for change in difference.issuers),
+        *of_rows,
     )
 
 

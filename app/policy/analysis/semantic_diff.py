@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, product
 
-from app.policy.analysis.access_change import AccessChange, AccessDiff, ContributingRow, Kind, Side
+from app.policy.analysis.access_change import AccessChange, AccessDiff, ContributingRow, Kind, Side, issuer_changes
 from app.policy.analysis.app_changes import (
     keys_about_apps,
     merge_apps,
@@ -67,7 +67,8 @@ def compare(old: Snapshot, new: Snapshot, *, with_implied: bool = False) -> Acce
             direct = found.setdefault(key, [])
             together = merge_apps(changes, (old, new))
             direct += together if with_implied else without_implied_changes(together, tuple(direct))
-        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, natural_order)))
+        issuers = issuer_changes(old.policy.issuers, new.policy.issuers)
+        return AccessDiff(tuple(_ordered(found)), tuple(sorted_in_steps(unknown, natural_order)), issuers)
 
 
 @dataclass(slots=True)

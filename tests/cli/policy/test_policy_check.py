@@ -253,3 +253,13 @@ def test_fix_removes_byte_order_marks(work: Path) -> None:
     assert fixed.returncode == 0, fixed.stdout + fixed.stderr
     after = [file.read_bytes() for file in files]
     assert [sorted(data.split(b"\n")) for data in after] == [sorted(data.split(b"\n")) for data in before]
+
+
+def test_an_issuer_that_the_settings_state_too_is_a_fault(work: Path) -> None:
+    entry = '[own]\nissuer = "https://a.example"\njwks_url = "https://a.example/jwks"\naudiences = ["x"]\n'
+    (work / "policies/issuers.toml").write_text(f'{entry}subject_prefix = "own:"\n')
+    env = {**os.environ, "AUTHZ_POLICY_DIR": str(work / "policies")}
+    assert command("policy", "check", cwd=work, env=env).returncode == 0
+    checked = command("policy", "check", cwd=work, env={**env, "AUTHZ_ISSUER": "https://a.example"})
+    assert checked.returncode == 1
+    assert "issuers.toml:2:1: error[issuer]: this is the issuer of AUTHZ_ISSUER" in checked.stdout

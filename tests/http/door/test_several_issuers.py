@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.settings import SettingsError, load
+from tests.history.test_publish import PUBLISH, ROLLBACK, active, admin, body, files
 from tests.metrics.scraped import scrape
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUDIENCE, Server, eventually
@@ -126,6 +127,27 @@ def test_the_issuer_of_the_settings_is_one_of_several(
     state(server)
     assert serves(server, theirs, 401)
     assert call(server, ours) == (200, "")
+
+
+def test_an_issuer_is_published_and_rolled_back(own_server: Server, issuer: LiveIssuer) -> None:
+    with LiveIssuer() as other, admin(own_server, issuer) as client:
+        first, theirs = active(client), other.token(permissions=["catalog:read"])
+        more = {**files(own_server), "issuers.toml": entry("partner", other, prefix="p:")}
+        refused = client.post(PUBLISH, json=body(client, more))
+        assert refused.status_code == 409
+        line = f"the issuer partner ({other.url}) is trusted: its users may gain access"
+        assert refused.json()["summary"][0]["text"] == line
+        assert call(own_server, theirs)[0] == 401
+        done = client.post(PUBLISH, json=body(client, more, acknowledge_widening=True)).json()
+        assert done["widens"] and done["summary"][0]["text"] == line
+        assert any(row["row"].startswith(f"issuer partner: {other.url}") for row in done["rows"])
+        assert call(own_server, theirs) == (200, "")
+        back = {"revision": first, "parent": active(client), "message": "Back."}
+        assert client.post(ROLLBACK, json=back).status_code == 200
+        assert call(own_server, theirs)[0] == 401
+        own = {**more, "issuers.toml": entry("own", issuer, prefix="own:")}
+        refused = client.post(PUBLISH, json=body(client, own, acknowledge_widening=True))
+        assert refused.status_code == 422 and "AUTHZ_ISSUER" in refused.text
 
 
 def test_one_issuer_may_be_down(own_server: Server, issuer: LiveIssuer) -> None:

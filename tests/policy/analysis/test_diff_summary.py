@@ -6,7 +6,10 @@ import pytest
 
 from app.policy.analysis.diff_summary import summarize
 from app.policy.analysis.semantic_diff import compare
-from tests.policy.small import snapshot
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+from tests.policy.small import TABLE, files, snapshot
 
 READ = "p, a:read, /x/**, GET, allow"
 ADMIN = "p, role:admin, /x, POST, allow"
@@ -83,3 +86,29 @@ def test_gains_come_before_losses_and_name_their_rows() -> None:
     found = summarize(difference)
     assert [(each.kind, each.endpoints) for each in found] == [("gain", 2), ("gain", 1), ("loss", 1)]
     assert [(link.side, str(link.row)) for link in found[0].links] == [("new", "g, user:bob, a:read")]
+
+
+ISSUER = 'issuer = "https://a.example"\njwks_url = "https://a.example/jwks"\naudiences = ["x"]\n'
+TRUSTED = "the issuer a (https://a.example) is trusted: its users may gain access"
+ALTERED = "the issuer a (https://a.example) is trusted in another way: its users may gain access"
+DISTRUSTED = "the issuer a (https://a.example) is no longer trusted: its users lose access"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "widens", "lines"),
+    [
+        (None, "", True, [TRUSTED]),
+        ("", None, False, [DISTRUSTED]),
+        ("", "clock_skew_seconds = 300\n", True, [ALTERED]),
+        ("", 'subject_prefix = "b:"\n', True, [ALTERED]),
+        ("", "# the same\n", False, []),
+    ],
+)
+def test_an_issuer_widens_access(old: str | None, new: str | None, widens: bool, lines: list[str]) -> None:
+    def policy(more: str | None) -> Snapshot:
+        added = {} if more is None else {"issuers.toml": f"[a]\n{ISSUER}{more}# end\n".encode()}
+        return Snapshot(parse(from_bytes({**files(READ, WRITE), **added})), TABLE)
+
+    found = compare(policy(old), policy(new))
+    assert (found.widens, found.is_empty) == (widens, not lines)
+    assert [headline.text for headline in summarize(found)] == lines
