@@ -188,5 +188,7 @@ def _opening(fields: Mapping[str, str], explained: ExplanationView | None) -> st
     """The address of the same question with the grants that open it."""
     if explained is None or not explained.opens_with or fields["key"] or fields["request_id"]:
         return ""
-    more = {**fields, "as": " ".join([fields["as"], *explained.opens_with]).strip()}
+    words = fields["as"].split()
+    place = words.index(FOR) if FOR in words else len(words)
+    more = {**fields, "as": " ".join([*words[:place], *explained.opens_with, *words[place:]])}
     return f"{PATH}?{urlencode({name: value for name, value in more.items() if value})}"

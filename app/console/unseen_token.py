@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.last_grants import last_grants
 from app.http.api.past_request import may_also
+from app.policy.engine.delegation import is_delegated
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest
 
@@ -42,7 +43,7 @@ async def unseen_token(
     stated = fields["as"].split()
     users = [fields["user"]] if fields["user"] else [grant[len(_USER) :] for grant in stated if grant.startswith(_USER)]
     catalog = snapshot.policy.catalog
-    if len(users) != 1 or fields["key"] or any(grant in catalog for grant in stated):
+    if is_delegated(stated) or len(users) != 1 or fields["key"] or any(grant in catalog for grant in stated):
         return None
     user = users[0]
     decision = may_also(request, "console", log, "GET")

@@ -43,6 +43,23 @@ def test_roles_users_and_attributes_are_evaluated(console: Server) -> None:
     assert ask(person, as_="auth:jwt", method="GET", path="/docs", given="request.ip=10.0.0.1").status_code == 200
 
 
+def test_an_app_and_its_user_are_explained(console: Server) -> None:
+    person = officer(console)
+    found = ask(person, as_="app-kind:registered", user="ann", role="role:viewer", method="GET", path="/api/v1/teams/7")
+    text = words(found.text)
+    assert "The appdeny lacks catalog:read" in text
+    assert "Its userallow a rule allows itcatalog.csv:7" in text
+    assert "What consent would open it" in text
+    again = re.search(r'<a href="([^"]+)">Ask again with it</a>', found.text)
+    assert again
+    answer = words(person.get(html.unescape(again[1])).text)
+    assert "allow GET /api/v1/teams/7" in answer
+    assert "May ask byapps.csv:4" in answer
+    assert "cannot see tokens" not in answer
+    denied = ask(person, as_="app-kind:registered catalog:read for user:bob", method="GET", path="/api/v1/teams/7")
+    assert "no consent opens it: the user of the app may not do it." in words(denied.text)
+
+
 def test_it_explains_unseen_tokens_and_offers_the_last_known_permissions(
     own_console: Server, issuer: LiveIssuer
 ) -> None:
