@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from app.identity.api_keys import KeyRecord, refusal_reason
 from app.identity.api_keys import principal_of as key_principal
+from app.identity.app_facts import AppIdentity, InvalidApp
 from app.identity.permission_claim import parse_permissions
-from app.identity.principal import ANONYMOUS, ANYONE, Principal, is_fact
+from app.identity.principal import ANONYMOUS, ANYONE, Principal, delegated_principal, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.entities import Known
@@ -20,7 +21,7 @@ from app.policy.language.when.shape import NO_ORG, Properties, Subject
 from app.policy.language.when.shared import SharedReads
 
 USER_TYPES = ("user", "identity")
-KEY_TYPE = "key"
+KEY_TYPE, APP_TYPE = "key", "app"
 _METHOD = "authzen"
 _NOTHING: Properties = MappingProxyType({})
 
@@ -31,7 +32,10 @@ class NoSuchSubject(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSubject:
-    """A subject with its grants. `owner` and `environment` are those of an API key, empty otherwise."""
+    """A subject with its grants.
+
+    `owner` is the user of an API key or an app, `environment` that of a key; empty otherwise.
+    """
 
     type: str
     id: str
@@ -44,25 +48,38 @@ class ResolvedSubject:
 def principal_of(subject: ResolvedSubject) -> Principal:
     """The principal that the subject would be, for the decision log. It is not verified.
 
-    Any other type than user and key is prefixed to the id, so that the subject is not mistaken for a user.
+    Any other type than user, key and app is prefixed to the id, so that the subject is not mistaken for a user.
     """
     if subject.type == KEY_TYPE:
         key_id = int(subject.id)
         return Principal(subject.owner, "api_key", subject.held, key_id=key_id, environment=subject.environment)
+    if subject.type == APP_TYPE:
+        return Principal(subject.owner, "oauth", subject.held, client_id=subject.id)
     if subject.type in USER_TYPES:
         return Principal(subject.id, "jwt", subject.held)
     return Principal(f"{subject.type}:{subject.id}", "anonymous", subject.held)
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The database records of the API keys in a request, by id as written there.
+class AppConsent:
+    """What a user allowed an app that may act now: the scopes, and the permissions of the user's last sign-in."""
 
-    A key of an environment other than `environments` is treated as unknown.
+    app: AppIdentity
+    scopes: frozenset[str]
+    permissions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubjects:
+    """What the database says of the subjects of a request: the API keys by id as written there, and consents.
+
+    A key of an environment other than `environments` is treated as unknown. `consents` are those of users, by the ids
+    of app and user.
     """
 
     records: Mapping[str, KeyRecord] = field(default_factory=lambda: MappingProxyType({}))
     environments: Collection[str] = ()
+    consents: Mapping[tuple[str, str], AppConsent] = field(default_factory=lambda: MappingProxyType({}))
 
     def usable(self, identity: str, now: datetime) -> KeyRecord:
         """The record of a key, if it would be accepted now. Raises NoSuchSubject."""
@@ -71,24 +88,36 @@ class Keys:
             raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not accepted")
         return record
 
+    def consent(self, client_id: str, user: str) -> AppConsent:
+        """What a user allowed an app. Raises NoSuchSubject."""
+        consent = self.consents.get((client_id, user))
+        if consent is None:
+            raise NoSuchSubject("the user has not allowed the app, or one of them is unknown, disabled or blocked")
+        return consent
 
-NO_KEYS = Keys()
+
+NO_SUBJECTS = StoredSubjects()
 
 
-def resolve_subject(kind: str, identity: str, sent: Properties, known: Known, keys: Keys = NO_KEYS) -> ResolvedSubject:
+def resolve_subject(
+    kind: str, identity: str, sent: Properties, known: Known, stored: StoredSubjects = NO_SUBJECTS
+) -> ResolvedSubject:
     """Resolve a subject by type and id; attributes that were `sent` override those of the policy's entities.
 
     A user holds what a verified token would state, and the permissions in its attributes. A key holds what the
-    database says, and nothing that a caller sends. Any other type holds only its permissions. No caller can state a
-    fact. Raises NoSuchSubject.
+    database says, and nothing that a caller sends. So does an app on behalf of the `user` among its attributes, where
+    `scope` may name fewer scopes. Any other type holds only its permissions. No caller can state a fact. Raises
+    NoSuchSubject.
     """
     is_user = kind in USER_TYPES
     entity = known.get(("user" if is_user else kind, identity))
     properties: Properties = sent if entity is None else {**entity.properties, **sent} if sent else entity.properties
     if kind == KEY_TYPE:
-        record = keys.usable(identity, datetime.now(UTC))
+        record = stored.usable(identity, datetime.now(UTC))
         held = key_principal(record).held
         return ResolvedSubject(kind, identity, held, properties, record.subject, record.environment)
+    if kind == APP_TYPE:
+        return _resolve_app(identity, sent, properties, stored)
     if kind == "anonymous":
         return ResolvedSubject(kind, identity, ANONYMOUS.held, properties)
     if not identity:
@@ -97,6 +126,27 @@ def resolve_subject(kind: str, identity: str, sent: Properties, known: Known, ke
     if is_user:
         return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}")), properties)
     return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)
+
+
+def app_user(sent: Properties) -> str | None:
+    """The user on whose behalf an app acts, by the attributes of the app; None if they do not say."""
+    user = sent.get("user")
+    return user if isinstance(user, str) and user else None
+
+
+def _resolve_app(client_id: str, sent: Properties, properties: Properties, stored: StoredSubjects) -> ResolvedSubject:
+    user = app_user(sent)
+    if user is None:
+        raise NoSuchSubject("an app acts on behalf of a user: name it as `user` among the properties of the app")
+    consent = stored.consent(client_id, user)
+    scopes = consent.scopes
+    if "scope" in sent:
+        scopes &= frozenset(parse_permissions(sent["scope"]))
+    try:
+        held = delegated_principal(user, consent.app, scopes, consent.permissions).held
+    except InvalidApp as fault:
+        raise NoSuchSubject(str(fault)) from None
+    return ResolvedSubject(APP_TYPE, client_id, held, properties, owner=user)
 
 
 def evaluation_context(
@@ -129,12 +179,13 @@ def evaluation_context(
 
 
 def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
+    is_app = subject.type == APP_TYPE  # whose user is the subject, as at every door
     return {
-        "type": subject.type,
-        "id": subject.id,
-        "owner": subject.owner,
+        "type": "user" if is_app else subject.type,
+        "id": subject.owner if is_app else subject.id,
+        "owner": "" if is_app else subject.owner,
         "method": _METHOD,
-        "client_id": "",
+        "client_id": subject.id if is_app else "",
         "org": NO_ORG,
         "environment": subject.environment,
         "permissions": snapshot.effective(subject.held),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.identity.api_keys import KeyRecord
-from app.policy.engine.resolved_subject import Keys, NoSuchSubject
+from app.policy.engine.resolved_subject import NoSuchSubject, StoredSubjects
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ def test_a_key_that_is_not_accepted_is_no_subject(changes: dict[str, Any], usabl
             **changes,
         }
     )
-    keys = Keys({"7": record}, ("live",))
+    keys = StoredSubjects({"7": record}, ("live",))
     if usable:
         assert keys.usable("7", NOW) is record
     else:

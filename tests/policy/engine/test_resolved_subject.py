@@ -5,15 +5,26 @@ from __future__ import annotations
 import pytest
 
 from app.identity.api_keys import KeyRecord
-from app.policy.engine.resolved_subject import Keys, NoSuchSubject, principal_of, resolve_subject
+from app.identity.principal import delegated_principal
+from app.policy.engine.resolved_subject import (
+    AppConsent,
+    NoSuchSubject,
+    StoredSubjects,
+    evaluation_context,
+    principal_of,
+    resolve_subject,
+)
+from app.policy.engine.target import Target
 from app.policy.language.entities import Entity
+from tests.policy.engine.test_delegation import App
+from tests.policy.small import snapshot
 
 KNOWN = {
     ("user", "u"): Entity("e.yaml", 1, "user", "u", {"permissions": ["a:read"], "role": "x"}),
     ("service", "s"): Entity("e.yaml", 2, "service", "s", {"permissions": ["b:read"]}),
     ("key", "7"): Entity("e.yaml", 3, "key", "7", {"permissions": ["c:read"], "role": "x"}),
 }
-KEYS = Keys(
+KEYS = StoredSubjects(
     {"7": KeyRecord(7, "owner", "live", frozenset({"a:write"}), b"", None, None)},
     ("live",),
 )
@@ -93,3 +104,44 @@ def test_a_key_holds_its_stored_scopes_and_nothing_that_is_sent() -> None:
 def test_another_type_of_subject_is_neither_a_user_nor_a_key(kind: str, subject: str, method: str) -> None:
     principal = principal_of(resolve_subject(kind, "u", {}, {}))
     assert (principal.subject, principal.method, principal.key_id) == (subject, method, None)
+
+
+CONSENTS = StoredSubjects(
+    consents={("acme", "ann"): AppConsent(App("acme"), frozenset({"a:read", "b:read"}), frozenset({"a:read"}))}
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "scopes"),
+    [
+        ({}, {"a:read", "b:read"}),
+        ({"scope": "a:read"}, {"a:read"}),
+        ({"scope": ["a:read", "c:read"]}, {"a:read"}),
+        ({"scope": "c:read"}, set()),
+        ({"scope": None}, set()),
+        ({"permissions": ["c:read"], "scope": "a:read app:other user:eve"}, {"a:read"}),
+    ],
+)
+def test_an_app_holds_what_the_database_says_and_no_more_than_its_token(
+    sent: dict[str, object], scopes: set[str]
+) -> None:
+    found = resolve_subject("app", "acme", {"user": "ann", **sent}, KNOWN, CONSENTS)
+    assert found.held == delegated_principal("ann", App("acme"), scopes, ["a:read"]).held
+    principal = principal_of(found)
+    assert (principal.subject, principal.method, principal.client_id) == ("ann", "oauth", "acme")
+    policy = snapshot("p, auth:oauth, /x, GET, allow, subject.client_id == 'acme' && subject.id == 'ann'")
+    target = Target("GET", "/x", "/x")
+    context = evaluation_context(policy, found, target, resource=("route", "/x", {}), action={}, context={})
+    assert policy.decide(found.held, "/x", "GET", context)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "sent"),
+    [
+        ("acme", {}), ("acme", {"user": ""}), ("acme", {"user": 7}), ("acme", {"user": "bob"}),
+        ("other", {"user": "ann"}), ("", {"user": "ann"}), ("acme", {"user": "ann\x00"}),
+    ],
+)  # fmt: skip
+def test_an_app_without_the_consent_of_a_user_is_no_subject(client_id: str, sent: dict[str, object]) -> None:
+    with pytest.raises(NoSuchSubject):
+        resolve_subject("app", client_id, sent, KNOWN, CONSENTS)

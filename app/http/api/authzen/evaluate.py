@@ -15,13 +15,16 @@ from app.http.door.enforcement import decide
 from app.http.wire.ids import read_id
 from app.identity.principal import Principal
 from app.keys import subjects as key_subjects
+from app.oauth.consents import find_consents
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import (
+    APP_TYPE,
     KEY_TYPE,
-    NO_KEYS,
-    Keys,
+    NO_SUBJECTS,
     NoSuchSubject,
     ResolvedSubject,
+    StoredSubjects,
+    app_user,
     evaluation_context,
     principal_of,
     resolve_subject,
@@ -41,14 +44,24 @@ Outcome = Decision | str
 _LoggedSubject = tuple[ResolvedSubject, Principal]  # the principal is for the decision log
 
 
-async def keys_of(services: Services, subjects: Iterable[RequestedEntity]) -> Keys:
-    """The records of the keys among these subjects. Raises CannotVerify if the database does not answer."""
+async def stored_subjects(services: Services, subjects: Iterable[RequestedEntity]) -> StoredSubjects:
+    """What the database says of the keys and apps among these subjects.
+
+    Raises CannotVerify if the database does not answer.
+    """
+    subjects = [subject for subject in subjects if subject.type in (KEY_TYPE, APP_TYPE)]
     parsed = {str(subject.id): read_id(str(subject.id)) for subject in subjects if subject.type == KEY_TYPE}
     ids = [number for number in parsed.values() if number is not None]
-    if not ids:
-        return NO_KEYS
-    found = await key_subjects.records(services.sessions, ids)
-    return Keys({str(record.id): record for record in found}, services.settings.key_environments)
+    apps = {(str(subject.id), app_user(entity_parts(subject)[2])) for subject in subjects if subject.type == APP_TYPE}
+    pairs = [(client_id, user) for client_id, user in apps if user is not None]
+    if not ids and not pairs:
+        return NO_SUBJECTS
+    found = await key_subjects.records(services.sessions, ids) if ids else ()
+    return StoredSubjects(
+        {str(record.id): record for record in found},
+        services.settings.key_environments,
+        await find_consents(services.sessions, pairs) if pairs else {},
+    )
 
 
 class Evaluator:
@@ -68,14 +81,14 @@ class Evaluator:
         "_subject",
         "_subject_entity",
         "_target",
-        "keys",
         "snapshot",
+        "stored",
     )
 
     def __init__(
         self,
         snapshot: Snapshot,
-        keys: Keys = NO_KEYS,
+        stored: StoredSubjects = NO_SUBJECTS,
         log: DecisionLog | None = None,
         recent: Recent | None = None,
         *,
@@ -86,7 +99,7 @@ class Evaluator:
         self._shared = SharedReads(shared) if shared else None
         self._defaults = defaults
         self._default_reads: dict[tuple[str, ...], SharedReads] = {}
-        self.keys = keys
+        self.stored = stored
         self._log = log
         self._recent = recent
         self._target = recent.target if recent else resolve_target
@@ -147,7 +160,7 @@ class Evaluator:
     def resolve(self, kind: str, identity: str, sent: Properties) -> ResolvedSubject | str:
         """The subject with a type and id, or the reason why there is none."""
         try:
-            return resolve_subject(kind, identity, sent, self.snapshot.policy.entities.subjects, self.keys)
+            return resolve_subject(kind, identity, sent, self.snapshot.policy.entities.subjects, self.stored)
         except NoSuchSubject as fault:
             return str(fault)
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import Sizes, Turn, check_items
-from app.http.api.authzen.evaluate import Evaluator, Outcome, keys_of
+from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
 from app.http.api.authzen.wire import (
     AccessQuestion,
     Evaluation,
@@ -25,7 +25,7 @@ from app.http.api.authzen.wire import (
 from app.http.door.direct import DIRECT
 from app.http.wire.problems import Detail, Problem
 from app.policy.engine.decision import Decision
-from app.policy.engine.resolved_subject import KEY_TYPE, NO_KEYS
+from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, NO_SUBJECTS
 from app.policy.language.row_view import RowPlace
 from app.services import AnyRequest, Services, services_of
 
@@ -174,9 +174,9 @@ async def _evaluator(
     questions: Sequence[AccessQuestion], services: Services, defaults: AccessQuestion | None = None
 ) -> Evaluator:
     subjects = [question.subject for question in questions]
-    keyed = [subject for subject in subjects if isinstance(subject, RequestedEntity) and subject.type == KEY_TYPE]
-    keys = await keys_of(services, keyed) if keyed else NO_KEYS
-    return Evaluator(services.live.active, keys, services.decision_log, services.recent, defaults=defaults)
+    in_database = [each for each in subjects if isinstance(each, RequestedEntity) and each.type in (KEY_TYPE, APP_TYPE)]
+    stored = await stored_subjects(services, in_database) if in_database else NO_SUBJECTS
+    return Evaluator(services.live.active, stored, services.decision_log, services.recent, defaults=defaults)
 
 
 def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReason:

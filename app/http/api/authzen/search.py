@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import check_search
-from app.http.api.authzen.evaluate import Evaluator, keys_of
+from app.http.api.authzen.evaluate import Evaluator, stored_subjects
 from app.http.api.authzen.page import CandidateSource, find_allowed, limit_of, query_digest, read_token, write_token
 from app.http.api.authzen.wire import (
     NOTHING,
@@ -33,7 +33,7 @@ from app.http.wire.problems import Detail, Problem
 from app.identity.api_keys import KeyRecord
 from app.keys import subjects as key_subjects
 from app.policy.engine.candidates import names_after
-from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, Keys, ResolvedSubject
+from app.policy.engine.resolved_subject import KEY_TYPE, USER_TYPES, ResolvedSubject, StoredSubjects
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, Services, services_of
 
@@ -97,7 +97,9 @@ async def search_subject(request: AnyRequest) -> ASGIResponse:
     records: dict[str, KeyRecord] = {}
     check_search(body.subject, body.action, body.resource, body.context)
     shared = ("action", "resource", "context")
-    evaluator = Evaluator(services.live.active, Keys(records, services.settings.key_environments), shared=shared)
+    evaluator = Evaluator(
+        services.live.active, StoredSubjects(records, services.settings.key_environments), shared=shared
+    )
 
     def allowed(identity: str) -> bool:
         subject = evaluator.resolve(kind, identity, sent)
@@ -171,8 +173,8 @@ def _check_complete(**fields: object) -> None:
 async def _evaluator_and_subject(
     subject: RequestedEntity | UnsetType, services: Services, shared: tuple[str, ...]
 ) -> tuple[Evaluator, ResolvedSubject | str]:
-    keys = await keys_of(services, (subject,) if isinstance(subject, RequestedEntity) else ())
-    evaluator = Evaluator(services.live.active, keys, shared=shared)
+    stored = await stored_subjects(services, (subject,) if isinstance(subject, RequestedEntity) else ())
+    evaluator = Evaluator(services.live.active, stored, shared=shared)
     return evaluator, evaluator.resolve(*entity_parts(subject))
 
 
