@@ -16,6 +16,7 @@ from app.console import (
     key_changes,
     keys,
     new_key,
+    own_apps,
     sign_in,
 )
 from app.console.forms import only_own_forms
@@ -51,6 +52,7 @@ PAGES: list[ControllerRouterHandler] = [
     *account.ROUTES,
     authorize.authorize,
     *consent.ROUTES,
+    *own_apps.ROUTES,
     *new_key.ROUTES,
     *key_changes.ROUTES,
     Router("/", route_handlers=[*keys.ROUTES, *admin_pages.ROUTES], middleware=[in_turn]),

@@ -22,6 +22,7 @@ main = group(
         "token": ("app.cli.server.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),
         "apps": ("app.cli.apps:apps_group", "Register and disable third-party apps."),
+        "people": ("app.cli.people:people_group", "Block a person."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch, export and verify the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show the admin log."),
         "siem": ("app.cli.siem:siem_group", "Show the delivery of the logs to a SIEM."),

@@ -26,6 +26,7 @@ class JsonDocument:
 _PUBLISH = "app.cli.policy.publish_view"
 _ALWAYS_JSON = "decisions export"
 _APP = "app.oauth.app_view"
+_PERSON = "app.oauth.people_blocks:BlockedPerson"
 _KEY = "app.cli.keys.view:ListedKey"
 
 # By the words of the command.
@@ -54,6 +55,8 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "apps disable": JsonDocument((f"{_APP}:AppView",)),
     "apps enable": JsonDocument((f"{_APP}:AppView",)),
     "apps remove": JsonDocument((f"{_APP}:AppView",)),
+    "people block": JsonDocument((_PERSON,)),
+    "people unblock": JsonDocument((_PERSON,)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),
     "decisions export": JsonDocument(
         ("app.audit.view:DecisionView", "app.audit.view:DropNotice", "app.audit.view:DeletionNotice"), is_lines=True

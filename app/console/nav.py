@@ -27,7 +27,7 @@ class Group:
 
 
 NAVIGATION = (
-    Group("Developer", (Item("My keys", "/console/keys"),)),
+    Group("Developer", (Item("My keys", "/console/keys"), Item("Apps I allowed", "/console/apps"))),
     Group(
         "Security",
         (

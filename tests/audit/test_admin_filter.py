@@ -39,6 +39,11 @@ def test_a_group_selects_all_its_acts() -> None:
     ("name", "text", "message"),
     [
         ("action", "key.revoked", "is not an act; choose one of policy, key, consent, session, app, log, policy.p"),
+        (
+            "action",
+            "key.revoked",
+            "is not an act; choose one of policy, key, consent, person, session, app, policy.publish",
+        ),
         ("action", "", "is not an act"),
         ("action", "policy.", "is not an act"),
         ("actor", "a\x1b[31m", "printable"),

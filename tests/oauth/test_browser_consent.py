@@ -41,6 +41,12 @@ def test_a_user_allows_an_app_a_second_after_the_page_is_visible(page: Page, app
         (answer,) = site.answers
         assert set(answer) == {"code", "state", "iss"}
         assert app.redeem(answer["code"], redirect_uri=site.redirect).status_code == 200
+        page.goto(f"{app_server.url}/console/apps")
+        page.get_by_role("heading", name="Apps I allowed").wait_for()
+        check_looks(page)
+        page.get_by_role("button", name="End the access of Scores").first.click()
+        page.get_by_role("status").wait_for()
+        check_looks(page)
         page.goto(address_of(app, site.redirect, "holdings:read"))
         page.get_by_role("button", name="Back to the app").wait_for()
         check_looks(page)

@@ -46,7 +46,7 @@ async def host(tmp_path: Path) -> AsyncIterator[DocumentHost]:
 
 
 class Asking:
-    """An app with a document, and the browser of its user. Each flow fetches the document anew."""
+    """An app with a document, and the browser of its user. Each step fetches the document again."""
 
     def __init__(self, sessions: Sessions, host: DocumentHost, directory: Path) -> None:
         self.sessions = sessions

@@ -18,6 +18,7 @@ from app.http.wire.problems import INVALID_BODY, Problem
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotHeld
+from app.oauth.own_grants import NoSuchGrant
 from app.oauth.refusals import AppRefused, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 from app.services import AnyRequest, services_of
@@ -38,7 +39,7 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     if isinstance(error, ScopesNotHeld):
         _, challenge = refusals.insufficient_scope(error.scopes)
         return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
-    return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoShadow) else 409, str(error))
+    return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoSuchGrant | NoShadow) else 409, str(error))
 
 
 def answer(request: AnyRequest, error: DomainError) -> Response[dict[str, Any]]:

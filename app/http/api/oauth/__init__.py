@@ -3,11 +3,13 @@
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from app.http.api.oauth import apps, par, registration, revocation, server_metadata, token
+from app.http.api.oauth import apps, own_grants, par, people, registration, revocation, server_metadata, token
 from app.http.api.oauth.errors import HANDLERS
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *apps.ROUTES,
+    *own_grants.ROUTES,
+    *people.ROUTES,
     Router(
         "/",
         route_handlers=[par.push, token.issue_tokens, revocation.revoke, registration.register],

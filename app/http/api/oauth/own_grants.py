@@ -1,0 +1,75 @@
+"""The API of what a user allowed apps. Rows of the policy allow it to signed-in users, each for their own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Response, delete
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter
+
+from app.http.api.actors import requesting_actor
+from app.http.wire.cursors import CursorPosition, write_cursor
+from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
+from app.http.wire.ids import read_id
+from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.problems import Detail
+from app.oauth.grants import list_grants
+from app.oauth.own_grants import EndedGrants, GrantView, end_own_grant, end_own_grants, view_of_grant
+from app.services import services_of
+
+PATH = "/api/v1/oauth/grants"
+PAGE_SIZE = 100
+_TAG = "apps"
+
+
+@get_or_head(
+    PATH,
+    summary="List the apps that you allowed",
+    tags=[_TAG],
+    responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
+    response_headers=[LINK],
+)
+async def list_own_grants(
+    request: AllowedRequest,
+    session: RequestSession,
+    cursor: Annotated[
+        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
+    ] = None,
+) -> Response[list[GrantView]]:
+    """What you allowed, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
+    before = read_before(cursor, PATH)
+    found = await list_grants(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
+    shown, headers = found[:PAGE_SIZE], {}
+    if len(found) > len(shown):
+        following = write_cursor(CursorPosition(before=shown[-1].grant.id), PATH)
+        headers = next_link(services_of(request.app), PATH, {"cursor": following})
+    return Response([view_of_grant(each) for each in shown], headers=headers)
+
+
+@delete(
+    f"{PATH}/{{grant_id:str}}",
+    status_code=204,
+    summary="End the access of an app",
+    tags=[_TAG],
+    responses={404: ResponseSpec(Detail, description="You allowed no such access, or have ended it")},
+)
+async def end_grant(grant_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> None:
+    """All tokens of the app that act for you are refused from the next request on."""
+    by, now = requesting_actor(request), datetime.now(UTC)
+    ended = await end_own_grant(session, request.user.subject, read_id(grant_id), by, now)
+    services_of(request.app).app_tokens.invalidate(f"grant:{ended}")
+
+
+@delete(PATH, status_code=200, summary="End the access of all apps", tags=[_TAG])
+async def end_grants(request: AllowedRequest, session: RequestSession) -> EndedGrants:
+    """All tokens that act for you are refused from the next request on."""
+    by, now = requesting_actor(request), datetime.now(UTC)
+    ended = await end_own_grants(session, request.user.subject, by, now)
+    for grant_id in ended:
+        services_of(request.app).app_tokens.invalidate(f"grant:{grant_id}")
+    return EndedGrants(len(ended))
+
+
+ROUTES = (list_own_grants, end_grant, end_grants)

@@ -1,0 +1,84 @@
+"""Blocks a person: ends all their access by apps, keys and the console, and lets no app or session begin again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.audit.actor import Actor
+from app.audit.admin_log import Detail
+from app.db import admin_actions, console_sessions
+from app.db.disk import with_last_space
+from app.db.engine import LOCK_FIRST
+from app.db.tables.oauth import Person
+from app.keys.revocations import revoke_keys_of
+from app.oauth.grants import end_grants
+from app.oauth.own_grants import record_ends
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedPerson:
+    """A person who is blocked, with the numbers of what was ended now. `blocked_at` is null for one who is not."""
+
+    subject: str
+    blocked_at: datetime | None
+    apps: int = 0
+    sessions: int = 0
+    keys: int = 0
+
+
+async def block_person(session: AsyncSession, subject: str, by: Actor, now: datetime) -> BlockedPerson:
+    """Block a person, also one who never signed in here. Blocking again ends what has begun since.
+
+    Tokens that the issuer signs are accepted until they expire: disable the person there, too.
+    """
+
+    async def block() -> BlockedPerson:
+        await session.connection(execution_options=LOCK_FIRST)
+        person = await _locked(session, subject)
+        # The person's row is locked before the grants, as at a sign-in, and changed after them: the trigger of a
+        # change waits for that of any other.
+        ended = await end_grants(session, subject, now)
+        await record_ends(session, ended, subject, by, now)
+        sessions = await console_sessions.end_all(session, subject)
+        blocked_at = person.blocked_at or now
+        change = update(Person).where(col(Person.id) == person.id).values(blocked_at=blocked_at)
+        await session.execute(change, execution_options={"synchronize_session": False})
+        details: dict[str, Detail] = {"apps": len(ended), "sessions": sessions}
+        admin_actions.record(session, by, "person.block", f"user:{subject}", now=now, details=details)
+        await session.commit()
+        return BlockedPerson(subject, blocked_at, len(ended), sessions)
+
+    blocked = await with_last_space(session, block)
+    keys = [key async for key in revoke_keys_of(session, subject, by, now)]
+    return BlockedPerson(subject, blocked.blocked_at, blocked.apps, blocked.sessions, len(keys))
+
+
+async def unblock_person(session: AsyncSession, subject: str, by: Actor, now: datetime) -> BlockedPerson:
+    """Let a person sign in and allow apps again. What the block ended stays ended."""
+    own = (col(Person.subject) == subject, col(Person.blocked_at).is_not(None))
+    change = update(Person).where(*own).values(blocked_at=None).returning(col(Person.id))
+    unblocked = await session.scalar(change, execution_options={"synchronize_session": False})
+    if unblocked is not None:
+        admin_actions.record(session, by, "person.unblock", f"user:{subject}", now=now)
+        await session.commit()
+    return BlockedPerson(subject, None)
+
+
+async def _locked(session: AsyncSession, subject: str) -> Person:
+    query = select(Person).where(col(Person.subject) == subject).with_for_update()
+    for _ in range(2):  # again if the person signs in for the first time meanwhile
+        person = (await session.scalars(query)).one_or_none()
+        if person is not None:
+            return person
+        try:
+            async with session.begin_nested():
+                session.add(Person(subject=subject, permissions=[]))
+        except IntegrityError:
+            continue
+    return (await session.scalars(query)).one()
