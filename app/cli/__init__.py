@@ -25,7 +25,7 @@ main = group(
         "people": ("app.cli.people:people_group", "Block a person."),
         "decisions": ("app.cli.decisions:decisions_group", "Watch, export and verify the decision log."),
         "audit": ("app.cli.audit:audit_command", "Show the admin log."),
-        "siem": ("app.cli.siem:siem_group", "Show the delivery of the logs to a SIEM."),
+        "siem": ("app.cli.siem:siem_group", "Show or forget the delivery of the logs to a SIEM."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "schema": ("app.cli.schema:schema_command", "Print the JSON Schema of what a command prints with --json."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),

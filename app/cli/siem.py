@@ -1,4 +1,4 @@
-"""`authz siem`: shows how far the logs were delivered to a SIEM."""
+"""`authz siem`: shows how far the logs were delivered to a SIEM, and forgets it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from app.cli.database import with_sessions
-from app.cli.failure import explained
+from app.cli.database import with_session, with_sessions
+from app.cli.failure import explained, fail
 from app.cli.terminal import quoted, rfc3339, show, show_view
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from app.db.session import Sessions
     from app.siem.status import SiemStatus
 
 
 @click.group("siem")
 def siem_group() -> None:
-    """Show the delivery of the logs to a SIEM.
+    """Show or forget the delivery of the logs to a SIEM.
 
     Example: authz siem status
     """
@@ -48,6 +50,30 @@ def status_command(*, as_json: bool) -> None:
         show(_line(status) for status in statuses)
     if any(status.error for status in statuses):
         raise SystemExit(1)
+
+
+@siem_group.command("forget")
+@click.argument("destination", type=click.Choice(["otlp", "cloudevents"]))
+@explained
+def forget_command(destination: str) -> None:
+    """Forget what was delivered to DESTINATION.
+
+    Remove it from the settings of all servers first. When it is set again, the delivery begins with the oldest record
+    of the logs.
+
+    Example: authz siem forget otlp
+    """
+
+    async def run(session: AsyncSession) -> int:
+        from app.db.siem_cursors import delete_cursors
+
+        deleted = await delete_cursors(session, destination)
+        await session.commit()
+        return deleted
+
+    if not with_session(run):
+        fail(f"nothing was ever delivered to {destination}.")
+    click.echo(f"Forgot what was delivered to {destination}.")
 
 
 def _line(status: SiemStatus) -> str:

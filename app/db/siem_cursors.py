@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
-from sqlalchemy.engine import Row
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
+from sqlalchemy.engine import CursorResult, Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.database_clock import database_now
@@ -187,6 +187,12 @@ async def all_cursors(session: AsyncSession) -> Sequence[Cursor]:
     """All cursors, ordered by destination and log."""
     query = select(*_COLUMNS).order_by(_cursors.c.destination, _cursors.c.log)
     return [_cursor(row) for row in await session.execute(query)]
+
+
+async def delete_cursors(session: AsyncSession, destination: str) -> int:
+    """Delete the cursors of a destination, and return how many there were; the caller commits."""
+    deleted = await session.execute(delete(_cursors).where(_cursors.c.destination == destination))
+    return cast(CursorResult[Any], deleted).rowcount
 
 
 def _is(destination: str, log: str) -> ColumnElement[bool]:

@@ -41,7 +41,10 @@ async def read_statuses(sessions: Sessions) -> list[SiemStatus]:
         now = int((await database_now(session)).timestamp() * 1_000_000)
     found = []
     for cursor in cursors:
-        status = await delivery_status(logs[cursor.log], cursor, now)
+        log = logs.get(cursor.log)
+        if log is None:
+            continue  # of a newer version
+        status = await delivery_status(log, cursor, now)
         found.append(
             SiemStatus(
                 destination=cursor.destination,

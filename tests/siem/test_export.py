@@ -144,6 +144,8 @@ def test_a_destination_that_fails_holds_up_neither_requests_nor_the_other_one(
         assert "records are not delivered; trying again" in log
         assert "records are delivered again" in log
         assert "do-not-log" not in log
+        forgotten = command("siem", "forget", "otlp", env=server.env, cwd=server.directory)
+        assert (forgotten.returncode, forgotten.stdout) == (0, "Forgot what was delivered to otlp.\n")
         assert "do-not-log" not in json.dumps(answer.json()) + shown.stdout + shown.stderr
 
 
@@ -153,3 +155,6 @@ def test_nothing_is_sent_without_a_destination(tmp_path: Path, issuer: LiveIssue
         shown = command("siem", "status", env=server.env, cwd=server.directory)
         assert shown.returncode == 0
         assert shown.stdout.startswith("Nothing was ever delivered")
+        forgotten = command("siem", "forget", "cloudevents", env=server.env, cwd=server.directory)
+        assert (forgotten.returncode, forgotten.stdout) == (1, "")
+        assert "nothing was ever delivered to cloudevents" in forgotten.stderr
