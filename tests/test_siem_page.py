@@ -59,6 +59,6 @@ def test_the_try_it_part_works(name: str, tmp_path: Path, issuer: LiveIssuer) ->
                 def delivered() -> bool:
                     return " 0 to deliver" in command(*status.split()[1:], env=server.env, cwd=tmp_path).stdout
 
-                assert eventually(delivered)
+                assert eventually(delivered, 20)
         finally:
             receiver.terminate()

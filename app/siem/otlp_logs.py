@@ -33,7 +33,7 @@ def encode_event(event: Event) -> bytes:
     number, text = _SEVERITIES[event.severity]
     return _encode(
         {
-            "timeUnixNano": str(event.at * 1000),
+            "timeUnixNano": str(max(event.at, 0) * 1000),  # unsigned
             "observedTimeUnixNano": str(time.time_ns()),
             "severityNumber": number,
             "severityText": text,

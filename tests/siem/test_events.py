@@ -19,6 +19,7 @@ from app.audit.admin_log import Action, AdminActionView
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.audit.record import Record, grant_set
+from app.db.decision_times import join_time
 from app.db.log_records import LoggedRecord
 from app.db.siem_cursors import Gap
 from app.siem import cloud_events, otlp_logs
@@ -144,7 +145,7 @@ def test_an_act_is_valid(action: str, target: str) -> None:
     st.builds(
         varied,
         st.just(RECORD),
-        at=st.integers(0, 253_402_300_799_999_999),
+        at=st.integers(-(2**31), 2**31 - 1).map(lambda second: join_time(second, 7)),  # what the column holds
         latency=st.integers(0, 2**31 - 1),
         times=st.integers(1, 2**31 - 1),
         token_id=st.none() | st.text(),
