@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from app.identity.clerk import clerk_membership
 from app.identity.issuer import CLERK, OrganizationClaims, TrustedIssuer, claim_at
+from app.identity.org_facts import is_org_name
 from app.identity.organization import Membership, malformed, membership_of
 
 
@@ -15,8 +16,8 @@ def read_membership(
 ) -> Membership | None:
     """The membership that a token of the issuer states; None if no organization is active, or none is read.
 
-    As a subject, the id of an organization begins with the prefix of its issuer, and not with one of another issuer.
-    Raises Unauthenticated.
+    As a subject, the id of an organization and a role in it begin with the prefix of their issuer, and not with one of
+    another issuer. Raises Unauthenticated.
     """
     rules = issuer.organizations
     if rules is None:
@@ -24,12 +25,15 @@ def read_membership(
     found = clerk_membership(claims) if rules == CLERK else _mapped(claims, rules)
     if found is None:
         return None
-    organization = found.organization
-    if organization.id.startswith(reserved_prefixes):
+    organization, prefix = found.organization, issuer.subject_prefix
+    if organization.id.startswith(reserved_prefixes) or organization.role.startswith(reserved_prefixes):
         raise malformed()
-    if not issuer.subject_prefix:
+    if not prefix:
         return found
-    return replace(found, organization=replace(organization, id=issuer.subject_prefix + organization.id))
+    identity, role = prefix + organization.id, organization.role and prefix + organization.role
+    if not is_org_name(identity) or (role and not is_org_name(role)):  # too long for a row
+        raise malformed()
+    return replace(found, organization=replace(organization, id=identity, role=role))
 
 
 def _mapped(claims: Mapping[str, object], rules: OrganizationClaims) -> Membership | None:

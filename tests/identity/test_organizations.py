@@ -11,6 +11,7 @@ import pytest
 from app.identity.clerk import clerk_membership
 from app.identity.errors import Unauthenticated
 from app.identity.issuer import CLERK, OrganizationClaims
+from app.identity.org_facts import is_org_fact
 from app.identity.organization import Membership, Organization
 from app.identity.principal import Principal
 from app.policy.engine.snapshot import Snapshot
@@ -174,10 +175,26 @@ async def test_organizations_of_two_issuers_are_distinct(issuer: LiveIssuer, unt
     async with trusting(*(replace(each, organizations=CLERK) for each in (first, second))) as (jwt, _):
         ours, theirs = await jwt.verify(issuer.token(**V1)), await jwt.verify(untrusted_issuer.token(**V1))
         assert "org:org_1" in ours.held and "org:org_1" not in theirs.held
-        assert theirs.organization == Organization("partner:org_1", "admin", "acme")
-        with pytest.raises(Unauthenticated) as refused:
-            await jwt.verify(issuer.token(**{**V1, "org_id": "partner:org_1"}))
-        assert refused.value.code == "malformed_organization"
+        assert "org-role:admin" in ours.held and "org-role:admin" not in theirs.held
+        assert theirs.organization == Organization("partner:org_1", "partner:admin", "acme")
+        for claim in ({"org_id": "partner:org_1"}, {"org_role": "org:partner:admin"}):
+            with pytest.raises(Unauthenticated) as refused:
+                await jwt.verify(issuer.token(**{**V1, **claim}))
+            assert refused.value.code == "malformed_organization"
+
+
+@pytest.mark.anyio
+async def test_rows_can_name_every_organization_with_its_prefix(
+    untrusted_issuer: LiveIssuer, issuer: LiveIssuer
+) -> None:
+    second = replace(trusted("partner", untrusted_issuer), organizations=CLERK)
+    async with trusting(trusted("first", issuer), second) as (jwt, _):
+        for claim in ("org_id", "org_role"):
+            longest = await jwt.verify(untrusted_issuer.token(**{**V1, claim: "x" * 192}))
+            assert all(map(is_org_fact, longest.organization.facts if longest.organization else ()))
+            with pytest.raises(Unauthenticated) as refused:
+                await jwt.verify(untrusted_issuer.token(**{**V1, claim: "x" * 193}))
+            assert refused.value.code == "malformed_organization"
 
 
 @pytest.mark.anyio
