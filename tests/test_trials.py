@@ -26,6 +26,7 @@ from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
 from tests.support.trials.failover import failover
 from tests.support.trials.kills import kills
+from tests.support.trials.log_kills import log_kills
 from tests.support.trials.outage import outage
 from tests.support.trials.pooler import Mode, pooled
 from tests.support.trials.restore import restores
@@ -54,6 +55,10 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
 
 def test_a_paused_replica_follows_a_restored_history(postgres: Postgres, issuer: LiveIssuer, tmp_path: Path) -> None:
     assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
+
+
+def test_the_chain_of_a_log_verifies_after_kills(url: str, tmp_path: Path) -> None:
+    assert list(log_kills(2, 1, url=url, place=tmp_path)) == []
 
 
 def test_a_siem_gets_each_record_of_servers_that_are_killed(
