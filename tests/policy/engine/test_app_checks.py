@@ -12,7 +12,9 @@ from tests.policy.conftest import Said
 from tests.policy.small import snapshot
 
 PUBLISH = "/api/v1/policies/publish"
-TABLE = RouteTable([Route(PUBLISH, "POST"), Route("/api/v1/policies", "GET"), Route("/x", "GET")])
+TABLE = RouteTable(
+    [Route(PUBLISH, "POST"), *(Route(path, "GET") for path in ("/api/v1/policies", "/api/v1/api-keys", "/x"))]
+)
 ROWS = ("p, a:write, /api/v1/policies/**, GET|POST, allow", "p, a:read, /x, GET, allow")
 
 
@@ -25,6 +27,14 @@ def faults(*rows: str) -> list[Fault]:
     [
         ((*ROWS, "p, app-kind:registered, scope:a:write, ask, allow"), "app-scope"),
         ((*ROWS, "g, c:read, role:r", "g, role:r, a:write", "p, app:acme, scope:c:read, ask, allow"), "app-scope"),
+        (
+            (
+                "p, role:r, /api/v1/policies/**, GET|POST, allow",
+                "g, c:read, role:r",
+                "p, app:acme, scope:c:read, ask, allow",
+            ),
+            "app-scope",
+        ),
         (("p, a:write b:read, /api/v1/policies, GET, allow", "p, app:acme, scope:b:read, ask, allow"), "app-scope"),
         ((*ROWS, f"p, app:acme, {PUBLISH}, POST, allow"), "app-reach"),
         ((*ROWS, f"p, auth:oauth, {PUBLISH}, POST, allow"), "app-reach"),
@@ -32,6 +42,14 @@ def faults(*rows: str) -> list[Fault]:
         ((*ROWS, "g, app:acme, a:write"), "app-reach"),
         ((*ROWS, "g, app:acme, role:r", "g, role:r, a:write"), "app-reach"),
         ((*ROWS, f"p, app:acme, {PUBLISH}, POST, allow, request.ip == '::1'"), "app-reach"),
+        ((*ROWS, f"p, anyone, {PUBLISH}, POST, allow"), "app-reach"),
+        ((*ROWS, "p, anyone, /api/v1/api-keys, GET, allow"), "app-reach"),
+        ((*ROWS, "p, app:acme, /api/v1/**, GET|POST, allow"), "app-reach"),
+        ((*ROWS, "p, app:acme, /api/v1/**, GET|POST, allow", f"p, auth:oauth, {PUBLISH}, POST, deny"), "app-reach"),
+        (
+            (*ROWS, "p, app:acme, /api/v1/**, GET|POST, allow", "p, auth:oauth, /api/v1/api-keys, GET, deny"),
+            "app-reach",
+        ),
         ((*ROWS, f"p, app:acme, {PUBLISH}, POST, allow", f"p, app:other, {PUBLISH}, POST, deny"), "app-reach"),
     ],
 )
