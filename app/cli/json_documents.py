@@ -50,6 +50,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "keys revoke": JsonDocument((_KEY, "app.keys.view:RevokedKeys")),
     "keys check": JsonDocument(("app.cli.keys.view:KeysBeyondOwners", _FAULTS)),
     "apps list": JsonDocument((f"{_APP}:AppView",), is_list=True),
+    "apps grants": JsonDocument(("app.oauth.app_grants:UserGrant",), is_list=True),
     "apps add": JsonDocument((f"{_APP}:AppWithSecret",)),
     "apps rotate": JsonDocument((f"{_APP}:AppWithSecret",)),
     "apps disable": JsonDocument((f"{_APP}:AppView",)),

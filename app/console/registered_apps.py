@@ -15,6 +15,7 @@ from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.link import read_before
+from app.oauth.app_grants import page_of_user_grants
 from app.oauth.app_list import STATUSES, AppFilter, AppStatus, find_app, page_of_apps, view_app, view_apps
 from app.oauth.client import KINDS, ClientKind
 from app.services import AnyRequest
@@ -76,13 +77,24 @@ async def show_app(
     request: AnyRequest,
     session: RequestSession,
     done: Annotated[_Done, QueryParameter()] = "",
+    cursor: Annotated[str, QueryParameter()] = "",
 ) -> Response[str]:
-    """Show an app: its redirects, its secret's state, and who registered it."""
+    """Show an app: its redirects, the state of its secret, and a page of what users allow it."""
     app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
+    here = f"{PATH}/{app.id}"
+    before = read_before(cursor or None, here)
+    grants = await page_of_user_grants(session, app.id, before=before, limit=PAGE_SIZE + 1)
+    following = None
+    if len(grants) > PAGE_SIZE:
+        more = write_cursor(CursorPosition(before=grants[PAGE_SIZE - 1].id), here)
+        following = f"{here}?{urlencode({'cursor': more})}"
     return page(
         request,
         "registered_app.html",
         app=app,
+        grants=grants[:PAGE_SIZE],
+        first=here if cursor else None,
+        following=following,
         kind_name=KIND_NAMES.get(app.kind, app.kind),
         done=done if (done == "disabled") is not app.is_enabled else "",
         may_change=may_open(request, f"{PATH}/{{app_id}}/disable", "POST"),

@@ -20,6 +20,7 @@ from app.cli.terminal import printable, quoted, rfc3339, show_view
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from app.oauth.app_grants import UserGrant
     from app.oauth.app_view import AppView, AppWithSecret
 
 # As in `app.oauth`; repeated here to avoid an import at the start.
@@ -107,6 +108,33 @@ def add_command(*, name: str, redirects: tuple[str, ...], confidential: bool, as
         return view_with_secret(await view_app(session, new.app, now), new.plaintext)
 
     _show_secret(in_session(register), "is registered.", as_json=as_json)
+
+
+@apps_group.command("grants")
+@click.argument("client_id")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show those with ids below this one: the next page.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
+@explained
+def grants_command(*, client_id: str, before: int | None, limit: int, as_json: bool) -> None:
+    """Show what users allow an app, newest first.
+
+    Example: authz apps grants app_0a1b2c3d4e5f60718293a4b5
+    """
+    from app.oauth.app_grants import page_of_user_grants
+
+    grants = by_client_id(
+        client_id, lambda session, app_id: page_of_user_grants(session, app_id, before=before, limit=limit)
+    )
+    if as_json:
+        show_view(list(grants))
+        return
+    if not grants:
+        click.echo(f"Nothing before {before}." if before else "No user allows it anything.")
+        return
+    _print_grants(grants)
+    if len(grants) == limit:
+        click.echo(printable(f"More: authz apps grants {shlex.quote(client_id)} --before {grants[-1].id}"))
 
 
 @apps_group.command("rotate")
@@ -226,4 +254,14 @@ def _print(apps: Sequence[AppView]) -> None:
         cells = (str(app.id), app.client_id, quoted(app.name), app.kind, app.host or "-")
         secret, state = "yes" if app.is_confidential else "no", "enabled" if app.is_enabled else "disabled"
         table.add_row(*(Text(cell) for cell in cells), secret, str(app.grants), state)
+    Console().print(table)
+
+
+def _print_grants(grants: Sequence[UserGrant]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "user", "scopes", "allowed", "last used"):
+        table.add_column(heading, overflow="fold")
+    for grant in grants:
+        cells = (str(grant.id), quoted(grant.user), " ".join(map(quoted, grant.scopes)))
+        table.add_row(*(Text(cell) for cell in cells), rfc3339(grant.changed_at), rfc3339(grant.last_used_at))
     Console().print(table)

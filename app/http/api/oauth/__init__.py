@@ -3,11 +3,22 @@
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from app.http.api.oauth import apps, own_grants, par, people, registration, revocation, server_metadata, token
+from app.http.api.oauth import (
+    app_grants,
+    apps,
+    own_grants,
+    par,
+    people,
+    registration,
+    revocation,
+    server_metadata,
+    token,
+)
 from app.http.api.oauth.errors import HANDLERS
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *apps.ROUTES,
+    app_grants.list_user_grants,
     *own_grants.ROUTES,
     *people.ROUTES,
     Router(

@@ -1,17 +1,23 @@
-"""A disabled app loses at once what it was given, and a removed one for ever."""
+"""What administrators see of the access of an app, and how they end it."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from app.db.session import Sessions
+from app.db.tables.oauth import AppGrant, Person
+from app.oauth.app_grants import UserGrant
 from tests.cli.command import command
-from tests.console.admins import officer
-from tests.oauth.served import ServedApp
+from tests.console.admins import officer, words
+from tests.oauth.served import ServedApp, in_database
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -63,6 +69,63 @@ def test_a_disabled_app_is_refused_with_the_next_request(
     admin.post(f"{APPS}/{shown['id']}/enable")
     assert status(app_server, access) == 200
     assert app.send(grant_type="refresh_token", refresh_token=refresh).status_code == 200
+
+
+def test_administrators_see_what_users_allow_an_app(app_server: Server, admin: httpx.Client, app: ServedApp) -> None:
+    (shown,) = admin.get(APPS, params={"client_id": app.client_id}).json()
+    path = f"{APPS}/{shown['id']}/grants"
+    assert admin.get(path).json() == []
+    first = app.tokens(subject="user_first", scopes=["catalog:read"])
+    assert status(app_server, first["access_token"]) == 200
+    app.tokens(subject="user_second")
+    listed = admin.get(path).json()
+    assert [(each["user"], each["scopes"]) for each in listed] == [
+        ("user_second", ["catalog:read", "holdings:read"]),
+        ("user_first", ["catalog:read"]),
+    ]
+    assert set(listed[0]) == set(UserGrant.__annotations__)
+    assert eventually(lambda: bool(admin.get(path).json()[1]["last_used_at"]))
+    assert admin.get(f"{APPS}/999999/grants").status_code == 404
+    assert admin.get(path, params={"cursor": "x"}).status_code == 400
+    page = words(officer(app_server).get(f"/console/registered-apps/{shown['id']}").text)
+    for text in ("What users allow it", "user_first", "user_second", "holdings:read"):
+        assert text in page
+    printed = command("apps", "grants", app.client_id, "--json", env=app_server.env)
+    assert [each["id"] for each in json.loads(printed.stdout)] == [each["id"] for each in listed]
+    printed = command("apps", "grants", app.client_id, "--limit", "1", env=app_server.env)
+    assert "user_second" in printed.stdout
+    assert printed.stdout.endswith(f"More: authz apps grants {app.client_id} --before {listed[0]['id']}\n")
+
+
+def test_the_grants_of_an_app_are_paged(app_server: Server, admin: httpx.Client, app: ServedApp) -> None:
+    (shown,) = admin.get(APPS, params={"client_id": app.client_id}).json()
+    path, number = f"{APPS}/{shown['id']}/grants", 120
+
+    async def store(sessions: Sessions) -> None:
+        async with sessions() as session:
+            people = [Person(subject=f"user_paged_{each}", permissions=[]) for each in range(number)]
+            session.add_all(people)
+            await session.flush()
+            now = datetime.now(UTC)
+            more: dict[str, Any] = {"scopes": [], "app_version": "1", "created_at": now, "changed_at": now}
+            session.add_all(AppGrant(person_id=person.id, app_id=shown["id"], **more) for person in people)
+            await session.commit()
+
+    in_database(app_server, store)
+    first = admin.get(path)
+    following = re.fullmatch(r'<([^>]+)>; rel="next"', first.headers["link"])
+    assert following is not None
+    found = [each["user"] for each in (*first.json(), *admin.get(following[1]).json())]
+    assert len(found) == len(set(found)) == number
+    here = f"/console/registered-apps/{shown['id']}"
+    seen: set[str] = set()
+    address: str | None = here
+    while address is not None:
+        page = officer(app_server).get(address).text
+        seen.update(re.findall(r"user_paged_\d+", page))
+        link = re.search(r'rel="next" href="([^"]+)"', page)
+        address = link[1] if link else None
+    assert seen == set(found)
 
 
 def test_a_removed_app_leaves_nothing(app_server: Server, admin: httpx.Client, app: ServedApp) -> None:

@@ -1,0 +1,52 @@
+"""The API of what users allow an app, for administrators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter
+
+from app.http.api.oauth.apps import PATH as APPS
+from app.http.wire.cursors import CursorPosition, write_cursor
+from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
+from app.http.wire.ids import read_id
+from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.page_size import limit_size
+from app.http.wire.problems import Detail
+from app.oauth.app_grants import UserGrant, page_of_user_grants
+from app.oauth.app_list import find_app
+from app.services import services_of
+
+PAGE_SIZE = 100
+
+
+@get_or_head(
+    f"{APPS}/{{app_id:str}}/grants",
+    summary="List what users allow an app",
+    tags=["apps"],
+    responses={
+        400: ResponseSpec(Detail, description="The cursor is invalid"),
+        404: ResponseSpec(Detail, description="No such app"),
+    },
+    response_headers=[LINK],
+)
+async def list_user_grants(
+    app_id: FromPath[str],
+    request: AllowedRequest,
+    session: RequestSession,
+    cursor: Annotated[
+        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
+    ] = None,
+) -> Response[list[UserGrant]]:
+    """Consents that are not revoked, newest first, at most 100. `Link` has the next page (RFC 8288)."""
+    app = await find_app(session, read_id(app_id))
+    path = f"{APPS}/{app.id}/grants"
+    rows = await page_of_user_grants(session, app.id, before=read_before(cursor, path), limit=PAGE_SIZE + 1)
+    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, (row.user, *row.scopes))))
+    headers = {}
+    if len(rows) > len(shown):
+        following = write_cursor(CursorPosition(before=shown[-1].id), path)
+        headers = next_link(services_of(request.app), path, {"cursor": following})
+    return Response(list(shown), headers=headers)
