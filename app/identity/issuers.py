@@ -1,4 +1,4 @@
-"""The trusted issuers of a process, each with its own signing keys, which are refreshed in the background."""
+"""The trusted issuers of a process, each with its signing keys, which are refreshed in the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.identity.jwt import IssuerVerifier
 
 
 class IssuerRegistry:
-    """Takes issuers in and out while requests run, and keeps the key set of an issuer whose address stays the same.
+    """Takes issuers in and out while requests run. Issuers with the same address of their keys share a key set.
 
     `new_key_set` makes the key set of an issuer. `on_change` is called with the verifiers of all issuers whenever they
     differ, before the key sets of removed issuers stop. `now` returns the time in seconds since 1970.
@@ -31,6 +31,7 @@ class IssuerRegistry:
         self._now = now
         self._is_running = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._key_sets: dict[str, KeySet] = {}  # by address
         self.verifiers: tuple[IssuerVerifier, ...] = ()
 
     def replace(self, issuers: Iterable[TrustedIssuer]) -> None:
@@ -38,12 +39,16 @@ class IssuerRegistry:
         wanted = tuple(issuers)
         if wanted == tuple(each.issuer for each in self.verifiers):
             return
-        before = {_address(each.issuer): each.keys for each in self.verifiers}
+        before, self._key_sets = self._key_sets, {}
+        for issuer in wanted:
+            url = issuer.jwks_url
+            if url not in self._key_sets:
+                self._key_sets[url] = before.get(url) or self._new_key_set(issuer)
         prefixes = tuple(issuer.subject_prefix for issuer in wanted if issuer.subject_prefix)
         self.verifiers = tuple(
             IssuerVerifier(
                 issuer,
-                before.get(_address(issuer)) or self._new_key_set(issuer),
+                self._key_sets[issuer.jwks_url],
                 reserved_prefixes=() if issuer.subject_prefix else prefixes,
                 now=self._now,
             )
@@ -51,34 +56,29 @@ class IssuerRegistry:
         )
         self._on_change(self.verifiers)
         if self._is_running:
-            now = {_address(each.issuer): each.keys for each in self.verifiers}
-            for address in now.keys() - before.keys():
-                self._run(now[address].start())
-            for address in before.keys() - now.keys():
-                self._run(before[address].stop())
+            for url in self._key_sets.keys() - before.keys():
+                self._run(self._key_sets[url].start())
+            for url in before.keys() - self._key_sets.keys():
+                self._run(before[url].stop())
 
     def key_set(self, issuer: str) -> KeySet:
-        """The key set of a trusted issuer. Raises LookupError."""
+        """The key set of a trusted issuer. Raises StopIteration."""
         return next(each.keys for each in self.verifiers if each.issuer.issuer == issuer)
 
     async def __aenter__(self) -> Self:
         """Fetch all keys, and refresh them in the background. A failed fetch does not raise."""
         self._is_running = True
-        await asyncio.gather(*(each.keys.start() for each in self.verifiers))
+        await asyncio.gather(*(keys.start() for keys in self._key_sets.values()))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_running = False
-        await asyncio.gather(*(each.keys.stop() for each in self.verifiers))
+        await asyncio.gather(*(keys.stop() for keys in self._key_sets.values()))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _address(issuer: TrustedIssuer) -> tuple[str, str]:
-    return issuer.issuer, issuer.jwks_url

@@ -269,6 +269,20 @@ async def test_only_the_keys_of_a_changed_address_are_fetched_again(own: LiveIss
         assert registry.key_set(own.url) is not keys
 
 
+async def test_issuers_with_one_address_share_its_keys(own: LiveIssuer) -> None:
+    """As the two versions of a tenant of Entra: each verifies the tokens that name it."""
+    first, second = trusted("first", own), replace(trusted("second", own), issuer="https://v2.example")
+    async with trusting(first, second) as (jwt, registry):
+        assert own.fetches == 1
+        assert await twice(jwt, own.token()) == "user_test"
+        assert await twice(jwt, own.token(iss="https://v2.example")) == "second:user_test"
+        registry.replace((second,))
+        await asyncio.sleep(0)
+        assert await twice(jwt, own.token()) == "issuer"
+        assert await twice(jwt, own.token(iss="https://v2.example")) == "second:user_test"
+        assert registry.verifiers[0].keys.ready and own.fetches == 1
+
+
 async def test_a_token_that_waits_for_its_key_is_refused_if_its_issuer_is_removed(
     issuer: LiveIssuer, own: LiveIssuer
 ) -> None:
