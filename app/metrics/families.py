@@ -129,7 +129,7 @@ _ALL = (
     Metric(
         "authz_siem_missed_total",
         "counter",
-        "Records deleted before they were delivered, as a SIEM was told.",
+        "Records deleted before they were delivered, as was reported to a SIEM.",
         ("destination", "log"),
     ),
     Metric("authz_siem_failures_total", "counter", "Deliveries to a SIEM that failed.", ("destination", "log")),

@@ -16,12 +16,13 @@ from app.audit.drops import DropWindow
 from app.db import admin_actions
 from app.db.decision_drops import DropStore
 from app.db.decision_writer import DecisionWriter
+from app.db.disk import DiskSpace
 from app.db.old_decisions import OldDecisions
 from app.db.partitions import DAY, drop_one_before, make_ahead
 from app.db.session import Sessions
 from app.db.siem_cursors import Cursor, LeaseLost, SiemCursors
 from app.db.siem_gaps import DeletedRecord, note_deleted
-from app.siem import delivery
+from app.siem import delivery, export
 from app.siem.delivery import Delivery, retry_seconds
 from app.siem.destination import Format, new_destination
 from app.siem.log_readers import AdminReader, DecisionReader, DropReader, LogReader
@@ -138,6 +139,7 @@ async def test_administrative_acts_and_losses_arrive(sessions: Sessions, receive
     for process in (acts, drops):
         await process.deliver()
     assert [event["entity"]["uid"] for event in receiver.events[:3]] == ["revision-0", "revision-1", "revision-2"]
+    assert {event["time"] for event in receiver.events[:3]} == {int(NOW.timestamp()) * 1000}
     assert [event["count"] for event in receiver.events[3:]] == [2, 7]
     # A window that goes on is sent again, since the SIEM has a smaller number.
     known.count, known.last_at = 5, AT + 20
@@ -296,6 +298,36 @@ async def test_the_lease_is_renewed_during_a_slow_answer(
         await asyncio.sleep(0.01)
     answering.set()
     assert (await delivering).delivered == 1
+
+
+@on_sqlite
+async def test_a_stop_waits_for_no_answer_and_lets_others_go_on(
+    sessions: Sessions, url: str, receiver: SiemReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_STOP_SECONDS", 0.1)
+    await write(sessions, 0, 1)
+    arrived, answering = threading.Event(), threading.Event()
+
+    def answer(_batch: ReceivedBatch) -> ReceiverAnswer:
+        arrived.set()
+        answering.wait(10)
+        return ReceiverAnswer()
+
+    receiver.answer = answer
+    destination = new_destination("otlp", receiver.url, None, None)
+    exporting = export.SiemExport(
+        [destination], sessions, DiskSpace(url, 0), lambda: asyncio.sleep(0), poll_seconds=0.01
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(exporting.run(stop))
+    assert await asyncio.to_thread(arrived.wait, 10)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    answering.set()
+    other = Deliverer(sessions, receiver.url, "otlp")
+    await other.deliver()
+    assert set(receiver.ids) == set(ids(1))
+    await other.sender.close()
 
 
 async def test_processes_that_deliver_together_skip_nothing(
