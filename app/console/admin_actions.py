@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from app.audit.admin_log import ACTIONS, ADMIN_FILTERS
-from app.console.page import may_open, page
+from app.console.page import long_page, may_open
 from app.http.api.admin_actions import AdminActionPage, found_admin_actions
 from app.http.wire.filters import given_filters
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -51,7 +51,7 @@ async def list_actions(request: AnyRequest, session: RequestSession) -> Response
     def address(**changed: str) -> str:
         return f"{PATH}?{urlencode({**filters, **changed})}"
 
-    return page(
+    return await long_page(
         request,
         "admin_actions.html",
         status=400 if errors else 200,

@@ -10,7 +10,7 @@ from litestar import Response
 from litestar.enums import MediaType
 
 from app.audit.decision_filter import FILTERS
-from app.console.page import may_open, page, render
+from app.console.page import long_page, may_open, render
 from app.http.api.decisions import DecisionResults, found_decisions
 from app.http.wire.filters import given_filters
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -48,7 +48,7 @@ async def decisions(request: AnyRequest, session: RequestSession) -> Response[st
     except Problem as problem:
         errors = {error["field"]: error["message"] for error in problem.errors} or {"": problem.detail}
     filters = {name: text for name, text in given.items() if name in FILTERS}
-    return page(
+    return await long_page(
         request,
         "decisions.html",
         status=400 if errors else 200,

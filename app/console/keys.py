@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.params import FromPath, QueryParameter
 
-from app.console.page import page
+from app.console.page import long_page, page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -101,7 +101,7 @@ async def show_keys(
         plain = {"state": "all", "sort": "created", "down": "true", "page": 1}
         return PATH + ("?" + urlencode(other) if (other := _without(stated, plain)) else "")
 
-    return page(
+    return await long_page(
         request,
         "keys.html",
         keys=[(key, badge(key, now)) for key in keys],

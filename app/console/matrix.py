@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from litestar import Response
 
-from app.console.page import page
+from app.console.page import long_page
 from app.http.wire.handlers import get_or_head
 from app.policy.analysis.matrix import Row, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
@@ -82,7 +82,7 @@ async def matrix(request: AnyRequest) -> Response[str]:
     names = shown[left : left + COLUMNS]
     callers = ["+".join(caller_grants(name, snapshot)) for name in names]
     effective = [snapshot.effective(read_caller(caller_grants(name, snapshot))) for name in names]
-    return page(
+    return await long_page(
         request,
         "matrix.html",
         selection=selection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from app.console.cookies import csrf_token, session_token
 from app.console.formatting import ago, number, plural, verbatim, visible
 from app.console.nav import Group, open_to, section_of
 from app.http.door.refusal import Refusal
+from app.http.door.time_slice import TimeSlice
 from app.identity.principal import ANONYMOUS, Principal
 from app.services import AnyRequest, services_of
 
@@ -69,9 +70,19 @@ _pages = _templates()
 
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
     """Render `pages/<template>` with navigation, CSRF token and safe headers."""
-    principal: Principal = request.scope.get("user") or ANONYMOUS
-    nav = open_to(principal, services_of(request.app).live.active) if principal.method != "anonymous" else []
-    return Response(_text(request, template, nav, values), status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+    text = _text(request, template, _nav_of(request), values)
+    return Response(text, status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+
+
+async def long_page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
+    """Render a page with a long list in time slices, between which other requests are answered."""
+    time_slice = TimeSlice(services_of(request.app).long_work.give_way)
+    parts: list[str] = []
+    for part in _parts(template, _values(request, _nav_of(request), values)):
+        parts.append(part)
+        if time_slice.is_over:
+            await time_slice.next()
+    return Response("".join(parts), status_code=status, media_type=_HTML, headers=dict(_HEADERS))
 
 
 def page_for_app(
@@ -82,20 +93,41 @@ def page_for_app(
     return Response(text, status_code=status, media_type=_HTML, headers={**_HEADERS, **headers})
 
 
+def _nav_of(request: AnyRequest) -> list[Group]:
+    """The navigation of a caller."""
+    principal: Principal = request.scope.get("user") or ANONYMOUS
+    return open_to(principal, services_of(request.app).live.active) if principal.method != "anonymous" else []
+
+
 def _text(request: AnyRequest, template: str, nav: list[Group], values: Mapping[str, object]) -> str:
+    return "".join(_parts(template, _values(request, nav, values)))
+
+
+def _parts(template: str, values: Mapping[str, object]) -> Iterator[str]:
+    found = _pages.get_template(template)
+    context = found.new_context(dict(values))
+    try:
+        yield from found.root_render_func(context)
+    finally:
+        # A macro of the template refers to its context, which has it: all values of the page would be in the cycle.
+        context.vars.clear()
+
+
+def _values(request: AnyRequest, nav: list[Group], values: Mapping[str, object]) -> dict[str, object]:
+    """The variables of a page."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
     here = request.scope["path"]
-    return _pages.get_template(template).render(
-        principal=principal,
-        name=principal.claims.get("name") or principal.subject,
-        nav=nav,
-        here=here,
-        section=section_of(nav, here),
-        csrf=csrf_of(request) if principal.method != "anonymous" else "",
-        revision=services_of(request.app).live.active.revision,
-        now=datetime.now(UTC),
+    return {
+        "principal": principal,
+        "name": principal.claims.get("name") or principal.subject,
+        "nav": nav,
+        "here": here,
+        "section": section_of(nav, here),
+        "csrf": csrf_of(request) if principal.method != "anonymous" else "",
+        "revision": services_of(request.app).live.active.revision,
+        "now": datetime.now(UTC),
         **values,
-    )
+    }
 
 
 def with_form_targets(*targets: str) -> dict[str, str]:

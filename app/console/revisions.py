@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
-from app.console.page import may_open, page, see_other
+from app.console.page import long_page, may_open, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
 from app.history.acknowledgements import Unacknowledged
@@ -64,7 +64,7 @@ async def history(request: AnyRequest, session: RequestSession) -> Response[str]
     before = read_id(request.query_params.get("before", ""))
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
     live = services_of(request.app).live
-    return page(
+    return await long_page(
         request,
         "history.html",
         entries=rows[:PAGE_SIZE],

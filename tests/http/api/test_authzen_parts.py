@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from app.http.api.authzen import budget
-from app.http.api.authzen.budget import Sizes, Turn, check_items, check_search
+from app.http.api.authzen.budget import Sizes, check_items, check_search
 from app.http.api.authzen.page import (
     CandidatePosition,
     CandidateSource,
@@ -209,20 +208,6 @@ def test_a_search_has_at_most_1000_values_and_100_of_the_searched_entity() -> No
         with pytest.raises(Problem) as refused:
             check_search(RequestedEntity("t", values(sought), "i"), RequestedAction("n", values(other)))
         assert (refused.value.status, refused.value.detail) == (400, detail)
-
-
-async def test_a_turn_lasts_300_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(budget, "perf_counter", lambda: now)
-    turn = Turn()
-    for begins in (0.0, 1.0):
-        if begins:
-            now = begins
-            assert turn.is_over
-            await turn.next()
-        for lasted, is_over in ((0, False), (0.00029, False), (0.0003, True), (0.0011, True)):
-            now = begins + lasted
-            assert turn.is_over is is_over
 
 
 @pytest.mark.parametrize(("others", "is_remembered"), [(4_999, True), (5_000, False)])

@@ -1,10 +1,6 @@
-"""Limits on the values in a request, and on the time that it uses the event loop without a break."""
+"""Limits on the values in a request."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import Awaitable, Callable
-from time import perf_counter
 
 from app.http.api.authzen.wire import EntityType, RequestedAction
 from app.http.wire.problems import Problem
@@ -14,35 +10,6 @@ MAX_VALUES = 1_000_000
 # In a search, which may examine 10,000 candidates: in its body, and in the entity to search for.
 MAX_SEARCH_VALUES = 1_000
 MAX_TARGET_VALUES = 100
-# A short request waits for two or three turns before it is counted, since the server reads and starts it in different
-# iterations of the event loop.
-TURN_SECONDS = 0.0003
-GiveWay = Callable[[], Awaitable[None]]
-
-
-async def yield_to_loop() -> None:
-    """Let other tasks run."""
-    await asyncio.sleep(0)
-
-
-class Turn:
-    """A time slice of the event loop, after which other tasks run."""
-
-    __slots__ = ("_ends", "_give_way")
-
-    def __init__(self, give_way: GiveWay = yield_to_loop) -> None:
-        self._give_way = give_way
-        self._ends = perf_counter() + TURN_SECONDS
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the time slice has ended."""
-        return perf_counter() >= self._ends
-
-    async def next(self) -> None:
-        """Let other tasks run, and start another time slice."""
-        await self._give_way()
-        self._ends = perf_counter() + TURN_SECONDS
 
 
 class Sizes:

@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.http.api.authzen import described
-from app.http.api.authzen.budget import Sizes, Turn, check_items
+from app.http.api.authzen.budget import Sizes, check_items
 from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
 from app.http.api.authzen.wire import (
     AccessQuestion,
@@ -23,6 +23,7 @@ from app.http.api.authzen.wire import (
     read,
 )
 from app.http.door.direct import DIRECT
+from app.http.door.time_slice import TimeSlice
 from app.http.wire.problems import Detail, Problem
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, NO_SUBJECTS
@@ -113,7 +114,7 @@ async def evaluate_many(request: AnyRequest) -> ASGIResponse:
 
 
 async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, services: Services) -> ASGIResponse:
-    turn, sizes, total = Turn(services.long_work.give_way), Sizes(), 0
+    time_slice, sizes, total = TimeSlice(services.long_work.give_way), Sizes(), 0
     questions, valid = list[AccessQuestion | EvaluationReason](), list[AccessQuestion]()
     for raw in items:
         item = _item(raw, body)
@@ -121,12 +122,12 @@ async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, ser
         if isinstance(item, AccessQuestion):
             valid.append(item)
             total += sizes.of(item.subject, item.action, item.resource, item.context)
-        if turn.is_over:
-            await turn.next()
+        if time_slice.is_over:
+            await time_slice.next()
     check_items(total)
     evaluator = await _evaluator(valid, services, defaults=body)
     async with services.decision_log.room_for(len(valid)):
-        verdicts = await _verdicts(evaluator, questions, until, turn, explain=body.options.explain)
+        verdicts = await _verdicts(evaluator, questions, until, time_slice, explain=body.options.explain)
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
@@ -149,7 +150,7 @@ async def _verdicts(
     evaluator: Evaluator,
     questions: Sequence[AccessQuestion | EvaluationReason],
     until: bool | None,
-    turn: Turn,
+    time_slice: TimeSlice,
     *,
     explain: bool,
 ) -> list[EvaluationResult]:
@@ -165,8 +166,8 @@ async def _verdicts(
         verdicts.append(verdict)
         if verdict.decision is until:
             break
-        if turn.is_over:
-            await turn.next()
+        if time_slice.is_over:
+            await time_slice.next()
     return verdicts
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.http.api.authzen.budget import GiveWay, Turn, yield_to_loop
 from app.http.api.authzen.wire import RequestedPage
+from app.http.door.time_slice import GiveWay, TimeSlice, yield_to_loop
 from app.http.wire.cursors import decode, encode
 from app.http.wire.problems import Problem
 
@@ -91,7 +91,7 @@ async def find_allowed(
 ) -> AllowedCandidates:
     """The allowed candidates from a position on, up to the limit."""
     found: list[str] = []
-    examined, turn = 0, Turn(give_way)
+    examined, time_slice = 0, TimeSlice(give_way)
     for number, source in enumerate(sources):
         if number < start.source:
             continue
@@ -106,8 +106,8 @@ async def find_allowed(
                     found.append(candidate)
                 examined += 1
                 after = candidate
-                if turn.is_over:
-                    await turn.next()
+                if time_slice.is_over:
+                    await time_slice.next()
             if len(candidates) < _BATCH_SIZE:
                 break
     return AllowedCandidates(found, None)
