@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.keys import badge
-from app.console.page import may_open, page, see_other
+from app.console.page import long_page, may_open, page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.wire.cursors import decode, encode
@@ -58,10 +58,13 @@ async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str
     more = (
         {**filters, "cursor": _encode_position(place_of(shown[-1], selected.sort))} if len(rows) > PAGE_SIZE else None
     )
-    live = services_of(request.app).live
+    services = services_of(request.app)
     active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
-    beyond = {each.id: each for each in await beyond_owners.of_keys(session, live.active, active)}
-    return page(
+    beyond = {
+        each.id: each
+        for each in await beyond_owners.of_keys(session, services.live.active, active, services.long_work.give_way)
+    }
+    return await long_page(
         request,
         "all_keys.html",
         status=400 if errors else 200,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, Select, String, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.record import StatedGrants
@@ -21,6 +21,7 @@ MAX_ROWS = 1_000
 _rows = table_of(DecisionRow)
 _former = table_of(LoggedDecision)  # of the previous release: see `app.db.former_decisions`
 _grant_sets = table_of(GrantSet)
+_SUBJECT: BindParameter[str] = bindparam("subject", type_=String)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class LastGrants:
 
 async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     """The grants of a user's newest token in the log; None if there is none among what is read."""
-    former = await _former_token(session, subject)
-    token = await _token(session, subject)
+    former = (await session.execute(_FORMER_TOKEN, {"subject": subject})).one_or_none()
+    token = (await session.execute(_TOKEN, {"subject": subject})).one_or_none()
     times = [(row.at, row) for row in (former,) if row is not None]
     if token is not None:
         times.append((join_time(token.second, token.microsecond), token))
@@ -45,14 +46,14 @@ async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     return LastGrants(held, datetime.fromtimestamp(at / 1_000_000, UTC))
 
 
-async def _token(session: AsyncSession, subject: str) -> Any:
+def _select_token() -> Select[Any]:
     used = (
         select(keys.c.id, callers.c.grant_set_id)
         .select_from(
             keys.join(callers, callers.c.id == keys.c.caller_id).join(targets, targets.c.id == keys.c.target_id)
         )
         # In AuthZEN requests a service names the user, whose token was not verified.
-        .where(callers.c.subject == subject, callers.c.method == "jwt", targets.c.door != "authzen")
+        .where(callers.c.subject == _SUBJECT, callers.c.method == "jwt", targets.c.door != "authzen")
         .where(callers.c.grant_set_id.is_not(None))
         .order_by(keys.c.last_day.desc())
         .limit(MAX_KEYS)
@@ -63,7 +64,7 @@ async def _token(session: AsyncSession, subject: str) -> Any:
     )
     last = select(used, newest.label("second")).order_by(newest.desc().nulls_last()).limit(1).subquery()
     # Within its last second another key may be newer.
-    query = (
+    return (
         select(_rows.c.second, _rows.c.microsecond, *_grant_sets.c["digest", "grants"])
         .select_from(last)
         .join(used, used.c.id.is_not(None))
@@ -72,23 +73,25 @@ async def _token(session: AsyncSession, subject: str) -> Any:
         .order_by(_rows.c.microsecond.desc(), _rows.c.id.desc())
         .limit(1)
     )
-    return (await session.execute(query)).one_or_none()
 
 
-async def _former_token(session: AsyncSession, subject: str) -> Any:
+def _select_former_token() -> Select[Any]:
     # The index on the subject has this order, so that no other row of the log is read.
     newest = (
         select(_former.c.at, _former.c.method, _former.c.door, _former.c.grant_set_id)
-        .where(_former.c.subject == subject)
+        .where(_former.c.subject == _SUBJECT)
         .order_by(_former.c.at.desc(), _former.c.id.desc())
         .limit(MAX_ROWS)
         .subquery()
     )
-    query = (
+    return (
         select(newest.c.at, _grant_sets.c.digest, _grant_sets.c.grants)
         .join(_grant_sets, newest.c.grant_set_id == _grant_sets.c.id)
         .where(newest.c.method == "jwt", newest.c.door != "authzen")
         .order_by(newest.c.at.desc())
         .limit(1)
     )
-    return (await session.execute(query)).one_or_none()
+
+
+# Built once: that takes as long as to run them, and leaves objects in reference cycles.
+_TOKEN, _FORMER_TOKEN = _select_token(), _select_former_token()
