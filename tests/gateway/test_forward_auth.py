@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from app.db.session import Sessions
 from tests.gateway.conftest import World, built, with_orders
 from tests.gateway.gateways import PROGRAMS, SECRET, Gateway
+from tests.oauth.flows import new_flow
+from tests.oauth.served import in_database
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
 
+SERVICE = "https://orders.example/v1"  # by its OpenAPI document
 FORBIDDEN = "Token is missing one or more required permissions."
 ENCODED = "The path encodes a character that must not be encoded."
 
@@ -56,6 +61,47 @@ def test_a_key_is_allowed(world: World, gateway: Gateway, issuer: LiveIssuer) ->
     assert reached.header("x-auth-subject") == ["user_owner"]
     assert isinstance(issued["api_key"], dict)
     assert reached.header("x-auth-key-id") == [str(issued["api_key"]["id"])]
+
+
+@pytest.fixture(scope="module")
+def app(world: World) -> tuple[str, str]:
+    """The id of an app, and a token by which it acts on behalf of a user at the service."""
+
+    async def act(sessions: Sessions) -> tuple[str, str]:
+        now = datetime.now(UTC)
+        flow = await new_flow(sessions, world.server.env["AUTHZ_DATABASE_URL"])
+        held = ("catalog:read",)
+        code = await flow.consent("user_ann", scopes=held, permissions=held, resource=SERVICE, now=now)
+        return flow.client_id, (await flow.redeem(code, now)).access_token
+
+    return in_database(world.server, act)
+
+
+def test_the_service_receives_the_app_of_a_user(world: World, gateway: Gateway, app: tuple[str, str]) -> None:
+    world.upstream.reached.clear()
+    client_id, token = app
+    answer = gateway.ask("GET", "/v1/orders/7", Authorization=f"Bearer {token}", X_Auth_Client="app_forged")
+    assert answer.status == 200
+    (reached,) = world.upstream.reached
+    told = {name: reached.header(f"x-auth-{name}") for name in ("subject", "method", "permissions", "key-id", "client")}
+    assert told == {
+        "subject": ["user_ann"],
+        "method": ["oauth"],
+        "permissions": ["catalog:read"],
+        "key-id": [],
+        "client": [client_id],
+    }
+    denied = gateway.ask("POST", "/v1/orders", Authorization=f"Bearer {token}")
+    assert denied.status == 403
+
+
+def test_no_client_names_an_app_itself(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
+    world.upstream.reached.clear()
+    token = issuer.token(permissions=["catalog:read"])
+    answer = gateway.ask("GET", "/v1/orders/7", Authorization=f"Bearer {token}", X_Auth_Client="app_forged")
+    assert answer.status == 200
+    (reached,) = world.upstream.reached
+    assert [value for value in reached.header("x-auth-client") if value] == []
 
 
 def test_an_anonymous_caller_reaches_public_routes_only(world: World, gateway: Gateway) -> None:
