@@ -1,4 +1,4 @@
-"""The pages of the local issuer."""
+"""The pages of the local issuer and of the sample app."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def sign_in_page(client: RelyingParty, request: Mapping[str, str], people: tuple
 def message_page(heading: str, text: str) -> str:
     """A page with a message."""
     return _pages.get_template("message.html").render(heading=heading, text=text)
+
+
+def sample_page(heading: str, text: str, *, calls: Mapping[str, str] | None = None, connect: str = "") -> str:
+    """A page of the sample app: `calls` of the API with their results, and a link to `connect`."""
+    return _pages.get_template("sample.html").render(heading=heading, text=text, calls=calls or {}, connect=connect)

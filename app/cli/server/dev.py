@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -20,6 +21,11 @@ from app.cli.server.on_uvicorn import serve_in_thread
 from app.cli.server.run import serve
 from app.settings import load
 from app.settings_variables import PREFIX, read_variables
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.audit.actor import Actor
 
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
@@ -51,6 +57,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
     logs.configure("info", "console")
     from app.asgi import build_app
     from app.dev.provider import Provider
+    from app.dev.sample_app import SampleApp
 
     chosen = {"host": host, "port": port, "policy_dir": policy_dir}
     issuer = local_issuer(data_dir)
@@ -64,26 +71,36 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
             "log_format": "console",
             "console_client_id": CONSOLE_CLIENT,
             "console_url": "http://127.0.0.1",  # until the port is known
+            "public_url": "http://127.0.0.1",  # likewise
         }
         _name_ignored((*own, *_UNUSED))
         settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
-        with bind(settings.host, settings.port) as listener:
+        # The redirect of an app on a device has any port, so any free one will do.
+        with bind(settings.host, settings.port) as listener, bind("127.0.0.1", 0) as app_listener:
             console_url = _browsers_reach(settings.host, listener.getsockname()[1])
-            settings = settings.model_copy(update={"console_url": console_url})
-            key = asyncio.run(_prepare(settings.database_url))
+            settings = settings.model_copy(update={"console_url": console_url, "public_url": console_url})
+            key, client_id = asyncio.run(_prepare(settings.database_url))
+            sample = SampleApp(client_id, url_of(app_listener), console_url)
             app = asyncio.run(build_app(settings, files_win=True))
             provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
             token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
             mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
             text = _things_to_try(
-                url_of(listener), console_url, issuer_url, settings.policy_dir, mints=mints, token=token, key=key
+                url_of(listener),
+                console_url,
+                issuer_url,
+                settings.policy_dir,
+                sample=sample.url,
+                mints=mints,
+                token=token,
+                key=key,
             )
 
             def started() -> None:
                 say_listening(listener, None)
                 click.echo(text)
 
-            with serve_in_thread(provider.app, issuer_listener):
+            with serve_in_thread(provider.app, issuer_listener), serve_in_thread(sample.app, app_listener):
                 serve(
                     app,
                     listener,
@@ -107,8 +124,11 @@ def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
     return f"authz token{port}{where}"
 
 
-async def _prepare(database_url: str) -> str:
-    """Migrate, load the sample data, and issue a key for the commands that are printed. Returns its plaintext."""
+async def _prepare(database_url: str) -> tuple[str, str]:
+    """Migrate, load the sample data, issue a key for the commands that are printed, and register the sample app.
+
+    Returns the plaintext of the key, and the id of the app.
+    """
     from app.db.engine import open_engine
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
@@ -135,9 +155,26 @@ async def _prepare(database_url: str) -> str:
             )
             record_issue(session, by, row, now)
             await session.commit()
+            client_id = await _sample_app(session, by, now)
     finally:
         await engine.dispose()
-    return new.plaintext
+    return new.plaintext, client_id
+
+
+async def _sample_app(session: AsyncSession, by: Actor, now: datetime) -> str:
+    """The id of the sample app, which is registered once in a data directory."""
+    from app.dev.sample_app import NAME, REDIRECT
+    from app.oauth.app_list import AppFilter, page_of_apps
+    from app.oauth.app_order import AppOrder
+    from app.oauth.registry import register_app
+
+    for known in await page_of_apps(
+        session, AppFilter(kind="registered", status="enabled"), now, before=None, limit=100
+    ):
+        if known.name == NAME and known.redirect_uris == [REDIRECT]:
+            return known.client_id
+    await session.rollback()
+    return (await register_app(session, AppOrder(NAME, [REDIRECT]), by, now)).app.client_id
 
 
 def _browsers_reach(host: str, port: int) -> str:
@@ -146,11 +183,14 @@ def _browsers_reach(host: str, port: int) -> str:
     return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
 
 
-def _things_to_try(api: str, console: str, issuer: str, policy_dir: Path, *, mints: str, token: str, key: str) -> str:
+def _things_to_try(
+    api: str, console: str, issuer: str, policy_dir: Path, *, sample: str, mints: str, token: str, key: str
+) -> str:
     return f"""
   Griddy API    {api}          documentation: {api}/docs
   Console       {console}/console
   Local issuer  {issuer}          {mints} prints its tokens
+  Sample app    {sample}          open it, and allow it to act for a sample user
   Policy        {policy_dir}/   edit a row, save, and the next request obeys it
 
 Try, in another terminal:

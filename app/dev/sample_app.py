@@ -1,0 +1,115 @@
+"""A sample app of a third party: it asks a user for access, and calls the API for them.
+
+An app without a secret, as on a device: authorization code with PKCE, and a redirect to a loopback address. It is a
+part of `authz dev` only, and keeps what it holds in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import httpx
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+
+from app.dev.sign_in_page import STYLE, sample_page
+from app.dev.wire import IssuerError, IssuerRequest, Reply, html, parse_parameters, read, redirect_to, send_reply
+
+NAME = "Sample app"
+REDIRECT = "http://127.0.0.1/callback"  # registered without a port, which differs from run to run
+_SCOPE = "catalog:read holdings:read"
+_CALLS = ("/api/v1/teams/", "/api/v1/sources/", "/api/v1/api-keys/")
+_MAX_OPEN = 100
+
+
+@dataclass(slots=True)
+class SampleApp:
+    """The app with `client_id` at `url`, for the API and its authorization server at `api`."""
+
+    client_id: str
+    url: str
+    api: str
+    verifiers: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)  # by state, the oldest first
+
+    @property
+    def redirect(self) -> str:
+        """The address to which answers are sent."""
+        return f"{self.url}/callback"
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app as an ASGI application."""
+        if scope["type"] == ScopeType.HTTP:
+            await send_reply(await self.answer(await read(scope, receive)), send)
+
+    async def answer(self, request: IssuerRequest) -> Reply:
+        """The response to a request of a browser."""
+        match request.method, request.path:
+            case "GET", "/":
+                text = "It shows what an app of a third party can do for a user who allows it."
+                return html(200, sample_page(NAME, text, connect="/connect"))
+            case "GET", "/connect":
+                return redirect_to(self._authorize())
+            case "GET", "/callback":
+                return await self._finish(request.query)
+            case "GET", "/style.css":
+                return Reply(200, (("Content-Type", "text/css; charset=utf-8"),), STYLE)
+        return html(404, sample_page("Not found", "There is no such page."))
+
+    def _authorize(self) -> str:
+        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        while len(self.verifiers) >= _MAX_OPEN:
+            self.verifiers.popitem(last=False)
+        self.verifiers[state] = verifier
+        challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        query = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect,
+            "scope": _SCOPE,
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self.api}/oauth/authorize?{urlencode(query)}"
+
+    async def _finish(self, query: str) -> Reply:
+        try:
+            answer = parse_parameters(query)
+        except IssuerError as error:
+            return html(400, sample_page("No access", str(error), connect="/connect"))
+        verifier = self.verifiers.pop(answer.get("state", ""), None)
+        if verifier is None or answer.get("iss") != self.api:
+            return html(400, sample_page("No access", "This answer belongs to no request of mine.", connect="/connect"))
+        if "code" not in answer:
+            text = answer.get("error_description", "You did not allow it.")
+            return html(403, sample_page("No access", text, connect="/connect"))
+        async with httpx.AsyncClient(base_url=self.api, timeout=10) as client:
+            form = {
+                "grant_type": "authorization_code",
+                "client_id": self.client_id,
+                "code": answer["code"],
+                "code_verifier": verifier,
+                "redirect_uri": self.redirect,
+            }
+            issued = await client.post("/oauth/token", data=form)
+            if issued.status_code != 200:
+                return html(502, sample_page("No access", issued.text, connect="/connect"))
+            tokens = issued.json()
+            headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+            answers = [(path, await client.get(path, headers=headers)) for path in _CALLS]
+        calls = {f"GET {path}": _shown(answer) for path, answer in answers}
+        return html(200, sample_page("Access", f"You allowed: {tokens['scope']}", calls=calls, connect="/connect"))
+
+
+def _shown(answer: httpx.Response) -> str:
+    content: Mapping[str, object] = answer.json()
+    if answer.status_code != 200:
+        return f"{answer.status_code} {content.get('detail', '')}"
+    results = content.get("results")
+    return f"200, {len(results)} results" if isinstance(results, list) else "200"
