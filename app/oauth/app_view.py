@@ -14,8 +14,9 @@ WARNING = "Store this secret now — it will not be shown again. If you lose it,
 class AppView:
     """An app as administrators see it: never its secret.
 
-    `host` is null unless all redirects are https on one host. `former_secret_until` is when the secret before the last
-    rotation ends; null if it has ended. `grants` is the number of users who allow it something now.
+    `host` is that of its document or of all its redirects; null without one. `former_secret_until` is when the secret
+    before the last rotation ends; null if it has ended. `expires_at` is when an app that registered itself is deleted,
+    unless a user allows it something before. `grants` is the number of users who allow it something now.
     """
 
     id: int
@@ -31,6 +32,7 @@ class AppView:
     changed_at: datetime
     disabled_at: datetime | None
     former_secret_until: datetime | None
+    expires_at: datetime | None
     grants: int
 
 
@@ -60,6 +62,7 @@ def view_of_app(row: OAuthClient, now: datetime, *, grants: int) -> AppView:
         changed_at=row.changed_at,
         disabled_at=row.disabled_at,
         former_secret_until=until if until is not None and until > now else None,
+        expires_at=row.expires_at,
         grants=grants,
     )
 

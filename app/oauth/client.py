@@ -28,7 +28,7 @@ class ClientSecret:
 class Client:
     """An app: `registered` by a person, by its own request (`dynamic`), or described by the `document` at its id.
 
-    `host` is the host that all its redirects share, or that of its document; empty if they have none in common.
+    `host` is that of its document, or the one that all redirects of a registered app share; else empty.
     `secrets` are empty for an app that cannot keep one. `version` changes with what a user consents to: the redirects,
     and the keys in a document. A client with `disabled_at` may do nothing.
     """
@@ -70,7 +70,13 @@ class Client:
 
 
 def client_host(client_id: str, kind: ClientKind, redirect_uris: Sequence[str]) -> str:
-    """The host of a client: that of its document, or the one that its redirects have in common; else empty."""
+    """The host of a client: that of its document, or the one that the redirects of a registered app share; else empty.
+
+    One that registered itself has none: it proves no host by naming it, since a code that is sent to some address there
+    may be passed on.
+    """
+    if kind == "dynamic":
+        return ""
     return host_of(client_id) if kind == "document" else common_host(redirect_uris)
 
 

@@ -95,7 +95,8 @@ def test_a_client_is_enabled_until_it_is_disabled() -> None:
 def test_the_host_of_a_client() -> None:
     redirects = ["https://app.example/cb"]
     assert client_host("app_1", "registered", redirects) == "app.example"
-    assert client_host("app_1", "dynamic", [*redirects, "http://localhost/cb"]) == ""
+    assert client_host("app_1", "registered", [*redirects, "http://localhost/cb"]) == ""
+    assert client_host("app_1", "dynamic", redirects) == ""
     assert client_host("https://doc.example/client.json", "document", redirects) == "doc.example"
 
 

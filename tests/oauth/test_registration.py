@@ -112,6 +112,14 @@ def test_a_confidential_app_gets_a_secret(open_server: Server, method: str | Non
     assert errors == ["invalid_grant", "invalid_client"]
 
 
+def test_an_app_that_registers_itself_has_no_host(open_server: Server, issuer: LiveIssuer) -> None:
+    body = registered(open_server, redirect_uris=["https://bank.example/out?to=https://evil.example"])
+    with open_server.client(issuer.token(sub="user_admin", permissions=["apps:read"])) as admin:
+        (app,) = admin.get("/api/v1/oauth/apps/", params={"client_id": body["client_id"]}).json()
+    assert app["host"] is None
+    assert app["expires_at"] > app["created_at"]
+
+
 def test_an_app_without_a_name_has_none_of_another(open_server: Server) -> None:
     answer = send(open_server, {"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"})
     assert answer.json()["client_name"] == "Unnamed app"
