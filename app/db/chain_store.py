@@ -101,6 +101,12 @@ async def entries_from(session: Executor, log: LogName, sequence: int, size: int
     return [_stored(row, parts.get(row.sequence, ())) for row in rows]
 
 
+async def following(session: Executor, after: int, limit: int) -> Sequence[tuple[int, StoredEntry]]:
+    """The first entries of all chains with an id above `after`, each with its id and without its parts."""
+    query = select(_entries).where(_entries.c.id > after).order_by(_entries.c.id).limit(limit)
+    return [(row.id, _stored(row, ())) for row in await session.execute(query)]
+
+
 async def with_digests(session: Executor, log: LogName, sequence: int) -> Sequence[StoredPart]:
     """The parts of an entry with the digests of their rows."""
     query = select(*_parts.c[_PART_COLUMNS], _parts.c.digests)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.siem_cursors import LEASE_SECONDS, MAX_RETRY_SECONDS, Cursor, Gap, LeaseLost, SiemCursors
 from app.siem.destination import Destination
 from app.siem.event import Event
+from app.siem.log_events import gap_event, refusal_event
 from app.siem.log_readers import LogReader
-from app.siem.loss_events import gap_event, refusal_event
 from app.siem.sender import Accepted, Answer, Failed, Refused, Sender
 
 PAGE_SIZE = 250  # records, whose rows are read in a time in which no request is served: about a millisecond
@@ -111,6 +112,13 @@ class Delivery:
             _log.warning("another process delivers now", **self.names)
         except DeliveryFailed as failure:
             await self._note_failure(failure)
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception as defect:  # noqa: BLE001  # no error may end the export; this one shows in its status
+            error = f"a record cannot be sent: {type(defect).__name__}"
+            if error != cursor.error:
+                _log.exception("a record cannot be sent", **self.names)
+            await self._note_failure(DeliveryFailed(error))
 
     async def _deliver_page(self, cursor: Cursor) -> Cursor:
         if (gap := cursor.gap) is not None:

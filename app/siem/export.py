@@ -17,7 +17,7 @@ from app.db.session import Sessions
 from app.db.siem_cursors import Cursor, SiemCursors
 from app.siem.delivery import Delivery
 from app.siem.destination import Destination
-from app.siem.log_readers import AdminReader, DecisionReader, DeletionReader, DropReader, LogReader
+from app.siem.log_readers import AdminReader, DecisionReader, DeletionReader, DropReader, LogReader, SealReader
 from app.siem.sender import Sender
 
 POLL_SECONDS = 1.0
@@ -81,6 +81,10 @@ class SiemExport:
                 error = error_name(failure)
                 if error != logged:
                     _log.error("the database does not say what to deliver; trying again", error=error)
+            except Exception as defect:  # noqa: BLE001  # no error may end the export
+                error = type(defect).__name__
+                if error != logged:
+                    _log.exception("what to deliver cannot be read; trying again")
             logged = error
         await self._close(running)
 
@@ -89,9 +93,8 @@ class SiemExport:
         cursors, now = await self._cursors.read_all()
         due = []
         for delivery in self.deliveries:
-            name = delivery.name
-            cursor = cursors.get(name) or Cursor(*name)
-            status = self.statuses[name] = await delivery_status(delivery.log, cursor, now)
+            cursor = cursors.get(delivery.name) or Cursor(*delivery.name)
+            status = self.statuses[delivery.name] = await delivery_status(delivery.log, cursor, now)
             has_work = status.pending or cursor.gap is not None
             if has_work and not self._disk.shortage and self._cursors.may_claim(cursor, now):
                 due.append(delivery)
@@ -102,9 +105,6 @@ class SiemExport:
             await delivery.deliver(stop)
         except (SQLAlchemyError, OSError) as failure:
             _log.error("records are not delivered; trying again", **delivery.names, error=error_name(failure))
-            await pause(stop, _ERROR_SECONDS)
-        except Exception as failure:  # noqa: BLE001  # no error may end the export
-            _log.error("records are not delivered; trying again", **delivery.names, exc_info=failure)
             await pause(stop, _ERROR_SECONDS)
 
     async def _close(self, running: Mapping[Delivery, asyncio.Task[None]]) -> None:
@@ -124,12 +124,23 @@ class SiemExport:
 
 def log_readers(sessions: Sessions) -> Sequence[LogReader]:
     """The logs that are delivered."""
-    return (DecisionReader(sessions), AdminReader(sessions), DropReader(sessions), DeletionReader(sessions))
+    readers = (DecisionReader, AdminReader, DropReader, DeletionReader, SealReader)
+    return [reader(sessions) for reader in readers]
 
 
 async def delivery_status(log: LogReader, cursor: Cursor, now: int) -> DeliveryStatus:
     """How far a log was delivered, by its cursor and the time. Raises the errors of SQLAlchemy."""
     newest = await log.newest(cursor.position)
-    oldest = await log.read(cursor.position, newest, 1) if newest > cursor.position else ()
-    lag = max((now - oldest[0].event().at) / _SECOND, 0.0) if oldest else None
-    return DeliveryStatus(cursor, newest - cursor.position, lag)
+    at = await _oldest_at(log, cursor.position, newest) if newest > cursor.position else None
+    return DeliveryStatus(cursor, newest - cursor.position, None if at is None else max((now - at) / _SECOND, 0.0))
+
+
+async def _oldest_at(log: LogReader, after: int, until: int) -> int | None:
+    """The time of the oldest record; None if it cannot be sent, which its delivery reports."""
+    try:
+        entries = await log.read(after, until, 1)
+        return entries[0].event().at if entries else None
+    except (SQLAlchemyError, OSError):
+        raise
+    except Exception:  # noqa: BLE001  # as above
+        return None

@@ -8,18 +8,19 @@ from typing import Literal, NamedTuple, Protocol
 
 from app.audit.admin_log import AdminFilter
 from app.audit.decision_filter import DecisionFilter
-from app.db import admin_actions, decision_deletions, decision_drops, decisions
+from app.db import admin_actions, chain_store, decision_deletions, decision_drops, decisions
 from app.db.session import Sessions
 from app.db.settled import settled_decision_id, settled_id
 from app.db.tables.base import table_of
+from app.db.tables.chain import ChainEntryRow
 from app.db.tables.decision_drops import DecisionDrop
 from app.db.tables.history import AdminAction
 from app.siem.admin_events import admin_event
 from app.siem.decision_events import decision_event
 from app.siem.event import Event
-from app.siem.loss_events import deletion_event, drop_event
+from app.siem.log_events import deletion_event, drop_event, seal_event
 
-LogName = Literal["decisions", "admin", "drops", "deletions"]
+LogName = Literal["decisions", "admin", "drops", "deletions", "seals"]
 
 
 class Entry(NamedTuple):
@@ -110,3 +111,20 @@ class DeletionReader:
         async with self._sessions() as session:
             deletions = await decision_deletions.following(session, after, limit)
         return [Entry(row_id, partial(deletion_event, row_id, each)) for row_id, each in deletions if row_id <= until]
+
+
+class SealReader:
+    """The hash chains over the decision log and the admin log."""
+
+    name: LogName = "seals"
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def newest(self, after: int) -> int:
+        return await settled_id(self._sessions, table_of(ChainEntryRow), after)
+
+    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+        async with self._sessions() as session:
+            entries = await chain_store.following(session, after, limit)
+        return [Entry(row_id, partial(seal_event, row_id, each)) for row_id, each in entries if row_id <= until]

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
 from app.audit.actor import FILES
 from app.audit.batch import Batch
+from app.audit.chain.signatures import SigningKey
 from app.audit.drops import DropWindow
-from app.db import admin_actions
+from app.db import admin_actions, chain_store
 from app.db.decision_drops import DropStore
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
@@ -25,10 +27,11 @@ from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.siem import delivery, export
 from app.siem.delivery import Delivery, retry_seconds
 from app.siem.destination import Format, new_destination
-from app.siem.log_readers import AdminReader, DecisionReader, DropReader, LogReader
+from app.siem.log_readers import AdminReader, DecisionReader, DropReader, LogReader, SealReader
 from app.siem.sender import Sender
 from app.siem.status import read_statuses
 from tests.db.records import RECORD, varied
+from tests.support.databases import Kind
 from tests.support.siem_receiver import ReceivedBatch, ReceiverAnswer, SiemReceiver
 
 pytestmark = pytest.mark.anyio
@@ -298,6 +301,35 @@ async def test_the_lease_is_renewed_during_a_slow_answer(
         await asyncio.sleep(0.01)
     answering.set()
     assert (await delivering).delivered == 1
+
+
+async def test_entries_of_the_chain_arrive_and_one_that_no_program_wrote_is_an_error(
+    kind: Kind, sessions: Sessions, receiver: SiemReceiver
+) -> None:
+    process = Deliverer(sessions, receiver.url, log=SealReader(sessions))
+    key = SigningKey(Ed25519PrivateKey.generate())
+    async with sessions() as session:
+        first = await chain_store.add(session, "decisions", None, key, up_to_id=7)
+        second = await chain_store.add(session, "decisions", first, None, up_to_id=9)
+        await session.commit()
+    await process.deliver()
+    heads = [event["unmapped"]["head"] for event in receiver.events]
+    assert heads == [str(first.head), str(second.head)]
+    sealed, unsealed = (event["unmapped"] for event in receiver.events)
+    assert first.signature is not None
+    assert (sealed["key_id"], sealed["signature"]) == (key.key_id, first.signature.value.hex())
+    assert (unsealed["key_id"], unsealed["signature"]) == ("", "")
+    async with sessions() as session:
+        await chain_store.add(session, "decisions", second, None, up_to_id=11)
+        if kind == "sqlite":  # PostgreSQL has no values of another type
+            await session.execute(text("UPDATE chain_entries SET previous = 'x' WHERE sequence = 3"))
+        await session.commit()
+    cursor = await process.deliver()
+    if kind == "sqlite":
+        assert cursor.error == "a record cannot be sent: TypeError"
+        (status,) = await read_statuses(sessions)
+        assert (status.pending, status.lag_seconds, status.error) == (1, None, cursor.error)
+    await process.sender.close()
 
 
 @on_sqlite

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from app.audit.admin_log import Action, AdminActionView
+from app.audit.chain.entry import ChainEntry
+from app.audit.chain.signatures import EntrySignature
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.audit.record import Record, grant_set
+from app.db.chain_store import StoredEntry
 from app.db.decision_times import join_time
 from app.db.log_records import LoggedRecord
 from app.db.siem_cursors import Gap
@@ -26,7 +29,7 @@ from app.siem import cloud_events, otlp_logs
 from app.siem.admin_events import admin_event
 from app.siem.decision_events import decision_event
 from app.siem.event import OCSF_VERSION, Event
-from app.siem.loss_events import deletion_event, drop_event, gap_event, refusal_event
+from app.siem.log_events import deletion_event, drop_event, gap_event, refusal_event, seal_event
 from tests.db.records import RECORD, varied
 from tests.support.siem_receiver import plain_value
 
@@ -173,7 +176,7 @@ def test_an_act_without_an_actor_is_valid() -> None:
         assert body["actor"]["user"]["name"] == "unknown"
 
 
-def test_losses_are_valid() -> None:
+def test_events_about_the_logs_are_valid() -> None:
     window = DropWindow("known", AT, AT + 5_000_000, 12, "ab" * 16)
     body = check(drop_event(window))
     assert (body["count"], body["start_time"], body["end_time"]) == (12, AT // 1000, AT // 1000 + 5000)
@@ -182,6 +185,10 @@ def test_losses_are_valid() -> None:
     deletion = Deletion("anonymous", 400, AT, AT + 1, 300, AT + 9_000_000)
     body = check(deletion_event(3, deletion))
     assert (body["activity_id"], body["count"], body["time"]) == (2, 300, AT // 1000 + 9000)
+    entry = ChainEntry("admin", 3, "segment", 1, 5, 9, AT, bytes(32), "")
+    for signature in (None, EntrySignature("0123456789abcdef", bytes(64))):
+        body = check(seal_event(4, StoredEntry(entry, (), entry.hash, signature)))
+        assert body["unmapped"]["head"] == f"admin:3:{entry.hash.hex()}"
     assert check(refusal_event(decision(), "decisions", 413))["status_code"] == "413"
 
 

@@ -1,9 +1,10 @@
-"""What a SIEM does not have, as events of OCSF's class Event Log Activity [1008]."""
+"""What happened to the logs themselves, as events of OCSF's class Event Log Activity [1008]."""
 
 from __future__ import annotations
 
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
+from app.db.chain_store import StoredEntry
 from app.db.siem_cursors import Gap
 from app.siem.event import EVENT_LOG_ACTIVITY, PRODUCT, Event, Severity, new_event
 
@@ -56,6 +57,32 @@ def deletion_event(row_id: int, deletion: Deletion) -> Event:
     )
 
 
+def seal_event(row_id: int, stored: StoredEntry) -> Event:
+    """The event of an entry of the hash chain: its head, with which the chain can be compared later."""
+    entry, signature = stored.entry, stored.signature
+    return new_event(
+        EVENT_LOG_ACTIVITY,
+        event_id=f"seal-{row_id}-{entry.at}",
+        kind="authz.sealed",
+        at=entry.at,
+        subject=entry.log,
+        activity=(_OTHER, "Seal"),
+        severity=Severity.INFORMATIONAL,
+        is_success=True,
+        message=f"the log {entry.log} was sealed up to the id {entry.up_to_id}",
+        log=entry.log,
+        attributes={
+            **_log_attributes(entry.log),
+            "unmapped": {
+                "head": str(stored.head),
+                "key_id": "" if signature is None else signature.key_id,
+                "signature": "" if signature is None else signature.value.hex(),
+                "up_to_id": str(entry.up_to_id),
+            },
+        },
+    )
+
+
 def refusal_event(refused: Event, log: str, status: int) -> Event:
     """The event in place of one that the destination does not accept, without its content."""
     return _loss(
@@ -99,12 +126,14 @@ def _loss(
         log=log,
         count=count,
         attributes={
-            "log_name": log,
-            "log_provider": PRODUCT,
-            "log_type_id": 2,
+            **_log_attributes(log),
             "start_time": first_at // 1000,
             "end_time": last_at // 1000,
             **({} if status_code is None else {"status_code": status_code}),
             "unmapped": unmapped,
         },
     )
+
+
+def _log_attributes(log: str) -> dict[str, str | int]:
+    return {"log_name": log, "log_provider": PRODUCT, "log_type_id": 2}
