@@ -19,6 +19,7 @@ import structlog
 
 from app import logs
 from app.audit.admission import Admission, Throttle
+from app.audit.app_decisions import AppDecisions
 from app.audit.batch import Batch
 from app.audit.batch_builder import BatchBuilder
 from app.audit.decision_class import AUTHZEN_DOOR, DecisionClass
@@ -102,6 +103,7 @@ class DecisionLog:
         self._sample = sample
         self._shadowing = shadowing
         self.outcomes = outcomes or Outcomes()
+        self.apps = AppDecisions()
         self._every_seconds = every_seconds
         self._give_up_seconds = give_up_seconds
         self._queue = DecisionQueue(capacity)
@@ -135,6 +137,8 @@ class DecisionLog:
             self.outcomes.first(door, resource, outcome).append(latency)
         if (shadowing := self._shadowing) is not None and shadowing.deployed is not None:
             shadowing.note(resource, action, principal, outcome)
+        if principal is not None and principal.client_id is not None:
+            self.apps.note(principal.client_id, allowed=bool(outcome))
         if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
             self._sampled_out += 1
             return

@@ -33,6 +33,12 @@ _ALL = (
         ("resource", "door", "verdict", "reason"),
     ),
     Metric(
+        "authz_app_decisions_total",
+        "counter",
+        "Decisions about third-party apps on behalf of users; `other` are those beyond 200 apps.",
+        ("app", "verdict"),
+    ),
+    Metric(
         "authz_authentication_failures_total",
         "counter",
         "Callers who could not be identified, by the fault of their credentials.",

@@ -88,6 +88,8 @@ def _decisions(values: Values, sources: MetricSources) -> None:
             unknown[door, reason] = unknown.get((door, reason), 0) + histogram.count
     for (door, fault), count in unknown.items():
         values.set(_UNKNOWN_CALLERS, count, door, fault)
+    for client_id, allowed, count in sources.decision_log.apps:
+        values.set("authz_app_decisions_total", count, client_id, "allow" if allowed else "deny")
     for door, histogram in by_door.items():
         values.add("authz_decision_duration_seconds", histogram, door)
 
