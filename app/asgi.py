@@ -186,12 +186,14 @@ def create_app(
         log_size=log_size,
         siem=siem,
         recent=Recent(),
-        sealer=Sealer(
-            sessions,
-            disk,
-            read_signing_key(file) if (file := settings.decision_log_signing_key_file) else None,
-            between_pages=traffic.give_way,
-            seal_seconds=settings.decision_log_seal_seconds,
+        sealer=(
+            sealer := Sealer(
+                sessions,
+                disk,
+                read_signing_key(file) if (file := settings.decision_log_signing_key_file) else None,
+                between_pages=traffic.give_way,
+                seal_seconds=settings.decision_log_seal_seconds,
+            )
         ),
         shadowing=shadowing,
         replaying=asyncio.Lock(),
@@ -239,6 +241,7 @@ def create_app(
                 decision_log,
                 log_size,
                 siem,
+                sealer,
                 requests,
                 lookups,
                 Series(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -69,6 +69,12 @@ class Sealer:
         self._segment_rows = segment_rows
         # Since when this process knows of rows after an id.
         self._unsealed: dict[LogName, tuple[int, float]] = {}
+
+    @property
+    def unsealed_seconds(self) -> Mapping[LogName, float]:
+        """For how long this process has known the oldest rows of each log that are not sealed."""
+        now = time.monotonic()
+        return {log: now - self._unsealed[log][1] if log in self._unsealed else 0.0 for log in LOGS}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Seal rows until `stop`. Failures are logged and retried."""

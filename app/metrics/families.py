@@ -123,6 +123,12 @@ _ALL = (
     ),
     Metric("authz_decision_log_write_failures_total", "counter", "Attempts to write decisions that failed."),
     Metric("authz_decision_log_sampled_out_total", "counter", "Allows that sampling left out."),
+    Metric(
+        "authz_log_unsealed_seconds",
+        "gauge",
+        "Time since the process knows of the oldest rows of a log that the hash chain does not cover.",
+        ("log",),
+    ),
     Metric("authz_siem_pending", "gauge", "Records that a SIEM does not have yet, at most.", ("destination", "log")),
     Metric(
         "authz_siem_lag_seconds",

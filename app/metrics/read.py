@@ -14,6 +14,7 @@ from app import __version__
 from app.audit.deletions import LogSize
 from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
+from app.db.sealing import Sealer
 from app.history.publish import OUTCOMES, Publisher
 from app.identity.errors import REASON_CODES, AuthenticationFault
 from app.identity.issuers import IssuerRegistry
@@ -39,6 +40,7 @@ class MetricSources:
     decision_log: DecisionLog
     log_size: LogSize
     siem: SiemExport
+    sealer: Sealer
     requests: Requests
     lookups: Tally
     lag: Series
@@ -67,6 +69,8 @@ def read(sources: MetricSources, misses_before: int) -> Values:
     _keys(values, sources)
     _caches(values, sources, misses_before)
     _decision_log(values, sources)
+    for log, seconds in sources.sealer.unsealed_seconds.items():
+        values.set("authz_log_unsealed_seconds", seconds, log)
     _siem(values, sources.siem)
     _database(values, sources)
     for budget, count in sources.refused.items():
