@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import check_looks, sign_in
-from tests.support.server import Server
+from tests.support.server import DATABASE, Server
 
 PATH = "/console/registered-apps"
+
+
+def allow(server: Server, app_id: int) -> None:
+    """Store that a user allows an app something."""
+    now = str(datetime.now(UTC).replace(tzinfo=None))
+    with closing(sqlite3.connect(server.directory / DATABASE, timeout=10)) as database, database:
+        person = database.execute(
+            "INSERT INTO people (subject, permissions) VALUES ('auth0|5f7c9ab1c2d3e4f5a6b7c8d9', '[]')"
+        ).lastrowid
+        database.execute(
+            "INSERT INTO oauth_grants (person_id, app_id, scopes, app_version, created_at, changed_at)"
+            " VALUES (?, ?, '[\"catalog:read\", \"holdings:read\"]', '1', ?3, ?3)",
+            (person, app_id, now),
+        )
 
 
 def test_an_app_is_registered_rotated_disabled_and_removed(page: Page, console: Server) -> None:
@@ -40,6 +57,9 @@ def test_an_app_is_registered_rotated_disabled_and_removed(page: Page, console: 
     assert page.locator("#plaintext").inner_text() != secret
     page.get_by_role("link", name="I have stored it").click()
     expect(page.get_by_text("The old one is accepted, too")).to_be_visible()
+    allow(console, int(page.url.rpartition("/")[2]))
+    page.reload()
+    expect(page.get_by_role("row", name="auth0|5f7c9ab1c2d3e4f5a6b7c8d9")).to_contain_text("holdings:read")
     check_looks(page)
     page.locator("#main").get_by_role("link", name="Edit").click()
     check_looks(page)
