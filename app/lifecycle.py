@@ -85,7 +85,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         works = (
             watch(services.live, stop),
             _retention(services, stop),
-            run_size_limit(services.log_size, stop, LimitedLog(services.sessions, services.sealer.key)),
+            _size_limit(services, stop),
             services.sealer.run(stop),
             run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
@@ -124,6 +124,11 @@ async def _history(services: Services, stop: asyncio.Event) -> None:
         if swapped.is_set() or not stored:
             swapped.clear()
             stored = await follower.note_active()
+
+
+async def _size_limit(services: Services, stop: asyncio.Event) -> None:
+    store = LimitedLog(services.sessions, services.sealer.key)
+    await run_size_limit(services.log_size, stop, store, services.decision_log.hold)
 
 
 async def _retention(services: Services, stop: asyncio.Event) -> None:

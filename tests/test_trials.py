@@ -25,6 +25,7 @@ from tests.support.trials.abuse import Line, Trial
 from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
 from tests.support.trials.failover import failover
+from tests.support.trials.flood import FloodName, flood
 from tests.support.trials.kills import kills
 from tests.support.trials.log_kills import log_kills
 from tests.support.trials.outage import outage
@@ -96,6 +97,20 @@ def test_no_request_of_a_known_caller_fails_under_attack(
             line = Line(every[name])
             trial.attack(line, 0.4, settle_seconds=0.1)
             assert not list(line.faults())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flood_grows_the_database_by_less_than_its_share(
+    kind: Kind, issuer: LiveIssuer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server: ServerName = "uvicorn" if kind == "postgresql" else "granian"
+    url = f"sqlite:///{tmp_path / DATABASE}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").new(prepared=True)
+    name: FloodName = "anonymous" if kind == "postgresql" else "batches"
+    found = flood(name, 1.0, 30, server=server, database=url, max_bytes=60_000_000, issuer=issuer, place=tmp_path)
+    assert not list(found.faults())
+    assert found.marked == 30
 
 
 def test_a_soak_reports_growth() -> None:

@@ -7,7 +7,7 @@ neither fills their share nor the disk.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -118,9 +118,14 @@ class DecisionQueue:
         self.anonymous = Share("anonymous", max(capacity // 4, 1))
         self.shares = (self.known, self.authzen, self.anonymous)
         self.merged = MergedDenials(self.anonymous)
+        self.held: Set[DecisionClass] = frozenset()  # classes of which no decision is taken
 
     def __len__(self) -> int:
-        return sum(len(share.waiting) for share in self.shares)
+        """The number of decisions that may be taken."""
+        return sum(map(self._takeable, self.shares))
+
+    def _takeable(self, share: Share) -> int:
+        return 0 if share.name in self.held else len(share.waiting)
 
     def queued(self, share: Share) -> int:
         """The number of entries of a share."""
@@ -128,10 +133,10 @@ class DecisionQueue:
 
     def take(self, limit: int) -> deque[QueuedDecision]:
         """Remove at most `limit` decisions, in the order of their times."""
-        counts = [min(len(share.waiting), limit * _EIGHTHS[share.name] // 8) for share in self.shares]
+        counts = [min(self._takeable(share), limit * _EIGHTHS[share.name] // 8) for share in self.shares]
         rest = limit - sum(counts)
         for index, share in enumerate(self.shares):
-            more = min(rest, len(share.waiting) - counts[index])
+            more = min(rest, self._takeable(share) - counts[index])
             counts[index] += more
             rest -= more
         taken = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from app.audit.size_limit import SizeLimit
 
 EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
-_RECLAIM_SECONDS = 30.0
+_TARGET = (15, 16)  # of the limit, so that a class stays below it while it is written
 _RETRY_SECONDS = 10.0
 _LOGGED_EVERY = 10.0
 _log = structlog.stdlib.get_logger("decisions")
@@ -55,6 +55,10 @@ class LimitedStore(Protocol):
         Returns None if no class exceeds its limit.
         """
 
+    @property
+    def reclaim_seconds(self) -> float:
+        """How often to reclaim space while decisions are deleted."""
+
     async def reclaim(self) -> None:
         """Make the space of deleted decisions available to others."""
 
@@ -86,6 +90,14 @@ class LogSize:
             name: Numbers(size, self.limit.of_class(name, self.sizes), self.deleted[name])
             for name, size in self.sizes.items()
         }
+
+    @property
+    def exceeding(self) -> frozenset[DecisionClass]:
+        """The classes that have more than their share; never known callers."""
+        limit, sizes = self.limit, self.sizes
+        if not limit.max_bytes:
+            return frozenset()
+        return frozenset(name for name in sizes if name != "known" and sizes[name] > limit.of_class(name, sizes))
 
     def note(self, deletion: Deletion) -> None:
         """Count deleted decisions."""
@@ -127,27 +139,40 @@ class _Report:
 
 
 async def run_size_limit(
-    size: LogSize, stop: asyncio.Event, store: LimitedStore, *, every_seconds: float = EVERY_SECONDS
+    size: LogSize,
+    stop: asyncio.Event,
+    store: LimitedStore,
+    hold: Callable[[Set[DecisionClass]], None],
+    *,
+    every_seconds: float = EVERY_SECONDS,
 ) -> None:
-    """Read the size of the log, and delete what exceeds its limit, until `stop`. Failures are logged and retried."""
+    """Read the size of the log, and delete what exceeds its limit, until `stop`. Failures are logged and retried.
+
+    Deletion begins a little below the limit. While a class exceeds its share nevertheless, `hold` is called with it, so
+    that no more of it is written until the deletion has caught up. Known callers are never held.
+    """
     clock = asyncio.get_running_loop().time
     report, has_holes = _Report(), False
+    target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
     read_at = reclaimed_at = -math.inf
     while not stop.is_set():
-        wait = every_seconds
+        wait, held = every_seconds, frozenset[DecisionClass]()
         try:
-            if clock() - read_at >= every_seconds:
+            deletion = await store.delete_excess(target)
+            if deletion is not None or clock() - read_at >= every_seconds:
                 size.sizes, read_at = await store.sizes(), clock()
-            if (deletion := await store.delete_excess(size.limit)) is not None:
+            held = size.exceeding
+            if deletion is not None:
                 size.note(deletion)
                 report.add(deletion)
                 has_holes, wait = True, _PAUSE_SECONDS
-            if has_holes and clock() - reclaimed_at >= _RECLAIM_SECONDS:
+            if has_holes and clock() - reclaimed_at >= store.reclaim_seconds:
                 await store.reclaim()
                 reclaimed_at, has_holes = clock(), False
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
             wait = max(every_seconds, _RETRY_SECONDS)
+        hold(held)
         report.log_if_due()
         await pause(stop, wait)
     report.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -192,6 +192,10 @@ class DecisionLog:
         async with self._admission.room_for(count):
             yield
 
+    def hold(self, classes: Set[DecisionClass]) -> None:
+        """Write no decision of these classes until the next call: they wait in their shares of the queue."""
+        self._queue.held = classes
+
     async def __aenter__(self) -> Self:
         self._task.start()
         return self
@@ -203,6 +207,7 @@ class DecisionLog:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._task.stop()
                 self._queue.merged.close()
+                self.hold(frozenset())
                 await self._drain(retry=False)
                 self._discard_queue()
                 await self._store_drops()

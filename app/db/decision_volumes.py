@@ -21,7 +21,7 @@ from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
 # With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens, as pages of rows that were written
 # one after the other have.
-_ROW_BYTES: Mapping[str, int] = {"sqlite": 65, "postgresql": 150}
+_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 165}
 _INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
 KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 200}
 _PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 200}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Column, ColumnElement, Select, Table, cast, delete, func, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.decision_class import DECISION_CLASSES
+from app.audit.decision_class import DECISION_CLASSES, DecisionClass
 from app.db.decision_times import DAY_SECONDS, EPOCH, day_of, join_time
 from app.db.decision_volumes import VolumeChanges, row_bytes
 from app.db.siem_gaps import DeletedRecord, note_deleted
@@ -50,25 +50,35 @@ class DeletedRow(NamedTuple):
     times: int
 
 
-async def delete_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[DeletedRow]:
-    """Delete rows, count what that frees, and note those that a SIEM does not have."""
+async def delete_rows(
+    connection: AsyncConnection,
+    condition: ColumnElement[bool],
+    changes: VolumeChanges,
+    decision_class: DecisionClass | None = None,
+) -> Sequence[DeletedRow]:
+    """Delete rows, of one class or of any, and note those that a SIEM does not have.
+
+    What that frees is counted in `changes`.
+    """
     columns = _rows.c["id", "decision_key_id", "second", "microsecond", "count"]
     found = (await connection.execute(delete(_rows).where(condition).returning(*columns, *_lengths))).all()
-    classes = await _classes(connection, {row[1] for row in found})
-    changes, dialect = VolumeChanges(), connection.dialect.name
-    deleted = []
+    classes = {} if decision_class else await _classes(connection, {row[1] for row in found})
+    dialect, deleted = connection.dialect.name, []
     for row_id, key_id, second, microsecond, times, *lengths in map(tuple, found):
         at = join_time(second, microsecond)
-        changes.delete_row(day_of(at), DECISION_CLASSES[classes.get(key_id, 0)], row_bytes(dialect, *lengths))
+        name = decision_class or DECISION_CLASSES[classes.get(key_id, 0)]
+        changes.delete_row(day_of(at), name, row_bytes(dialect, *lengths))
         deleted.append(DeletedRow(row_id, key_id, at, times or 1))
-    await changes.store(connection)
     await connection.run_sync(note_deleted, "decisions", [DeletedRecord(row.id, row.at) for row in deleted])
     return deleted
 
 
-async def delete_unused_keys(connection: AsyncConnection, ids: Collection[int]) -> int:
-    """Delete those of the keys that have no rows, and parts that no key has; return how many of both."""
-    deleted, changes = list[tuple[Any, ...]](), VolumeChanges()
+async def delete_unused_keys(connection: AsyncConnection, ids: Collection[int], changes: VolumeChanges) -> int:
+    """Delete those of the keys that have no rows, and parts that no key has; return how many of both.
+
+    What that frees is counted in `changes`.
+    """
+    deleted = list[tuple[Any, ...]]()
     columns = _keys.c["caller_id", "target_id", "outcome_id", "decision_class", "byte_count"]
     is_unused = _has_none(_rows_of_key(connection.dialect.name))
     for chunk in _chunks(ids):
@@ -79,7 +89,6 @@ async def delete_unused_keys(connection: AsyncConnection, ids: Collection[int]) 
     total = len(deleted)
     for column, (table, reference) in enumerate(_PARTS):
         total += await _delete_parts(connection, table, reference, {row[column] for row in deleted})
-    await changes.store(connection)
     return total
 
 

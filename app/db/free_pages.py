@@ -10,12 +10,13 @@ import shutil
 import sqlite3
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.log import BatchNotStored
 from app.db.engine import INCREMENTAL, WITHOUT_TRANSACTION, open_engine, sqlite_file
 from app.db.errors import UnusableDatabase
 
+_READERS_MILLISECONDS = 100  # for which writers wait for readers
 STEP_PAGES = 32  # of 4 KB: writers wait for a few milliseconds, mostly for the disk
 
 
@@ -40,6 +41,21 @@ async def release_pages(connection: AsyncConnection) -> bool:
         if free <= STEP_PAGES:
             (await connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")).all()
     return free > STEP_PAGES
+
+
+async def empty_write_ahead_log(engine: AsyncEngine) -> None:
+    """Copy the write-ahead log of SQLite to the file, and truncate it. Writers wait; a reader makes it give up soon.
+
+    Raises the errors of SQLAlchemy.
+    """
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(**WITHOUT_TRANSACTION)
+        usual = await _number(connection, "busy_timeout")
+        await _number(connection, f"busy_timeout = {_READERS_MILLISECONDS}")
+        try:
+            (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).all()
+        finally:
+            await _number(connection, f"busy_timeout = {usual}")
 
 
 async def rewrite(url: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.audit.chain.signatures import SigningKey
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
@@ -19,10 +19,11 @@ from app.audit.size_limit import Excess, SizeLimit
 from app.db import decision_deletions, former_decisions
 from app.db.database_clock import database_now
 from app.db.decision_search import newest_id
-from app.db.decision_volumes import class_rows, class_sizes
+from app.db.decision_volumes import VolumeChanges, class_rows, class_sizes
 from app.db.decision_writer import lock_log, without_values
 from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST
+from app.db.free_pages import empty_write_ahead_log
 from app.db.partition_space import reclaim
 from app.db.retirement import retire_class
 from app.db.session import Sessions
@@ -31,6 +32,7 @@ from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 from app.db.tables.decisions import DecisionKeyRow, DecisionRow
 
 BATCH_SIZE = 1_000  # decisions in a transaction, for which writers wait
+_CHECKPOINT_SECONDS, _VACUUM_SECONDS = 5.0, 30.0
 _WINDOW = 10_000  # ids among which rows of a class are looked for at a time
 _rows = table_of(DecisionRow)
 _keys = table_of(DecisionKeyRow)
@@ -80,11 +82,26 @@ class LimitedLog:
                 await session.commit()
                 return deletion
 
+    @property
+    def reclaim_seconds(self) -> float:
+        """How often to reclaim space while decisions are deleted."""
+        return _VACUUM_SECONDS if self._engine.dialect.name == "postgresql" else _CHECKPOINT_SECONDS
+
     async def reclaim(self) -> None:
-        """Make the space of deleted decisions available on PostgreSQL; SQLite reuses it. Raises BatchNotStored."""
-        if self._sessions.kw["bind"].dialect.name == "postgresql":
-            with without_values():
-                await reclaim(self._sessions.kw["bind"])
+        """Make the space of deleted decisions available on PostgreSQL. Raises BatchNotStored.
+
+        SQLite reuses it; there the write-ahead log is emptied, which grows while others read and write all the time.
+        """
+        with without_values():
+            if self._engine.dialect.name == "postgresql":
+                await reclaim(self._engine)
+            else:
+                await empty_write_ahead_log(self._engine)
+
+    @property
+    def _engine(self) -> AsyncEngine:
+        engine: AsyncEngine = self._sessions.kw["bind"]
+        return engine
 
     async def _oldest(self, session: AsyncSession, excess: Excess) -> Sequence[Row[Any]]:
         """The oldest rows of a class, about as many as take the bytes that are too many, at most a batch."""
@@ -115,7 +132,9 @@ class LimitedLog:
         await connection.execute(delete(_volumes).where(of_class, _volumes.c.day != OF_KEYS))
         keys_of_class = _keys.c.decision_class == DECISION_CLASSES.index(decision_class)
         unused = (await connection.execute(select(_keys.c.id).where(keys_of_class).limit(BATCH_SIZE))).scalars().all()
-        await delete_unused_keys(connection, unused)
+        changes = VolumeChanges()
+        await delete_unused_keys(connection, unused, changes)
+        await changes.store(connection)
         if len(unused) < BATCH_SIZE:
             await connection.execute(delete(_volumes).where(of_class))
 
@@ -124,7 +143,7 @@ async def _delete(
     connection: AsyncConnection, decision_class: DecisionClass, oldest: Sequence[Row[Any]]
 ) -> Deletion | None:
     """Delete the rows of a class between the first and the last of these, and record it."""
-    seconds = [row.second for row in oldest]
+    seconds, changes = [row.second for row in oldest], VolumeChanges()
     # The times bound the partitions in which PostgreSQL looks.
     found = await delete_rows(
         connection,
@@ -133,10 +152,13 @@ async def _delete(
             _rows.c.second.between(min(seconds), max(seconds)),
             _is_of_class(decision_class),
         ),
+        changes,
+        decision_class,
     )
     if not found:  # another process deleted them
         return None
-    await delete_unused_keys(connection, {row.key_id for row in found})
+    await delete_unused_keys(connection, {row.key_id for row in found}, changes)
+    await changes.store(connection)
     times = [row.at for row in found]
     deletion = Deletion(
         decision_class,

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.audit.chain.signatures import SigningKey
 from app.db.database_clock import ConfirmedClock, database_now
 from app.db.decision_times import join_time, split_time
+from app.db.decision_volumes import VolumeChanges
 from app.db.decision_writer import lock_log, without_values
 from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
@@ -116,7 +117,9 @@ class OldDecisions:
                 async with self._sessions() as session:
                     connection = await session.connection(execution_options=LOCK_FIRST)
                     await lock_log(connection)
-                    total += await delete_unused_keys(connection, chunk)
+                    changes = VolumeChanges()
+                    total += await delete_unused_keys(connection, chunk, changes)
+                    await changes.store(connection)
                     await session.commit()
         return total + await self._delete(delete(_grant_sets).where(_grant_sets.c.last_seen_on < day))
 
@@ -162,7 +165,9 @@ class OldDecisions:
                 connection = await session.connection(execution_options=LOCK_FIRST)
                 await lock_log(connection)
                 await retire_before(connection, self._signing_key, before)
-                deleted = await delete_rows(connection, condition)
+                changes = VolumeChanges()
+                deleted = await delete_rows(connection, condition, changes)
+                await changes.store(connection)
                 await session.commit()
         return len(deleted)
 

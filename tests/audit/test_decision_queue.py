@@ -202,3 +202,27 @@ def test_a_batch_has_decisions_of_all_classes(numbers: Iterable[int], taken: Ite
     found = queue.take(BATCH_SIZE)
     assert tuple(Counter(each[3] for each in found)[name] for name in ("known", "authzen", "anonymous")) == taken
     assert [each[0] for each in found] == sorted(each[0] for each in found), "in the order of their times"
+
+
+async def test_a_held_class_waits_in_its_share_and_delays_no_other() -> None:
+    store = Store()
+    async with DecisionLog(store.write, every_seconds=0.01, capacity=40) as log:
+        log.hold({"authzen", "anonymous"})
+        note(log, KEY, ALLOW, times=5)
+        note(log, PERSON, ALLOW, times=15, door="authzen")
+        note(log, None, BAD)
+        async with asyncio.timeout(5):
+            while log.health.written < 5:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert (log.health.written, log.health.queued, log.health.dropped) == (5, 16, 0)
+        note(log, PERSON, ALLOW, times=10, door="authzen")
+        assert not log.has_room
+        assert log.health.classes["authzen"].dropped == 5, "the share is full"
+        log.hold(frozenset())
+        async with asyncio.timeout(5):
+            while log.health.written < 26:
+                await asyncio.sleep(0.01)
+        log.hold({"authzen"})
+        note(log, PERSON, ALLOW, times=3, door="authzen")
+    assert log.health.written == 29, "at the end all are written"

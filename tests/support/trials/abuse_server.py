@@ -34,9 +34,9 @@ _LATE = 2**33  # expiry of tokens
 
 @contextmanager
 def attacked(
-    server: ServerName, place: Path, issuer: LiveIssuer, database: str, keys: int = KEYS
+    server: ServerName, place: Path, issuer: LiveIssuer, database: str, *, keys: int = KEYS, max_bytes: int = 0
 ) -> Iterator[tuple[Server, Callers]]:
-    """A server on its own core with default limits, and its callers."""
+    """A server on its own core with default limits, but for the size of the log, and its callers."""
     command = ("taskset", "-c", str(SERVER_CORE), sys.executable, str(AUTHZ), "serve", "--port", "0")
     with Server(
         place,
@@ -49,6 +49,7 @@ def attacked(
         database_url=database,
         console_client_id="console",
         console_url="http://127.0.0.1",
+        decision_log_max_bytes=str(max_bytes),
     ) as started:
         yield started, _callers_of(started, issuer, keys)
 

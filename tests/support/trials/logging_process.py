@@ -76,9 +76,10 @@ async def _log_decisions(url: str, key_file: Path, reports: Connection) -> None:
     decision_log = DecisionLog(
         DecisionWriter(sessions).write, write_drops=write_drops, capacity=_CAPACITY, every_seconds=0.05
     )
+    size, limited = LogSize(SizeLimit(_MAX_BYTES)), LimitedLog(sessions, key)
     tasks = (
         asyncio.create_task(Sealer(sessions, key=key, seal_seconds=0.3, segment_rows=500).run(stop)),
-        asyncio.create_task(run_size_limit(LogSize(SizeLimit(_MAX_BYTES)), stop, LimitedLog(sessions, key))),
+        asyncio.create_task(run_size_limit(size, stop, limited, decision_log.hold)),
     )
     async with decision_log as log:
         while not stop.is_set():
