@@ -40,6 +40,15 @@ _MORE_TESTS = b"""cases:
       - GET /api/v1/teams/7: deny | allow (catalog.csv)
       - POST /api/v1/teams: deny (lacks catalog:write) | -
 """
+_ISSUERS = b"""[partner]
+issuer = "https://login.partner.example/"
+jwks_url = "https://login.partner.example/jwks"
+audiences = ["griddy"]
+permissions = ["resource_access", "griddy", "roles"]
+subject_prefix = "partner:"
+delegated = true
+organizations = {id = "org_id", role = ["org", "role"]}
+"""
 _MANY_PERMISSIONS = "".join(f'["spare:p{number}"]\ntitle = "t"\ngrants = "g"\n' for number in range(4_000)).encode()
 EXAMPLES = (
     *(name.encode() + b"\n" + data for name, data in FILES.items()),
@@ -47,6 +56,7 @@ EXAMPLES = (
     b"tests/more.yaml\n" + _MORE_TESTS,
     b"entities/more.yaml\nsubjects:\n  - type: user\n    id: bob\n    properties:\n      tags:\n        - a\n",
     b"upstreams/parts.yaml\nget: {}\n",
+    b"issuers.toml\n" + _ISSUERS,
     b"permissions.toml\n" + FILES["permissions.toml"] + _MANY_PERMISSIONS,
 )
 _SEEDS = tuple(
