@@ -56,10 +56,11 @@ class SiemExport:
         self._disk = disk
         self._poll_seconds = poll_seconds
         self._senders = {destination.name: Sender(destination) for destination in destinations}
+        logs = log_readers(sessions)
         self.deliveries = [
             Delivery(destination, log, self._cursors, self._senders[destination.name], give_way)
             for destination in destinations
-            for log in log_readers(sessions)
+            for log in logs
         ]
         self.statuses: dict[tuple[str, str], DeliveryStatus] = {}
 
@@ -90,11 +91,19 @@ class SiemExport:
 
     async def _poll(self) -> Sequence[Delivery]:
         """Read how far each log was delivered, and return the deliveries that this process may do now."""
-        cursors, now = await self._cursors.read_all()
+        found, now = await self._cursors.read_all()
+        cursors = {delivery.name: found.get(delivery.name) or Cursor(*delivery.name) for delivery in self.deliveries}
+        # Once for each log, since most polls find nothing new.
+        logs = {delivery.log.name: delivery.log for delivery in self.deliveries}
+        newest = {
+            name: await log.newest(min(cursor.position for cursor in cursors.values() if cursor.log == name))
+            for name, log in logs.items()
+        }
         due = []
         for delivery in self.deliveries:
-            cursor = cursors.get(delivery.name) or Cursor(*delivery.name)
-            status = self.statuses[delivery.name] = await delivery_status(delivery.log, cursor, now)
+            cursor = cursors[delivery.name]
+            status = await delivery_status(delivery.log, cursor, newest[delivery.log.name], now)
+            self.statuses[delivery.name] = status
             has_work = status.pending or cursor.gap is not None
             if has_work and not self._disk.shortage and self._cursors.may_claim(cursor, now):
                 due.append(delivery)
@@ -128,9 +137,9 @@ def log_readers(sessions: Sessions) -> Sequence[LogReader]:
     return [reader(sessions) for reader in readers]
 
 
-async def delivery_status(log: LogReader, cursor: Cursor, now: int) -> DeliveryStatus:
-    """How far a log was delivered, by its cursor and the time. Raises the errors of SQLAlchemy."""
-    newest = await log.newest(cursor.position)
+async def delivery_status(log: LogReader, cursor: Cursor, newest: int, now: int) -> DeliveryStatus:
+    """How far a log was delivered, by its cursor, its newest id and the time. Raises the errors of SQLAlchemy."""
+    newest = max(newest, cursor.position)
     at = await _oldest_at(log, cursor.position, newest) if newest > cursor.position else None
     return DeliveryStatus(cursor, newest - cursor.position, None if at is None else max((now - at) / _SECOND, 0.0))
 

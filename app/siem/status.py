@@ -44,7 +44,7 @@ async def read_statuses(sessions: Sessions) -> list[SiemStatus]:
         log = logs.get(cursor.log)
         if log is None:
             continue  # of a newer version
-        status = await delivery_status(log, cursor, now)
+        status = await delivery_status(log, cursor, await log.newest(cursor.position), now)
         found.append(
             SiemStatus(
                 destination=cursor.destination,
