@@ -33,6 +33,8 @@ def resource_of(requested: Iterable[str], public_url: str, servers: Iterable[str
 
 def covers(resource: str, base: str | None, path: str) -> bool:
     """Whether a token for `resource` may be used for a path of the server at the address `base`."""
+    if resource == base:  # most tokens are for the public address
+        return True
     if base is None or not resource.startswith(base):
         return False
     below = resource[len(base) :].rstrip("/")

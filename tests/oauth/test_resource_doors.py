@@ -1,0 +1,163 @@
+"""A token is bound to its resource at every door: the application, gateways, AuthZEN and introspection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.oauth.errors import OAuthError
+from app.oauth.resource import covers, covers_upstream, resource_of
+from tests.console.conftest import console_server
+from tests.oauth.served import ServedApp
+from tests.support.issuer import LiveIssuer
+from tests.support.server import Server
+
+BASE = "https://api.example"
+SERVERS = ("https://orders.example/v1", "https://orders.test")
+SECRET = "a-gateway-secret-of-more-than-32-characters"
+ORDERS = """openapi: 3.1.0
+info: {title: Orders, version: "1"}
+servers: [{url: "https://orders.example/v1"}]
+paths:
+  /orders: {get: {responses: {"200": {description: ok}}}}
+"""
+LOCAL = ORDERS.replace('servers: [{url: "https://orders.example/v1"}]\n', "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "resource"),
+    [
+        ([], BASE),
+        ([BASE], BASE),
+        ([f"{BASE}/"], BASE),
+        ([BASE, f"{BASE}/"], BASE),
+        ([f"{BASE}/mcp"], f"{BASE}/mcp"),
+        ([f"{BASE}/a/b-c_d.e~f/"], f"{BASE}/a/b-c_d.e~f"),
+        (["https://orders.example/v1"], "https://orders.example/v1"),
+        (["https://orders.example/v1/orders"], "https://orders.example/v1/orders"),
+        (["https://orders.test/"], "https://orders.test"),
+        ([BASE, f"{BASE}/mcp"], None),
+        (["https://api.example.evil.example"], None),
+        (["https://api.example@evil.example"], None),
+        (["https://api.example:444"], None),
+        (["http://api.example"], None),
+        (["HTTPS://API.EXAMPLE"], None),
+        ([f"{BASE}/a?b"], None),
+        ([f"{BASE}/a#b"], None),
+        ([f"{BASE}/../x"], None),
+        ([f"{BASE}/a/./b"], None),
+        ([f"{BASE}/a%2Fb"], None),
+        ([f"{BASE}//a"], None),
+        ([f"{BASE}/{'a' * 500}"], None),
+        (["https://orders.example/v2"], None),
+        (["https://orders.example"], None),
+        (["urn:x"], None),
+        ([""], None),
+    ],
+)
+def test_the_resource_of_a_request(asked: list[str], resource: str | None) -> None:
+    if resource is not None:
+        assert resource_of(asked, BASE, SERVERS) == resource
+        return
+    with pytest.raises(OAuthError) as refused:
+        resource_of(asked, BASE, SERVERS)
+    assert refused.value.code == "invalid_target"
+
+
+def test_what_a_resource_covers() -> None:
+    for resource, base, path, covered in (
+        (BASE, BASE, "/", True),
+        (BASE, BASE, "/any/path", True),
+        (f"{BASE}/mcp", BASE, "/mcp", True),
+        (f"{BASE}/mcp", BASE, "/mcp/tools", True),
+        (f"{BASE}/mcp", BASE, "/mcp2", False),
+        (f"{BASE}/mcp", BASE, "/", False),
+        (BASE, None, "/", False),
+        (BASE, "https://other.example", "/", False),
+        ("https://api.example.evil", BASE, "/", False),
+    ):
+        assert covers(resource, base, path) is covered, (resource, base, path)
+    for resource, path, covered in (
+        ("https://orders.example/v1", "/v1/orders", True),
+        ("https://orders.example/v1/orders", "/v1/orders/7", True),
+        ("https://orders.example/v1", "/v2/orders", False),
+        ("https://orders.test", "/v1/orders", True),
+        (BASE, "/v1/orders", False),
+        ("https://orders.example", "/v1/orders", False),
+    ):
+        assert covers_upstream(resource, SERVERS, BASE, path) is covered, (resource, path)
+    assert covers_upstream(BASE, (), BASE, "/v1/orders"), "an upstream without an address is behind the public one"
+    assert not covers_upstream(BASE, (), None, "/v1/orders")
+
+
+@pytest.fixture(scope="module")
+def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two upstreams behind gateways, of which one has an address of its own."""
+    directory: Path = tmp_path_factory.mktemp("doors")
+    server = console_server(issuer, directory, trusted_proxies="127.0.0.1", gateway_secrets=SECRET)
+    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    upstreams = server.policy_dir / "upstreams"
+    upstreams.mkdir()
+    (upstreams / "orders.openapi.yaml").write_text(ORDERS)
+    (upstreams / "local.openapi.yaml").write_text(LOCAL)
+    rows = (
+        "p, catalog:read, orders:/v1/orders, GET|HEAD, allow",
+        "p, catalog:read, local:/orders, GET|HEAD, allow",
+        "p, app-kind:registered, scope:decisions:evaluate, ask, allow",
+    )
+    (server.policy_dir / "upstreams.csv").write_text("".join(f"{row}\n" for row in rows) + "# end\n")
+    with server:
+        yield server
+
+
+def ask_gateway(server: Server, token: str, path: str, service: str = "") -> tuple[int, str]:
+    """The status of the answer to a gateway, and its reason or the app that it names."""
+    headers = {
+        "X-Gateway-Secret": SECRET,
+        "X-Original-Method": "GET",
+        "X-Original-URI": path,
+        "X-Original-IP": "192.0.2.1",
+        "Authorization": f"Bearer {token}",
+        **({"X-Gateway-Service": service} if service else {}),
+    }
+    answer = httpx.get(f"{server.url}/gateway/nginx", headers=headers, timeout=20)
+    return answer.status_code, answer.headers.get("x-auth-reason") or answer.headers.get("x-auth-client", "")
+
+
+def test_gateways_refuse_a_token_for_another_resource(server: Server) -> None:
+    app = ServedApp(server)
+    own, orders = (
+        app.tokens(resource=resource)["access_token"] for resource in (server.url, "https://orders.example/v1")
+    )
+    allowed, refused = (200, app.client_id), (401, "Invalid audience.")
+    for token, path, service, expected in (
+        (own, "/api/v1/teams", "", allowed),
+        (own, "/orders", "local", allowed),
+        (own, "/v1/orders", "orders", refused),
+        (orders, "/v1/orders", "orders", allowed),
+        (orders, "/api/v1/teams", "", refused),
+        (orders, "/orders", "local", refused),
+    ):
+        assert ask_gateway(server, token, path, service) == expected, (path, service)
+    called = httpx.get(f"{server.url}/api/v1/teams", headers={"Authorization": f"Bearer {orders}"})
+    assert (called.status_code, called.json()) == (401, {"detail": "Invalid audience."})
+    assert 'error="invalid_token"' in called.headers["www-authenticate"]
+
+
+def test_authzen_refuses_a_token_for_another_resource(server: Server) -> None:
+    app = ServedApp(server)
+    scopes = ["decisions:evaluate"]
+    question = {
+        "subject": {"type": "user", "id": "user_x"},
+        "action": {"name": "GET"},
+        "resource": {"type": "route", "id": "/api/v1/teams"},
+    }
+    for resource, status in ((server.url, 200), (f"{server.url}/api", 401), ("https://orders.example/v1", 401)):
+        token = app.tokens(scopes=scopes, permissions=scopes, resource=resource)["access_token"]
+        answer = httpx.post(
+            f"{server.url}/access/v1/evaluation", json=question, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == status, (resource, answer.text)
