@@ -17,7 +17,8 @@ _URI = re.compile(r"([a-z][a-z0-9+.-]*):([A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+)"
 _AUTHORITY = re.compile(r"//(\[[0-9a-f:.]+\]|[^\[\]:/?]*)(?::([1-9][0-9]{0,4}))?([/?].*)?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 # A scheme of the operating system belongs to an app only if it is a reversed name that the app owns (RFC 8252, 7.1).
-_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_PRIVATE_SCHEME = re.compile(r"[a-z]{2,}(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_PRIVATE_REST = re.compile(r"//[A-Za-z0-9.-]*([/?].*)?|/([^/].*)?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(?=[/?]|$)", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
@@ -52,7 +53,7 @@ def redirect_fault(uri: str, *, private_schemes: bool) -> str | None:
         return "must not have `.` or `..` as a part of its path"
     scheme = found[1]
     if scheme not in ("https", "http"):
-        return _private_fault(scheme, private_schemes=private_schemes)
+        return _private_fault(scheme, found[2], private_schemes=private_schemes)
     address = web_address(uri)
     if address is None:
         return "must have a host in lower case and ASCII, no user, and a port from 1 to 65535 if it has one"
@@ -87,11 +88,13 @@ def common_host(uris: Sequence[str]) -> str:
     return hosts.pop() if len(hosts) == 1 else ""
 
 
-def _private_fault(scheme: str, *, private_schemes: bool) -> str | None:
+def _private_fault(scheme: str, rest: str, *, private_schemes: bool) -> str | None:
     if not private_schemes:
         return "must begin with https://, or with http:// and a loopback host"
     if _PRIVATE_SCHEME.fullmatch(scheme) is None:
         return "must begin with https://, or with a scheme that is a reversed domain name, such as com.example.app:"
+    if _PRIVATE_REST.fullmatch(rest) is None:
+        return "must have a path after its scheme, as in com.example.app:/callback"
     return None
 
 

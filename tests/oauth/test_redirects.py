@@ -23,7 +23,14 @@ ACCEPTED = [
     "http://[::1]/cb",
     "http://localhost:3000",
 ]
-PRIVATE = ["com.example.app:/cb", "com.example.app://cb", "com.example.my-app:/a?b=c"]
+PRIVATE = [
+    "com.example.app:/cb",
+    "com.example.app://cb",
+    "com.example.app://cb/a",
+    "com.example.app:///cb",
+    "com.example.my-app:/a?b=c",
+    "com.1example.app:/",
+]
 REFUSED = [
     "",
     "/callback",
@@ -85,6 +92,13 @@ REFUSED = [
     "ws://app.example/cb",
     "ftp://app.example/cb",
     "urn:ietf:wg:oauth:2.0:oob",
+    "https127.0.0.1://app.example/cb",
+    "a.example.app:/cb",
+    "com.example.app:cb",
+    "com.example.app:",
+    "com.example.app://user@host/cb",
+    "com.example.app://host:80/cb",
+    "com.example.app://[host/cb",
     "*",
     "https:*",
 ]
