@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -12,7 +12,10 @@ import httpx
 import pytest
 
 from app.oauth.dynamic_clients import UNUSED
+from tests.console.browsing import Browser
 from tests.console.conftest import console_server
+from tests.oauth.asking import answer_of, ask, click, opened
+from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -23,14 +26,12 @@ _addresses = count(1)
 
 @pytest.fixture(scope="module")
 def open_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server at which apps register themselves, behind a proxy that states their addresses."""
-    started = console_server(
-        issuer,
-        tmp_path_factory.mktemp("open"),
-        public_url="https://api.example",
-        app_registration="true",
-        trusted_proxies="127.0.0.1",
-    )
+    """A server at which apps register themselves and ask for access, behind a proxy that states their addresses."""
+    directory = tmp_path_factory.mktemp("open")
+    started = console_server(issuer, directory, app_registration="true", trusted_proxies="127.0.0.1")
+    started.env["AUTHZ_PUBLIC_URL"] = started.env["AUTHZ_CONSOLE_URL"]
+    file = started.policy_dir / "apps.csv"
+    file.write_text(file.read_text().replace("# end", "p, app-kind:dynamic, scope:catalog:read, ask, allow\n# end"))
     with started:
         yield started
 
@@ -65,7 +66,7 @@ def test_it_is_off_by_default(app_server: Server) -> None:
 
 def test_a_public_app_registers_itself(open_server: Server, issuer: LiveIssuer) -> None:
     metadata = httpx.get(f"{open_server.url}/.well-known/oauth-authorization-server").json()
-    assert metadata["registration_endpoint"] == "https://api.example/oauth/register"
+    assert metadata["registration_endpoint"] == f"{open_server.url}/oauth/register"
     body = registered(
         open_server,
         redirect_uris=[LOOPBACK, REDIRECT],
@@ -110,6 +111,23 @@ def test_a_confidential_app_gets_a_secret(open_server: Server, method: str | Non
         for given in (secret, f"{secret[:-1]}x")
     ]
     assert errors == ["invalid_grant", "invalid_client"]
+
+
+def test_a_user_allows_an_app_that_registered_itself(
+    open_server: Server, issuer: LiveIssuer, browsers: Callable[[Server], Browser]
+) -> None:
+    app = ServedApp(open_server)
+    body = registered(open_server, redirect_uris=[REDIRECT], token_endpoint_auth_method="none")
+    app.client_id, browser = body["client_id"], browsers(open_server)
+    page = opened(browser, issuer, ask(browser, app))
+    assert "The name is not verified." in page.text
+    code = answer_of(click(browser, page))["code"]
+    tokens = app.redeem(code).json()
+    answer = httpx.get(f"{open_server.url}/api/v1/teams", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+    assert answer.status_code == 200
+    with open_server.client(issuer.token(sub="user_admin", permissions=["apps:read"])) as admin:
+        (shown,) = admin.get("/api/v1/oauth/apps/", params={"client_id": app.client_id}).json()
+    assert (shown["grants"], shown["expires_at"]) == (1, None)
 
 
 def test_an_app_that_registers_itself_has_no_host(open_server: Server, issuer: LiveIssuer) -> None:
