@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
@@ -21,7 +21,7 @@ from app.db.siem_cursors import LEASE_SECONDS, MAX_RETRY_SECONDS, Cursor, Gap, L
 from app.siem.destination import Destination
 from app.siem.event import Event
 from app.siem.log_events import gap_event, refusal_event
-from app.siem.log_readers import LogReader
+from app.siem.log_readers import Entry, LogReader
 from app.siem.sender import Accepted, Answer, Failed, Refused, Sender
 
 PAGE_SIZE = 250  # records, whose rows are read in a time in which no request is served: about a millisecond
@@ -137,48 +137,49 @@ class Delivery:
         if not entries:
             # Once more, since retention may have deleted a page of them while it was read.
             entries = await self.log.read(cursor.position, newest, PAGE_SIZE)
-        end = entries[-1].id if entries else newest
-        batch: list[_Encoded] = []
-        size = 0
-        for number, entry in enumerate(entries):
-            if number % _SLICE_SIZE == 0:
-                await self._give_way()
-            event = entry.event()
-            encoded = _Encoded(entry.id, event, self.destination.encode(event))
-            if batch and size + len(encoded.content) > MAX_BYTES:
-                cursor = await self._deliver_batch(cursor, batch, batch[-1].id)
-                batch, size = [], 0
-            batch.append(encoded)
-            size += len(encoded.content)
-        if batch:
-            return await self._deliver_batch(cursor, batch, end)
-        return await self._advance(cursor, end)
+        if not entries:
+            return await self._advance(cursor, newest)
+        for batch in _batches(await self._encode(entries)):
+            cursor = await self._deliver_batch(cursor, batch)
+        return cursor
 
-    async def _deliver_batch(self, cursor: Cursor, batch: Sequence[_Encoded], end: int) -> Cursor:
-        """Deliver records, and advance to `end`. Raises DeliveryFailed, and then the first ones may be delivered."""
+    async def _encode(self, entries: Sequence[Entry]) -> Sequence[_Encoded]:
+        """Encode records a few at a time, with pauses that are as long, so that requests have at least half of it."""
+        encoded = []
+        for start in range(0, len(entries), _SLICE_SIZE):
+            await self._give_way()
+            began = time.perf_counter()
+            for entry in entries[start : start + _SLICE_SIZE]:
+                event = entry.event()
+                encoded.append(_Encoded(entry.id, event, self.destination.encode(event)))
+            await asyncio.sleep(time.perf_counter() - began)
+        return encoded
+
+    async def _deliver_batch(self, cursor: Cursor, batch: Sequence[_Encoded]) -> Cursor:
+        """Deliver records. Raises DeliveryFailed, and then the first ones may be delivered."""
         answer = await self._send(cursor, [encoded.content for encoded in batch])
         if isinstance(answer, Accepted):
             rejected = min(answer.rejected, len(batch))
             if rejected:
                 ids = f"{batch[0].event.id} to {batch[-1].event.id}"
                 _log.error("records were not accepted", **self.names, records=rejected, of=ids, why=answer.reason)
-            return await self._advance(cursor, end, delivered=len(batch) - rejected, refused=rejected)
+            return await self._advance(cursor, batch[-1].id, delivered=len(batch) - rejected, refused=rejected)
         if isinstance(answer, Failed):
             _fail(answer)
         if len(batch) == 1:
-            return await self._replace(cursor, batch[0], answer.status, end)
+            return await self._replace(cursor, batch[0], answer.status)
         half = len(batch) // 2
-        cursor = await self._deliver_batch(cursor, batch[:half], batch[half - 1].id)
-        return await self._deliver_batch(cursor, batch[half:], end)
+        cursor = await self._deliver_batch(cursor, batch[:half])
+        return await self._deliver_batch(cursor, batch[half:])
 
-    async def _replace(self, cursor: Cursor, refused: _Encoded, status: int, end: int) -> Cursor:
+    async def _replace(self, cursor: Cursor, refused: _Encoded, status: int) -> Cursor:
         """Deliver a notice in place of a record that was refused."""
         notice = refusal_event(refused.event, self.log.name, status)
         answer = await self._send(cursor, [self.destination.encode(notice)])
         if not isinstance(answer, Accepted):
             _fail(answer)
         _log.error("a record was not accepted", **self.names, record=refused.event.id, status=status)
-        return await self._advance(cursor, end, refused=1)
+        return await self._advance(cursor, refused.id, refused=1)
 
     async def _send(self, cursor: Cursor, contents: Sequence[bytes]) -> Answer:
         """Send a request, and renew the lease meanwhile. Raises LeaseLost."""
@@ -211,6 +212,20 @@ class Delivery:
         if error != cursor.error:
             _log.error("records are not delivered; trying again", **self.names, error=error)
         await self._cursors.fail(cursor, error, retry_seconds(cursor.failures, failure.retry_after))
+
+
+def _batches(encoded: Iterable[_Encoded]) -> Iterator[Sequence[_Encoded]]:
+    """Divide records into requests of bounded size."""
+    batch: list[_Encoded] = []
+    size = 0
+    for each in encoded:
+        if batch and size + len(each.content) > MAX_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += len(each.content)
+    if batch:
+        yield batch
 
 
 def retry_seconds(failures: int, retry_after: float | None) -> float:
