@@ -57,7 +57,7 @@ class ConsoleEntrance:
         return user_principal(
             found.subject,
             found.permissions,
-            {"name": found.name},
+            {"name": found.name, **({"act": found.act} if found.act else {})},
             session_id=found.id,
             organization=from_json(found.organization),
         )

@@ -25,7 +25,7 @@ from app.identity.issuer import ID_TOKENS
 from app.identity.jwks import KeySet
 from app.identity.jwt import JwtVerifier, single_issuer
 from app.identity.organization import Organization
-from app.identity.principal import Principal, is_fact
+from app.identity.principal import Principal, is_fact, stored_act
 
 CALLBACK = "/console/callback"
 SIGNED_OUT = "/console/signed-out"
@@ -46,12 +46,16 @@ class SignInFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The user that the issuer authenticated, the permissions that it grants, and the user's organization."""
+    """The user that the issuer authenticated, the permissions that it grants, and the user's organization.
+
+    `act` is who acts as the user, if the issuer says so.
+    """
 
     subject: str
     name: str
     permissions: tuple[str, ...]
     organization: Organization | None = None
+    act: dict[str, str] | None = None
 
 
 class OpenId:
@@ -188,7 +192,9 @@ class OpenId:
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), login.nonce.encode()):
             raise _refused("the ID token has the nonce of another sign-in")
         granted = await self._granted(tokens.get("access_token"), user)
-        return SignedIn(user.subject, _name(claims, user.subject), _permissions(granted), granted.organization)
+        act = stored_act(granted.claims) or stored_act(claims)
+        name = _name(claims, user.subject)
+        return SignedIn(user.subject, name, _permissions(granted), granted.organization, act)
 
     async def _granted(self, access_token: object, user: Principal) -> Principal:
         """The principal of the access token if the API accepts it, else that of the ID token."""

@@ -79,6 +79,7 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         name=user.name,
         permissions=user.permissions,
         organization=user.organization,
+        act=user.act,
         now=now,
         expires_at=now + timedelta(seconds=console.session_seconds),
     )
@@ -90,6 +91,7 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         method="jwt",
         session_id=row.id,
         revision=request.auth.revision,
+        impersonator=user.act["sub"] if user.act else None,
     )
     admin_actions.record(
         session,

@@ -22,6 +22,7 @@ async def insert(
     name: str,
     permissions: Sequence[str],
     organization: Organization | None = None,
+    act: dict[str, str] | None = None,
     now: datetime,
     expires_at: datetime,
 ) -> ConsoleSession:
@@ -32,6 +33,7 @@ async def insert(
         name=name,
         permissions=list(permissions),
         organization=as_json(organization),
+        act=act,
         created_at=now,
         expires_at=expires_at,
     )

@@ -34,6 +34,7 @@ _FACT_PREFIXES = (
     CONSENTED,
     ON_BEHALF,
 )
+_MAX_STORED = 255  # characters of a text about an acting party
 UNKNOWN_PARTY = "unknown"  # the acting party of a token that does not name it
 _NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
@@ -178,6 +179,17 @@ def acting_party(claims: Mapping[str, object]) -> Mapping[str, object]:
     """The `act` claim (RFC 8693 section 4.1, Clerk's session tokens): who acts as the subject; empty without one."""
     act = claims.get("act")
     return act if isinstance(act, Mapping) else _NO_CLAIMS
+
+
+def stored_act(claims: Mapping[str, object]) -> dict[str, str] | None:
+    """The acting party in the form that is stored for a session: its issuer and subject; None without one."""
+    impersonator = impersonator_of(claims)
+    if impersonator is None:
+        return None
+    issuer = acting_party(claims).get("iss")
+    found = {"sub": impersonator, **({"iss": issuer} if isinstance(issuer, str) else {})}
+    # Databases refuse NUL in a text.
+    return {name: text[:_MAX_STORED].replace("\x00", "\ufffd") for name, text in found.items()}
 
 
 def impersonator_of(claims: Mapping[str, object]) -> str | None:
