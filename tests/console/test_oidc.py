@@ -14,7 +14,7 @@ from app.console.login_state import LoginState, begin
 from app.console.oidc import OpenId, SignedIn, SignInFailed
 from app.dev.wire import IssuerRequest, RelyingParty, Reply, json_reply
 from app.identity.jwks import KeySet
-from tests.console.browsing import changed_answers, changed_tokens
+from tests.console.browsing import changed_answers
 from tests.console.signing_in import URL, answered, discovered, openid_of, refused, signed_in, tokens, why
 from tests.support.issuer import CONSOLE, LiveIssuer
 
@@ -96,8 +96,7 @@ async def test_the_signed_in_user_is_that_of_the_issuer(
 
 
 async def test_who_acts_as_the_user_is_known(openid: OpenId, issuer: LiveIssuer, attempt: LoginState) -> None:
-    twist = changed_tokens(issuer, lambda claims: {**claims, "act": {"sub": "user_support"}})
-    with changed_answers(issuer, twist):
+    with tokens(issuer, attempt, act={"sub": "user_support"}):
         assert (await signed_in(openid, issuer, attempt)).act == {"sub": "user_support"}
 
 
