@@ -108,7 +108,7 @@ def test_a_preview_shows_changes_of_access_and_a_replay(
 def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> None:
     person = officer(console)
     text = words(send(person, "/preview", gone="tests/tokens.yaml").text)
-    assert "tests/tokens.yaml deleted: 11 cases removed" in text
+    assert "tests/tokens.yaml deleted: 17 cases removed" in text
     assert "- case Nothing else introspects tokens: POST /oauth/introspect as auth:jwt: deny" in text
     assert "11 cases were removed" in text
     assert "No access changes." in text
