@@ -22,7 +22,7 @@ from app.db.session import Sessions
 _PAGE = 1_000  # rows
 _ENTRIES = 100  # that are read at once
 _TRIES = 5  # of a segment whose rows are deleted while it is checked
-# Rows and entries are read as of one time; on SQLite a transaction is that.
+# Rows, their keys and entries are read as of one time, since retention deletes them; on SQLite a transaction is that.
 _ONE_TIME = {"isolation_level": "REPEATABLE READ"}
 
 
@@ -157,7 +157,7 @@ async def _check_start(
             )
             result.add("missing_entry", message, entry.sequence)
     check = SegmentCheck(entry, (), lambda _: False)
-    async with sessions() as session:
+    async with _at_one_time(sessions) as session:
         page = await ChainReader(result.log).page(session, -(2**63), entry.after_id, _PAGE)
     check.add(page.rows, page.without_key, page.unreadable)
     result.extend(list(check.faults()))
@@ -259,7 +259,7 @@ async def _count_unsealed(sessions: Sessions, result: LogCheck, after: int) -> N
     up_to, reader = await settled(sessions, result.log, after), ChainReader(result.log)
     position = after
     while position < up_to:
-        async with sessions() as session:
+        async with _at_one_time(sessions) as session:
             page = await reader.page(session, position, up_to, _PAGE)
         result.unsealed += page.row_count
         for row_id in page.without_key:

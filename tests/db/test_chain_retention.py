@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.chain.signatures import PublicKeys, SigningKey
+from app.audit.record import DecisionKey
 from app.db.decision_carrying import move
+from app.db.decision_filters import load_keys
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
@@ -175,6 +178,22 @@ async def test_a_check_during_deletion_names_no_row(sessions: Sessions, key: Sig
         while not deleting.done():
             assert await faults(sessions, keys=_public(key)) == []
     await deleting
+
+
+async def test_rows_that_are_deleted_with_their_keys_while_they_are_read(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete_and_load(session: AsyncSession, ids: set[int]) -> dict[int, DecisionKey]:
+        await run(sessions, "DELETE FROM decision_rows", "DELETE FROM decision_keys")
+        return await load_keys(session, ids)
+
+    await write(sessions, _random(20))
+    monkeypatch.setattr("app.db.decision_search.load_keys", delete_and_load)
+    assert await Sealer(sessions).seal("decisions") == 0
+    monkeypatch.setattr("app.db.decision_search.load_keys", load_keys)
+    await write(sessions, _random(20))
+    monkeypatch.setattr("app.db.decision_search.load_keys", delete_and_load)
+    assert await faults(sessions) == []
 
 
 @pytest.fixture
