@@ -22,6 +22,7 @@ from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
 from app.logs import first_lines
+from app.oauth.open_scopes import open_scopes
 from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
 from app.services import Services, services_of
@@ -72,6 +73,7 @@ async def _log_stream(access_log: AccessLog | None) -> AsyncIterator[None]:
 async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
     """Run the background tasks: key sets, writers, watch of the policy files, retention, replication and export."""
     services = services_of(app)
+    _state_scopes(services)
     await services.replica.begin()
     stop = asyncio.Event()
     async with (
@@ -106,6 +108,18 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
         await services.openid.close()
     await services.database.dispose()
     _log.info("stopped")
+
+
+def _state_scopes(services: Services) -> None:
+    """Let challenges name the scopes that any app may ask for, under each policy that becomes active."""
+    if services.authorization_server is None:
+        return
+
+    def state(_: Reload | None = None) -> None:
+        services.refusals.state_scopes(open_scopes(services.live.active))
+
+    services.live.on_reload(state)
+    state()
 
 
 async def _history(services: Services, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from litestar import Response, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 from pydantic import BaseModel, Field
 
@@ -16,7 +16,7 @@ from app.console.forms import read_form
 from app.console.page import page_for_app, see_other
 from app.http.api.actors import requesting_actor
 from app.http.api.oauth.form import server_of
-from app.http.wire.handlers import RequestSession, get_or_head
+from app.http.wire.handlers import RequestSession
 from app.oauth.consent import ConsentPage, ConsentRefused, ConsentVisit
 from app.services import AnyRequest, services_of
 
@@ -31,7 +31,7 @@ class Decision(BaseModel):
     version: Annotated[str, Field(max_length=32)] = ""
 
 
-@get_or_head(_PATH)
+@get(_PATH)  # without HEAD, since it may answer the app
 async def show_consent(
     name: FromPath[str], request: AnyRequest, session: RequestSession
 ) -> Response[str] | Response[None]:

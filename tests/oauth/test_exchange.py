@@ -13,13 +13,18 @@ import pytest
 from sqlalchemy import text
 
 from app.db.session import Sessions
+from app.db.tables.oauth_clients import OAuthClient
 from app.identity.access_token_verifier import AccessTokenVerifier, AppRecord
 from app.identity.errors import Unauthenticated
 from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
+from app.oauth import requests
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.errors import BadClientSecret, OAuthError
-from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, SIBLINGS
+from app.oauth.grants import TooManyGrants, end_grants, store_grant
+from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, GRANTS, SIBLINGS
+from app.oauth.people import find_person, note_sign_in
+from app.oauth.requests import OpenRequest
 from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow, sqlite_sessions
 
 pytestmark = pytest.mark.anyio
@@ -344,3 +349,46 @@ async def test_the_access_tokens_of_a_family_are_bounded(sqlite: tuple[Sessions,
     await flow.refresh(issued.refresh_token, NOW + 900 * SECOND)
     async with flow.sessions() as session:
         assert await session.scalar(text("SELECT count(*) FROM oauth_access_tokens")) == 1, "expired ones are deleted"
+
+
+async def test_a_user_allows_at_most_a_hundred_apps(flow: Flow) -> None:
+    async with flow.sessions() as session:
+        await note_sign_in(session, "user_ann", [], NOW, None)
+        person = await find_person(session, "user_ann")
+        assert person is not None
+        for number in range(GRANTS):
+            stored = {
+                name: getattr(flow.app, name) for name in ("kind", "name", "redirect_uris", "version", "created_by")
+            }
+            app = OAuthClient(client_id=f"app_{number}", created_at=NOW, changed_at=NOW, host=None, **stored)
+            session.add(app)
+            await session.flush()
+            await store_grant(session, person, app, ["catalog:read"], NOW)
+        with pytest.raises(TooManyGrants):
+            await store_grant(session, person, flow.app, ["catalog:read"], NOW)
+        await store_grant(session, person, app, ["holdings:read"], NOW)  # more for an app that is allowed already
+        await end_grants(session, "user_ann", NOW)
+        await store_grant(session, person, flow.app, ["catalog:read"], NOW)
+
+
+async def test_requests_that_wait_are_bounded_by_their_number_and_their_time(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "OPEN_REQUESTS", 3)
+    request = OpenRequest(flow.client_id, {"state": "x"})
+
+    async def push(after: timedelta) -> str:
+        async with flow.sessions() as session:
+            uri = await requests.push_request(session, request, NOW + after)
+            await session.commit()
+        return uri
+
+    for _ in range(3):
+        uri = await push(timedelta(0))
+    with pytest.raises(OAuthError) as full:
+        await push(59 * SECOND)
+    assert (full.value.code, full.value.retry_after) == ("temporarily_unavailable", 60)
+    async with flow.sessions() as session:
+        with pytest.raises(OAuthError):
+            await requests.take_pushed_request(session, uri, flow.client_id, NOW + 60 * SECOND)
+    assert await push(60 * SECOND) != uri

@@ -107,6 +107,7 @@ def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "p, catalog:read, orders:/v1/orders, GET|HEAD, allow",
         "p, catalog:read, local:/orders, GET|HEAD, allow",
         "p, app-kind:registered, scope:decisions:evaluate, ask, allow",
+        "p, app-kind:document, scope:catalog:read, ask, allow",
     )
     (server.policy_dir / "upstreams.csv").write_text("".join(f"{row}\n" for row in rows) + "# end\n")
     with server:
@@ -161,3 +162,27 @@ def test_authzen_refuses_a_token_for_another_resource(server: Server) -> None:
             f"{server.url}/access/v1/evaluation", json=question, headers={"Authorization": f"Bearer {token}"}
         )
         assert answer.status_code == status, (resource, answer.text)
+
+
+def test_challenges_say_what_an_app_may_ask_for(server: Server) -> None:
+    metadata = f'resource_metadata="{server.url}/.well-known/oauth-protected-resource"'
+
+    def challenge(path: str, token: str | None = None) -> tuple[int, str]:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(server.url + path, headers=headers)
+        return answer.status_code, answer.headers["www-authenticate"]
+
+    assert challenge("/api/v1/teams") == (401, f'Bearer scope="catalog:read", {metadata}')
+    status, invalid = challenge("/api/v1/teams", "grd_oat_x")
+    assert (status, 'scope="catalog:read"' in invalid, metadata in invalid) == (401, True, True)
+    found = httpx.get(f"{server.url}/.well-known/oauth-protected-resource").json()
+    assert found["scopes_supported"] == ["catalog:read"]
+    app = ServedApp(server)
+    narrow = app.tokens(scopes=["catalog:read"])["access_token"]
+    status, lacking = challenge("/api/v1/sources", narrow)
+    assert (status, 'scope="holdings:read"' in lacking, metadata in lacking) == (403, True, True)
+    # No consent would help: the user does not hold it, or no app of this kind may ask for it.
+    denied = app.tokens(scopes=["catalog:read"], permissions=["catalog:read"])["access_token"]
+    for path in ("/api/v1/sources", "/api/v1/policies"):
+        status, final = challenge(path, denied)
+        assert (status, "scope=" in final) == (403, False), path

@@ -12,15 +12,12 @@ from litestar.params import FromPath
 
 from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
-from app.identity.access_token_verifier import AppRecord
 from app.oauth.errors import OAuthError
+from app.oauth.open_scopes import open_scopes
 from app.oauth.resource import resource_of
-from app.policy.engine.app_scopes import scopes_for
 from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-protected-resource"
-# What rows about no app in particular say about one whose id is the address of its metadata document.
-_UNREGISTERED = AppRecord("unregistered", "document", "")
 NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
 
 
@@ -77,7 +74,7 @@ def _describe(request: AnyRequest, resource: str) -> Response[ProtectedResource]
     services = services_of(request.app)
     snapshot = services.live.active
     if (server := services.authorization_server) is not None:
-        servers, scopes = [server.issuer], list(scopes_for(snapshot, _UNREGISTERED))
+        servers, scopes = [server.issuer], list(open_scopes(snapshot))
     else:
         servers = [each.issuer.issuer for each in services.issuers.verifiers]
         scopes = [name for name, permission in snapshot.policy.catalog.items() if not permission.deprecated]

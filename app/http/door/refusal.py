@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,10 +66,17 @@ class Refusals:
 
     def __init__(self, metadata_url: str | None = None) -> None:
         self._metadata = {"resource_metadata": metadata_url} if metadata_url else {}
-        self.unauthenticated: Mapping[AuthenticationFault, Refusal] = {
-            fault: self._unauthenticated(fault) for fault in AuthenticationFault
-        }
+        self._scope: dict[str, str] = {}
+        self.unauthenticated: dict[AuthenticationFault, Refusal] = {}
+        self.state_scopes(())
         self.forbidden: Callable[[tuple[str, ...]], Refusal] = lru_cache(maxsize=1024)(self._forbidden)
+
+    def state_scopes(self, scopes: Iterable[str]) -> None:
+        """Name in each 401 the scopes that any app may ask for: an app that is not known asks for these."""
+        stated = " ".join(sorted(scopes))
+        self._scope = {"scope": stated} if stated else {}
+        # In place, since entrances hold the mapping.
+        self.unauthenticated.update({fault: self._unauthenticated(fault) for fault in AuthenticationFault})
 
     def insufficient_scope(self, missing: tuple[str, ...]) -> tuple[bytes, bytes]:
         """The challenge of a 403. It has the missing permissions as `scope`, unless a fact is missing as well."""
@@ -88,9 +95,9 @@ class Refusals:
 
     def _unauthenticated(self, fault: AuthenticationFault) -> Refusal:
         if fault is AuthenticationFault.NOT_PROVIDED:  # RFC 6750 section 3.1: no error code without credentials
-            return refusal(401, fault.value, self._challenge())
+            return refusal(401, fault.value, self._challenge(**self._scope))
         error = "invalid_request" if fault in HEADER_FAULTS else "invalid_token"
-        return refusal(401, fault.value, self._challenge(error=error, error_description=fault.value))
+        return refusal(401, fault.value, self._challenge(error=error, error_description=fault.value, **self._scope))
 
     def _challenge(self, **parameters: str) -> tuple[bytes, bytes]:
         text = ", ".join(f'{name}="{value}"' for name, value in {**parameters, **self._metadata}.items())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from app.http.wire.problems import Problem
 from app.oauth.errors import OAuthError
@@ -18,6 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 NO_SERVER = (
     "This deployment gives no tokens to apps: set AUTHZ_PUBLIC_URL, and AUTHZ_CONSOLE_CLIENT_ID for the sign-in."
 )
+_STRING, _OBJECT = OpenAPIType.STRING, OpenAPIType.OBJECT
 _MAX_FIELDS = 30
 _MAX_BYTES = 16_384
 
@@ -81,10 +82,23 @@ def authorization_of(request: AnyRequest) -> str | None:
     return request.headers.get("authorization")
 
 
-@dataclass  # so that __init__ calls __post_init__
-class FormOperation(Operation):
-    """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
+def form_operation(required: Iterable[str], **fields: str) -> type[Operation]:
+    """An operation with a form of these fields, with their descriptions, of which some are required.
 
-    def __post_init__(self) -> None:
-        form = Schema(type="object")  # type: ignore[arg-type]  # a name
-        self.request_body = RequestBody(content={FORM: OpenAPIMediaType(schema=form)}, required=True)
+    They are documented here because Litestar does not parse the form: its parser is lenient.
+    """
+    properties = {name: Schema(type=_STRING, description=description) for name, description in fields.items()}
+    form = Schema(type=_OBJECT, required=list(required), properties=dict(properties))
+
+    @dataclass  # so that __init__ calls __post_init__
+    class FormOperation(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = RequestBody(content={FORM: OpenAPIMediaType(schema=form)}, required=True)
+
+    return FormOperation
+
+
+CLIENT_FIELDS = {
+    "client_id": "The id of the app, unless it authenticates with HTTP Basic.",
+    "client_secret": "The secret of the app, if it has one and does not use HTTP Basic.",
+}

@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import FormOperation, authorization_of, kept_request, read_form, server_of
+from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, kept_request, read_form, server_of
 from app.http.door.budgets import AUTHORIZATIONS
 from app.http.wire.handlers import RequestSession
 from app.identity.app_facts import InvalidApp
@@ -30,12 +30,25 @@ class PushedResponse(msgspec.Struct):
     expires_in: int
 
 
+_Form = form_operation(
+    ("response_type", "code_challenge", "code_challenge_method"),
+    response_type="code.",
+    redirect_uri="Where the answer goes; the only one of the app without it.",
+    scope="The permissions to ask for; all that the app may ask for without it.",
+    state="A value for the answer.",
+    code_challenge="The SHA-256 of the PKCE verifier.",
+    code_challenge_method="S256.",
+    resource="The resource that the tokens are for (RFC 8707).",
+    **CLIENT_FIELDS,
+)
+
+
 @post(
     "/oauth/par",
     status_code=201,
     summary="Push an authorization request of an app",
     tags=["apps"],
-    operation_class=FormOperation,
+    operation_class=_Form,
     responses={
         201: ResponseSpec(PushedResponse, description="The request is kept for a minute"),
         400: ResponseSpec(TokenError, description="The request is not accepted"),

@@ -8,7 +8,7 @@ from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import FormOperation, authorization_of, read_form, server_of
+from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, read_form, server_of
 from app.http.door.budgets import TOKENS
 from app.http.wire.handlers import RequestSession
 from app.oauth.client_authentication import authenticate_client, read_credentials
@@ -16,13 +16,20 @@ from app.oauth.errors import OAuthError
 from app.oauth.revocation import revoke_token
 from app.services import AnyRequest, services_of
 
+_Form = form_operation(
+    ("token",),
+    token="An access token or a refresh token.",  # noqa: S106  # a description
+    token_type_hint="Ignored: the prefix of a token shows its type.",  # noqa: S106  # as above
+    **CLIENT_FIELDS,
+)
+
 
 @post(
     "/oauth/revoke",
     status_code=200,
     summary="Revoke a token of an app",
     tags=["apps"],
-    operation_class=FormOperation,
+    operation_class=_Form,
     responses={
         400: ResponseSpec(TokenError, description="The request is invalid, or the token belongs to another app"),
         401: ResponseSpec(TokenError, description="The app is not authenticated"),

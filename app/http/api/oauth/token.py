@@ -10,7 +10,7 @@ from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import FormOperation, authorization_of, read_form, server_of
+from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, read_form, server_of
 from app.http.door.budgets import TOKENS
 from app.http.wire.handlers import RequestSession
 from app.oauth.client_authentication import read_credentials
@@ -27,12 +27,25 @@ class TokenResponse(msgspec.Struct, omit_defaults=True):
     refresh_token: str | None = None
 
 
+_Form = form_operation(
+    ("grant_type",),
+    grant_type="authorization_code or refresh_token.",
+    code="The code of an answer.",
+    code_verifier="The PKCE verifier of its request.",
+    redirect_uri="The redirect of its request.",
+    refresh_token="A refresh token.",  # noqa: S106  # a description
+    scope="With a refresh token: fewer scopes than it stands for.",
+    resource="The resource that the tokens are for (RFC 8707).",
+    **CLIENT_FIELDS,
+)
+
+
 @post(
     "/oauth/token",
     status_code=200,
     summary="Issue tokens to an app",
     tags=["apps"],
-    operation_class=FormOperation,
+    operation_class=_Form,
     responses={
         200: ResponseSpec(TokenResponse, description="The tokens"),
         400: ResponseSpec(TokenError, description="The request, the code or the refresh token is not accepted"),
