@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
+
 from app.identity.budget import Budget, BudgetSpent
 from app.oauth.client import Client
 from app.oauth.client_document import ClientDocumentRefused, address_of_document, read_document
@@ -17,6 +19,7 @@ from app.oauth.document_fetch import DocumentFetch, DocumentNotFetched
 
 MAX_CACHED = 1_000  # documents of a process, each with at most 5 KB
 FETCHES_PER_MINUTE = 20  # of one user
+_log = structlog.stdlib.get_logger("oauth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,10 @@ class DocumentClients:
     async def _renew(self, client_id: str) -> Client:
         try:
             found = await self._fetch.fetch(address_of_document(client_id))
-        except DocumentNotFetched as error:
+            client = read_document(client_id, found.body, datetime.now(UTC))
+        except (DocumentNotFetched, ClientDocumentRefused) as error:
+            _log.info("the document of an app is not accepted", client_id=client_id, reason=str(error))
             raise ClientDocumentRefused(str(error)) from None
-        client = read_document(client_id, found.body, datetime.now(UTC))
         self._cached[client_id] = _CachedClient(client, self._clock() + found.age_seconds)
         self._cached.move_to_end(client_id)
         while len(self._cached) > self._max_cached:

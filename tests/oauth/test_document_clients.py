@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.identity.budget import BudgetSpent
 from app.oauth.client_document import ClientDocumentRefused
@@ -76,8 +77,9 @@ async def test_an_error_is_not_cached(host: DocumentHost, clock: Clock) -> None:
     found = clients(host, clock)
     for body in (b"{", b"{}"):
         host.serve(body)
-        with pytest.raises(ClientDocumentRefused):
+        with capture_logs() as logged, pytest.raises(ClientDocumentRefused):
             await found.find(host.url, "user_a")
+        assert [(line["client_id"], bool(line["reason"])) for line in logged] == [(host.url, True)]
     host.serve(b"", status="500 Error")
     with pytest.raises(ClientDocumentRefused, match="the status of the answer is 500"):
         await found.find(host.url, "user_a")
