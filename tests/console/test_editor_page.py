@@ -110,7 +110,7 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
     text = words(send(person, "/preview", gone="tests/tokens.yaml").text)
     assert "tests/tokens.yaml deleted: 17 cases removed" in text
     assert "- case Nothing else introspects tokens: POST /oauth/introspect as auth:jwt: deny" in text
-    assert "11 cases were removed" in text
+    assert "17 cases were removed" in text
     assert "No access changes." in text
     assert "formatting alone" not in text
     comment = {"file": "roles.csv", "text": "# Gathered.\n" + file(console, "roles.csv")}
@@ -118,8 +118,8 @@ def test_a_preview_shows_every_changed_file_with_its_cases(console: Server) -> N
     assert "roles.csv changed: only comments, order or formatting" in text
     many = {"file": "roles.csv", "text": "g, user:bob, role:admin\n" + file(console, "roles.csv")}
     page = send(person, "/preview", **many).text
-    assert re.search(r"user:bob gains role:admin: \d\d endpoints", words(page))
-    assert re.search(r"<details><summary>Each of \d\d changes</summary>", page)
+    assert re.search(r"user:bob gains role:admin: \d+ endpoints", words(page))
+    assert re.search(r"<details><summary>Each of \d+ changes</summary>", page)
 
 
 def test_publishing_needs_a_message_and_an_acknowledged_widening(own_console: Server, officer_: Person) -> None:

@@ -28,16 +28,16 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
             told = refused.json()
             assert "accept_failing_cases" in told["detail"]
             cases = told["cases"]
-            assert (cases["run"], cases["failed"] > 0, cases["removed"]) == (case_count() - 11, True, 11)
+            assert (cases["run"], cases["failed"] > 0, cases["removed"]) == (case_count() - 17, True, 17)
             failure = cases["failures"][0]
             assert (failure["file"], failure["line"], failure["column"]) == ("tests/catalog.yaml", 6, None)
             assert "expected allow, got deny" in cases["failures"][0]["problem"]
             assert cases["missing"][0]["file"] == "tests/tokens.yaml"
         only_less = {name: text for name, text in shipped.items() if name != "tests/tokens.yaml"}
         refused = client.post(PUBLISH, json=sent(first, only_less))
-        assert (refused.status_code, refused.json()["detail"].partition(":")[0]) == (409, "11 cases were removed")
+        assert (refused.status_code, refused.json()["detail"].partition(":")[0]) == (409, "17 cases were removed")
         tried = client.post(PUBLISH, json=sent(first, less, dry_run=True)).json()
-        assert (tried["cases"]["failed"], tried["cases"]["removed"]) == (cases["failed"], 11)
+        assert (tried["cases"]["failed"], tried["cases"]["removed"]) == (cases["failed"], 17)
         assert active(client) == first
 
         done = client.post(PUBLISH, json=sent(first, less, accept_failing_cases="Tests follow."))
@@ -46,9 +46,9 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
         accepted = {"author": "user_admin", "reason": "Tests follow."}
         newest, oldest = client.get(HISTORY).json()["results"]
         assert newest["cases"] == {
-            "run": case_count() - 11,
+            "run": case_count() - 17,
             "failed": cases["failed"],
-            "removed": 11,
+            "removed": 17,
             "accepted": accepted,
         }
         assert oldest["cases"] is None
@@ -59,7 +59,7 @@ def test_a_failing_or_removed_case_refuses_until_a_reason_is_given(own_server: S
         assert client.post(ROLLBACK, json=back).status_code == 200
         forth = {"revision": second, "parent": first}
         refused = client.post(ROLLBACK, json=forth)
-        assert (refused.status_code, refused.json()["cases"]["removed"]) == (409, 11)
+        assert (refused.status_code, refused.json()["cases"]["removed"]) == (409, 17)
         assert active(client) == first
         assert client.post(ROLLBACK, json={**forth, "accept_failing_cases": "An emergency."}).status_code == 200
         assert client.get(f"{HISTORY}/{second}").json()["entry"]["cases"]["accepted"]["reason"] == "An emergency."
@@ -116,7 +116,7 @@ def test_edited_files_apply_and_their_failing_cases_are_reported(own_server: Ser
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
         shown = client.get("/api/v1/policies").json()["cases"]
         assert (shown["run"], shown["failed"]) == (case_count(), failing(client))
-        assert shown["failures"][0]["file"] == "tests/catalog.yaml"
+        assert shown["failures"][0]["file"] == "tests/apps.yaml"
         line = own_server.wait_for_log(lambda entry: entry.get("event") == "cases of the active policy fail")
         assert (line["failed"], line["run"], len(line["first"])) == (shown["failed"], case_count(), 3)
         with own_server.client(issuer.token(permissions="metrics:read")) as scraper:
