@@ -111,6 +111,9 @@ async def insert_batch(
     one = 1 if connection.dialect.name == "sqlite" else None  # which takes no space
     changes, dialect = VolumeChanges(), connection.dialect.name
     classes = [class_of(key.door, key.method) for key in batch.keys]
+    if ids is None and dialect == "sqlite":
+        last = (await connection.exec_driver_sql(_TAKE_IDS, (len(batch),))).scalar_one()
+        ids = range(last - len(batch) + 1, last + 1)
     for start in range(0, len(batch), _STATEMENT_SIZE):
         if start:
             await between_statements()
@@ -126,14 +129,11 @@ async def insert_batch(
 
 
 async def _insert_rows(connection: AsyncConnection, rows: Sequence[_Row], ids: Sequence[int] | None) -> None:
-    if connection.dialect.name == "sqlite":
-        if ids is None:
-            last = (await connection.exec_driver_sql(_TAKE_IDS, (len(rows),))).scalar_one()
-            ids = range(last - len(rows) + 1, last + 1)
+    if ids is None:  # PostgreSQL takes them from a sequence
+        await _copy(connection, rows, _COLUMNS)
+    elif connection.dialect.name == "sqlite":
         values = tuple(value for row_id, row in zip(ids, rows, strict=True) for value in (row_id, *row))
         await connection.exec_driver_sql(_sqlite_insert(len(rows)), values)
-    elif ids is None:
-        await _copy(connection, rows, _COLUMNS)
     else:
         await _copy(connection, [(row_id, *row) for row_id, row in zip(ids, rows, strict=True)], ("id", *_COLUMNS))
 
