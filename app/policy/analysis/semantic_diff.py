@@ -51,7 +51,9 @@ def compare(old: Snapshot, new: Snapshot, *, with_implied: bool = False) -> Acce
     if old.revision == new.revision and old.table is new.table:
         return AccessDiff(())
     with paused_gc():
-        shared = _Shared(tuple(_reroutes(old, new)))
+        every = dict.fromkeys(chain(old.index, new.index))
+        changed = tuple(key for key in every if _plain_meanings(old, key) != _plain_meanings(new, key))
+        shared = _Shared(tuple(_reroutes(old, new)), tuple(every), changed)
         found: _Found = {}
         unknown: dict[Key, None] = {}
         _Comparison(old, new, direct_callers(old, new), shared).add_to(found, unknown)
@@ -73,9 +75,14 @@ def compare(old: Snapshot, new: Snapshot, *, with_implied: bool = False) -> Acce
 
 @dataclass(slots=True)
 class _Shared:
-    """What the comparisons for all kinds of callers have in common. `steps` are those that are left."""
+    """What the comparisons for all kinds of callers have in common.
+
+    `keys` are all keys, `changed` those whose rules differ. `steps` are those that are left.
+    """
 
     reroutes: tuple[_TemplateReroutes, ...]
+    keys: tuple[Key, ...]
+    changed: tuple[Key, ...]
     steps: int = MAX_ALL_STEPS
 
 
@@ -104,7 +111,8 @@ class _Comparison:
     def add_to(self, found: _Found, unknown: dict[Key, None]) -> None:
         """Add the changes for these callers, and the keys whose rules have too many combinations."""
         old, new = self._snapshots
-        for key in chain(old.index, (key for key in new.index if key not in old.index)):
+        # With the same roles and entities, only rules can make a difference.
+        for key in self._shared.keys if self._relinked or self._differing else self._shared.changed:
             if key[1] == ASK and is_ask_row(key[0]):
                 continue
             before, after = old.rules_for(*key), new.rules_for(*key)
@@ -265,6 +273,13 @@ class _Comparison:
     def _is_shared(self, link: ContributingRow) -> bool:
         row = link.row
         return isinstance(row, Membership) and all((row.member, row.grant) in side.links for side in self._holders)
+
+
+def _plain_meanings(snapshot: Snapshot, key: Key) -> frozenset[tuple[frozenset[str], str, str]]:
+    """What the rules of a key mean, whoever the caller is."""
+    return frozenset(
+        (rule.needs, rule.effect, rule.condition.text if rule.condition else "") for rule in snapshot.rules_for(*key)
+    )
 
 
 def _properties(known: Known) -> dict[tuple[str, str], Properties]:
