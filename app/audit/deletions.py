@@ -21,6 +21,7 @@ from app.audit.size_limit import SizeLimit
 
 EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
+_IDLE_RATIO = 10  # of the time that space is not reclaimed, and is
 _TARGET = (15, 16)  # of the limit, so that a class stays below it while it is written
 _RETRY_SECONDS = 10.0
 _LOGGED_EVERY = 10.0
@@ -57,7 +58,7 @@ class LimitedStore(Protocol):
 
     @property
     def reclaim_seconds(self) -> float:
-        """How often to reclaim space while decisions are deleted."""
+        """How often to reclaim space while decisions are deleted, or less often if that takes long."""
 
     async def reclaim(self) -> None:
         """Make the space of deleted decisions available to others."""
@@ -154,7 +155,7 @@ async def run_size_limit(
     clock = asyncio.get_running_loop().time
     report, has_holes = _Report(), False
     target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
-    read_at = reclaimed_at = -math.inf
+    read_at = reclaim_due = -math.inf
     while not stop.is_set():
         wait, held = every_seconds, frozenset[DecisionClass]()
         try:
@@ -166,9 +167,10 @@ async def run_size_limit(
                 size.note(deletion)
                 report.add(deletion)
                 has_holes, wait = True, _PAUSE_SECONDS
-            if has_holes and clock() - reclaimed_at >= store.reclaim_seconds:
+            if has_holes and clock() >= reclaim_due:
+                began, has_holes = clock(), False
                 await store.reclaim()
-                reclaimed_at, has_holes = clock(), False
+                reclaim_due = clock() + max(store.reclaim_seconds, _IDLE_RATIO * (clock() - began))
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
             wait = max(every_seconds, _RETRY_SECONDS)

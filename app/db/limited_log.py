@@ -32,7 +32,7 @@ from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 from app.db.tables.decisions import DecisionKeyRow, DecisionRow
 
 BATCH_SIZE = 1_000  # decisions in a transaction, for which writers wait
-_CHECKPOINT_SECONDS, _VACUUM_SECONDS = 5.0, 30.0
+_CHECKPOINT_SECONDS, _VACUUM_SECONDS = 2.0, 5.0
 _WINDOW = 10_000  # ids among which rows of a class are looked for at a time
 _rows = table_of(DecisionRow)
 _keys = table_of(DecisionKeyRow)
@@ -84,7 +84,7 @@ class LimitedLog:
 
     @property
     def reclaim_seconds(self) -> float:
-        """How often to reclaim space while decisions are deleted."""
+        """How often to reclaim space while decisions are deleted, or less often if that takes long."""
         return _VACUUM_SECONDS if self._engine.dialect.name == "postgresql" else _CHECKPOINT_SECONDS
 
     async def reclaim(self) -> None:

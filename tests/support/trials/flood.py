@@ -167,10 +167,9 @@ def _growth(server: Server) -> Iterator[Callable[[], int]]:
 
 
 def size_of(url: str) -> int:
-    """The bytes that a database takes on its disk, on PostgreSQL without its write-ahead log."""
-    if (file := sqlite_file(url)) is None:
-        return asyncio.run(_size_on_postgresql(url))
-    return sum(part.stat().st_size for part in (file, file.with_name(f"{file.name}-wal")) if part.exists())
+    """The bytes that a database takes on its disk, without its write-ahead log, which does not grow with the log."""
+    file = sqlite_file(url)
+    return asyncio.run(_size_on_postgresql(url)) if file is None else file.stat().st_size
 
 
 async def _size_on_postgresql(url: str) -> int:
