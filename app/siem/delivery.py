@@ -17,11 +17,13 @@ from typing import NamedTuple, NoReturn
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.audit.periodic_task import pause
 from app.db.siem_cursors import LEASE_SECONDS, MAX_RETRY_SECONDS, Cursor, Gap, LeaseLost, SiemCursors
 from app.siem.destination import Destination
 from app.siem.event import Event
 from app.siem.log_events import gap_event, refusal_event
 from app.siem.log_readers import Entry, LogReader
+from app.siem.pace import Pace
 from app.siem.sender import Accepted, Answer, Failed, Refused, Sender
 
 PAGE_SIZE = 250  # records, whose rows are read in a time in which no request is served: about a millisecond
@@ -77,6 +79,8 @@ class Delivery:
         self._give_way = give_way
         self._renewed_at = 0.0  # monotonic
         self._newest = 0  # the id up to which the log is settled
+        self._pace = Pace()
+        self._waited = 0.0  # for answers, in seconds
 
     @property
     def name(self) -> tuple[str, str]:
@@ -101,13 +105,16 @@ class Delivery:
         had_failed = bool(cursor.failures)
         try:
             while not stop.is_set():
-                before = cursor
+                before, began = cursor, time.monotonic()
+                self._waited = 0.0
                 cursor = await self._deliver_page(cursor)
                 if cursor.position == before.position and cursor.gap is None:
                     break
                 if had_failed:
                     had_failed = False
                     _log.info("records are delivered again", **self.names)
+                if cursor.position < self._newest:
+                    await self._rest(cursor, time.monotonic() - began - self._waited, stop)
         except LeaseLost:
             _log.warning("another process delivers now", **self.names)
         except DeliveryFailed as failure:
@@ -119,6 +126,13 @@ class Delivery:
             if error != cursor.error:
                 _log.exception("a record cannot be sent", **self.names)
             await self._note_failure(DeliveryFailed(error))
+
+    async def _rest(self, cursor: Cursor, worked: float, stop: asyncio.Event) -> None:
+        """Pause after a page of a backlog, for which this process worked so long."""
+        if self._pace.is_due(time.monotonic()):
+            self._newest = await self.log.newest(cursor.position)
+            self._pace.measure(cursor.position, self._newest, time.monotonic())
+        await pause(stop, self._pace.pause_after(worked))
 
     async def _deliver_page(self, cursor: Cursor) -> Cursor:
         if (gap := cursor.gap) is not None:
@@ -144,15 +158,13 @@ class Delivery:
         return cursor
 
     async def _encode(self, entries: Sequence[Entry]) -> Sequence[_Encoded]:
-        """Encode records a few at a time, with pauses that are as long, so that requests have at least half of it."""
+        """Encode records a few at a time, between which requests are served."""
         encoded = []
         for start in range(0, len(entries), _SLICE_SIZE):
             await self._give_way()
-            began = time.perf_counter()
             for entry in entries[start : start + _SLICE_SIZE]:
                 event = entry.event()
                 encoded.append(_Encoded(entry.id, event, self.destination.encode(event)))
-            await asyncio.sleep(time.perf_counter() - began)
         return encoded
 
     async def _deliver_batch(self, cursor: Cursor, batch: Sequence[_Encoded]) -> Cursor:
@@ -183,6 +195,7 @@ class Delivery:
 
     async def _send(self, cursor: Cursor, contents: Sequence[bytes]) -> Answer:
         """Send a request, and renew the lease meanwhile. Raises LeaseLost."""
+        began = time.monotonic()
         sending = asyncio.create_task(self._sender.send(self.destination.join(contents)))
         try:
             while True:
@@ -193,6 +206,7 @@ class Delivery:
                 await self._cursors.renew(cursor)
                 self._renewed_at = time.monotonic()
         finally:
+            self._waited += time.monotonic() - began
             sending.cancel()
 
     async def _advance(
