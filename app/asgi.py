@@ -248,6 +248,7 @@ def create_app(
                 issuers,
                 jwt.cache,
                 verifier,
+                apps.verifier,
                 live,
                 publisher,
                 case_watch,

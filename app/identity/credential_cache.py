@@ -94,6 +94,7 @@ class CredentialCache(Generic[_Credential, _Record]):
         self._changes_valid_until = float("-inf")
         self._last_change = object()  # replaced with each change
         self.hits = 0  # of both caches
+        self.misses = 0
 
     def __len__(self) -> int:
         """The number of cached credentials, without unknown digests."""
@@ -121,6 +122,7 @@ class CredentialCache(Generic[_Credential, _Record]):
         if queried_at < self._unknown.get(digest, queried_at):
             self.hits += 1
             raise Unauthenticated(self._unknown_fault)
+        self.misses += 1
         last_change = self._last_change
         record = await self._find(digest)
         fresh_until = queried_at + self._cache_seconds

@@ -16,6 +16,7 @@ from app.audit.log import DecisionLog
 from app.audit.tally import UNAVAILABLE, Series, Tally
 from app.db.sealing import Sealer
 from app.history.publish import OUTCOMES, Publisher
+from app.identity.access_token_verifier import AccessTokenVerifier
 from app.identity.errors import REASON_CODES, AuthenticationFault
 from app.identity.issuers import IssuerRegistry
 from app.identity.jwk import IgnoredReason
@@ -47,6 +48,7 @@ class MetricSources:
     issuers: IssuerRegistry
     tokens: TokenCache
     verifier: ApiKeyVerifier
+    apps: AccessTokenVerifier
     live: LivePolicy
     publisher: Publisher
     case_watch: CaseWatch
@@ -137,7 +139,7 @@ def _keys(values: Values, sources: MetricSources) -> None:
 
 
 def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:
-    tokens, verifier = sources.tokens, sources.verifier
+    tokens, verifier, apps = sources.tokens, sources.verifier, sources.apps.cache
     looked_up = 0
     for labels, total, bits in sources.lookups.added_up():
         histogram = Histogram(total, bits)
@@ -145,11 +147,14 @@ def _caches(values: Values, sources: MetricSources, misses_before: int) -> None:
         values.add("authz_key_lookup_duration_seconds", histogram, *labels)
     values.set("authz_cache_hits_total", tokens.hits, "tokens")
     values.set("authz_cache_hits_total", verifier.cache.hits, "keys")
+    values.set("authz_cache_hits_total", apps.hits, "apps")
     values.set("authz_cache_misses_total", tokens.misses, "tokens")
+    values.set("authz_cache_misses_total", apps.misses, "apps")
     values.set("authz_cache_misses_total", looked_up, "keys")
     values.set("authz_cache_misses_total", misses_before + sources.live.active.misses, "decisions")
     values.set("authz_cache_entries", len(tokens), "tokens")
     values.set("authz_cache_entries", len(verifier.cache), "keys")
+    values.set("authz_cache_entries", len(apps), "apps")
 
 
 def _decision_log(values: Values, sources: MetricSources) -> None:

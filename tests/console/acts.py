@@ -107,7 +107,7 @@ class Administrators:
 
         rotated, revoked = self.issue(), self.issue()
         (app, client), (disabled, disabled_client) = self.register(), self.register(disabled=True)
-        candidate = {"files": self._files(), "message": "Try it."}
+        candidate, person = {"files": self._files(), "message": "Try it."}, f"user_{secrets.token_hex(4)}"
         return [
             act("key.issue", r"key:\d+", "POST", KEYS, {"name": "<i>k</i>", "scopes": ["catalog:read"]}),
             act("key.rotate", f"key:{rotated}", "POST", f"{KEYS}{rotated}/rotate/", {"grace_seconds": 60}),
@@ -123,6 +123,7 @@ class Administrators:
             act("app.disable", client, "POST", f"{APPS}{app}/disable"),
             act("app.enable", disabled_client, "POST", f"{APPS}{disabled}/enable"),
             act("app.remove", client, "DELETE", f"{APPS}{app}"),
+            act("person.block", f"user:{person}", "POST", f"/api/v1/oauth/people/{person}/block/"),
         ]
 
     def by_page(self) -> list[Act]:
@@ -208,7 +209,7 @@ class Administrators:
             left = client.post(KEYS, json={"name": "left"}).json()["api_key"]["id"]
             read = client.post(KEYS, json={"name": "found"}).json()
         (_, app), (_, disabled) = self.register(), self.register(disabled=True)
-        why = ("-m", "Because.")
+        why, person = ("-m", "Because."), f"user_{secrets.token_hex(4)}"
         return [
             act("key.revoke", f"key:{revoked}", "keys", "revoke", str(revoked)),
             act("key.revoke", f"key:{read['api_key']['id']}", "keys", "revoke", "-", given=read["plaintext"]),
@@ -220,6 +221,7 @@ class Administrators:
             act("app.disable", app, "apps", "disable", app.removeprefix("app:")),
             act("app.enable", disabled, "apps", "enable", disabled.removeprefix("app:")),
             act("app.remove", app, "apps", "remove", app.removeprefix("app:"), "--yes"),
+            act("person.block", f"user:{person}", "people", "block", person),
         ]
 
     def edit(self) -> Act:

@@ -36,6 +36,7 @@ STATE = (
     "SELECT id, revision FROM policy_revisions ORDER BY id",
     "SELECT id FROM console_sessions ORDER BY id",
     "SELECT id, name, secret_digest, disabled_at FROM oauth_clients ORDER BY id",
+    "SELECT subject, blocked_at FROM people ORDER BY subject",
 )
 
 
