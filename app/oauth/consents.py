@@ -19,6 +19,7 @@ from app.db.tables.oauth_clients import OAuthClient
 from app.identity.access_token_verifier import AppRecord
 from app.identity.app_facts import AppKind
 from app.identity.errors import CannotVerify
+from app.identity.organization import from_json
 from app.policy.engine.resolved_subject import AppConsent
 
 UNAVAILABLE = "Consents cannot be looked up now."
@@ -51,6 +52,7 @@ async def _consents(pairs: Collection[_Pair], session: AsyncSession) -> dict[_Pa
             col(OAuthClient.host),
             col(AppGrant.scopes),
             col(Person.permissions),
+            col(Person.organization),
         )
         .select_from(AppGrant)
         .join(OAuthClient, col(OAuthClient.id) == col(AppGrant.app_id))
@@ -60,7 +62,10 @@ async def _consents(pairs: Collection[_Pair], session: AsyncSession) -> dict[_Pa
     )
     return {
         (app_id, user): AppConsent(
-            AppRecord(app_id, cast(AppKind, kind), host or ""), frozenset(scopes), frozenset(permissions)
+            AppRecord(app_id, cast(AppKind, kind), host or ""),
+            frozenset(scopes),
+            frozenset(permissions),
+            from_json(organization),
         )
-        for app_id, user, kind, host, scopes, permissions in await session.execute(query)
+        for app_id, user, kind, host, scopes, permissions, organization in await session.execute(query)
     }

@@ -10,14 +10,15 @@ from types import MappingProxyType
 from app.identity.api_keys import KeyRecord, refusal_reason
 from app.identity.api_keys import principal_of as key_principal
 from app.identity.app_facts import AppIdentity, InvalidApp
+from app.identity.organization import Organization
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANONYMOUS, ANYONE, Principal, delegated_principal, is_fact
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.entities import Known
 from app.policy.language.when.condition import Context
-from app.policy.language.when.context import LazyContext
-from app.policy.language.when.shape import NO_ORG, Properties, Subject
+from app.policy.language.when.context import LazyContext, org_of
+from app.policy.language.when.shape import Properties, Subject
 from app.policy.language.when.shared import SharedReads
 
 USER_TYPES = ("user", "identity")
@@ -34,7 +35,8 @@ class NoSuchSubject(Exception):
 class ResolvedSubject:
     """A subject with its grants.
 
-    `owner` is the user of an API key or an app, `environment` that of a key; empty otherwise.
+    `owner` is the user of an API key or an app, `environment` that of a key; empty otherwise. `organization` is that of
+    the user of an app.
     """
 
     type: str
@@ -43,6 +45,7 @@ class ResolvedSubject:
     properties: Properties = field(default_factory=lambda: _NOTHING, hash=False)
     owner: str = ""
     environment: str = ""
+    organization: Organization | None = None
 
 
 def principal_of(subject: ResolvedSubject) -> Principal:
@@ -54,7 +57,8 @@ def principal_of(subject: ResolvedSubject) -> Principal:
         key_id = int(subject.id)
         return Principal(subject.owner, "api_key", subject.held, key_id=key_id, environment=subject.environment)
     if subject.type == APP_TYPE:
-        return Principal(subject.owner, "oauth", subject.held, client_id=subject.id)
+        organization = subject.organization
+        return Principal(subject.owner, "oauth", subject.held, client_id=subject.id, organization=organization)
     if subject.type in USER_TYPES:
         return Principal(subject.id, "jwt", subject.held)
     return Principal(f"{subject.type}:{subject.id}", "anonymous", subject.held)
@@ -62,11 +66,12 @@ def principal_of(subject: ResolvedSubject) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class AppConsent:
-    """What a user allowed an app that may act now: the scopes, and the permissions of the user's last sign-in."""
+    """What a user allowed an app that may act now: the scopes, and what the user's last sign-in granted."""
 
     app: AppIdentity
     scopes: frozenset[str]
     permissions: frozenset[str]
+    organization: Organization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,12 @@ def _resolve_app(client_id: str, sent: Properties, properties: Properties, store
     if "scope" in sent:
         scopes &= frozenset(parse_permissions(sent["scope"]))
     try:
-        held = delegated_principal(user, consent.app, scopes, consent.permissions).held
+        held = delegated_principal(
+            user, consent.app, scopes, consent.permissions, organization=consent.organization
+        ).held
     except InvalidApp as fault:
         raise NoSuchSubject(str(fault)) from None
-    return ResolvedSubject(APP_TYPE, client_id, held, properties, owner=user)
+    return ResolvedSubject(APP_TYPE, client_id, held, properties, owner=user, organization=consent.organization)
 
 
 def evaluation_context(
@@ -186,7 +193,7 @@ def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
         "owner": "" if is_app else subject.owner,
         "method": _METHOD,
         "client_id": subject.id if is_app else "",
-        "org": NO_ORG,
+        "org": org_of(subject.organization),
         "environment": subject.environment,
         "permissions": snapshot.effective(subject.held),
         "claims": _NOTHING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.identity.api_keys import KeyRecord
+from app.identity.organization import Organization
 from app.identity.principal import delegated_principal
 from app.policy.engine.resolved_subject import (
     AppConsent,
@@ -133,6 +134,20 @@ def test_an_app_holds_what_the_database_says_and_no_more_than_its_token(
     target = Target("GET", "/x", "/x")
     context = evaluation_context(policy, found, target, resource=("route", "/x", {}), action={}, context={})
     assert policy.decide(found.held, "/x", "GET", context)
+
+
+def test_the_user_of_an_app_acts_in_the_organization_of_the_last_sign_in() -> None:
+    member = Organization("org_1", "admin", "acme")
+    consent = AppConsent(App("acme"), frozenset({"a:read"}), frozenset({"a:read"}), member)
+    found = resolve_subject("app", "acme", {"user": "ann"}, KNOWN, StoredSubjects(consents={("acme", "ann"): consent}))
+    assert {"on-behalf::org:org_1", "on-behalf::org-role:admin"} <= found.held
+    condition = "subject.org.id == 'org_1' && subject.org.role == 'admin'"
+    policy = snapshot(f"p, auth:oauth, /x, GET, allow, {condition}", "p, org:org_1, /x, POST, deny")
+    target = Target("GET", "/x", "/x")
+    context = evaluation_context(policy, found, target, resource=("route", "/x", {}), action={}, context={})
+    assert policy.decide(found.held, "/x", "GET", context)
+    assert policy.decide(found.held, "/x", "POST", context).rule, "a deny about the organization applies"
+    assert principal_of(found).organization == member
 
 
 @pytest.mark.parametrize(
