@@ -276,7 +276,7 @@ class _Comparison:
 
 
 def _plain_meanings(snapshot: Snapshot, key: Key) -> frozenset[tuple[frozenset[str], str, str]]:
-    """What the rules of a key mean, whoever the caller is."""
+    """What the rules of a key mean, for any kind of caller."""
     return frozenset(
         (rule.needs, rule.effect, rule.condition.text if rule.condition else "") for rule in snapshot.rules_for(*key)
     )
