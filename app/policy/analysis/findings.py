@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.identity.app_facts import APP_FACTS, APP_METHOD
+from app.identity.org_facts import ORG_FACTS
+from app.identity.principal import is_fact
 from app.policy.analysis.cells import Cells
 from app.policy.analysis.client_address import ADDRESS, address_readers
 from app.policy.analysis.holders import Holders
@@ -48,6 +51,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "ignored-file": ("note", "A file in the policy directory is not read."),
     "empty-role": ("note", "A role has no holder."),
     "unheld-row": ("note", "No caller holds what a row needs."),
+    "user-side-row": ("note", "A row about an app and its user allows the user alone."),
     "ambiguous-path": ("note", "Two paths of an OpenAPI document can match the same request, which is denied."),
     "unroutable-path": (
         "note",
@@ -60,6 +64,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 # Endpoints that are open to every caller, since an app authenticates there with its id or secret.
 _FOR_APPS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"})
+_OF_USERS = ("user:", *ORG_FACTS)
 _DOES: Mapping[str, str] = {"allow": "allows", "deny": "denies"}
 
 
@@ -101,6 +106,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
         *_broad(snapshot.policy, holders),
         *_permissions(snapshot, holders),
         *_roles(snapshot.policy, holders),
+        *_of_user_sides(snapshot.policy, holders),
         *_idle(snapshot, holders),
         *unproven_publishers(snapshot),
         *open_heads(snapshot),
@@ -196,6 +202,20 @@ def _roles(policy: Policy, holders: Holders) -> Iterator[Fault]:
         if role not in led_to and not holders.sources(role):
             message = f"`{role}` has no holder"
             yield _at(policy, row, "empty-role", message, f"assign it: `g, user:…, {role}`", word=role)
+
+
+def _of_user_sides(policy: Policy, holders: Holders) -> Iterator[Fault]:
+    """Rows that allow something to an app for some users, which no app can hold: the app is not allowed by them."""
+    for rule in policy.rules:
+        if rule.effect == "deny" or not any(need.startswith((APP_METHOD, *APP_FACTS)) for need in rule.needs):
+            continue
+        for need in sorted(rule.needs):
+            sources = holders.sources(need)
+            if is_fact(need) and sources and all(source.startswith(_OF_USERS) for source in sources):
+                message = f"an app never holds `{need}`, only its user does: this row does not allow the app"
+                hint = "add a row that allows it to the app, or allow it to apps and deny it to other users"
+                yield _at(policy, rule, "user-side-row", message, hint, word=need)
+                break
 
 
 def _idle(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:

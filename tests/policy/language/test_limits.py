@@ -91,7 +91,9 @@ BOUNDS: dict[str, float] = {
     "language.rows.MAX_FAULTS_IN_ROW": 20,
     "analysis.semantic_diff.MAX_STEPS": 3_000_000,
     "analysis.semantic_diff.MAX_ALL_STEPS": 20_000_000,
-    "analysis.semantic_diff.MAX_SIMPLIFIED": 1_000,
+    "analysis.thing_change.MAX_SIMPLIFIED": 1_000,
+    "analysis.callers.MAX_CLASSES": 200,
+    "analysis.reach.MAX_CHOICES": 200,
     "analysis.semantic_diff.MAX_NAMED": 4,
     "analysis.shadow.MAX_DIFFERENCES": 1_000,
     "engine.snapshot.MAX_CACHED": 50_000,
@@ -167,7 +169,8 @@ SEVERITIES = {
     "uncompared-organization "
     "over-broad "
     "unused-permission deprecated-permission unstated-proxies unproven-publishers",
-    "note": "ignored-file empty-role unheld-row ambiguous-path unroutable-path unread-path unread-method not-analysed",
+    "note": "ignored-file empty-role unheld-row user-side-row ambiguous-path unroutable-path unread-path unread-method "
+    "not-analysed",
 }
 
 
