@@ -190,7 +190,16 @@ def test_refusals_are_counted_and_not_in_the_decision_log(small: Server, issuer:
     assert after(name, budget=budget) - before(name, budget=budget) == 11
     failures = "authz_authentication_failures_total"
     assert LIMIT <= after(failures, door="app") - before(failures, door="app") <= LIMIT + 3
-    assert after.values(name, "budget") == {"bad_credentials", "key_issues", "connections", "long_work"}
+    assert after.values(name, "budget") == {
+        "authorizations",
+        "bad_credentials",
+        "client_secrets",
+        "connections",
+        "key_issues",
+        "long_work",
+        "registrations",
+        "tokens",
+    }
     lines = [line for line in small.written_log() if line.get("event") == "a budget is spent"]
     assert 1 <= len(lines) <= 2
     assert "abc" not in str(lines)

@@ -13,8 +13,10 @@ from tests.support.server import Server, eventually
 
 EVERYTHING = (
     "catalog:read catalog:write holdings:read holdings:write policies:read policies:write decisions:read "
-    "decisions:evaluate keys:read keys:write tokens:introspect"
+    "decisions:evaluate keys:read keys:write tokens:introspect apps:read apps:write"
 )
+# Not found in this application, which has no console. They are tested with an authorization server.
+OF_AUTHORIZATION_SERVER = {f"/oauth/{name}" for name in ("authorize", "par", "token", "revoke", "register")}
 NOT_UTF8 = (
     '{"name":"Müller"}'.encode("latin-1"),
     '{"Müller":1}'.encode("latin-1"),
@@ -30,6 +32,8 @@ def test_each_endpoint_refuses_a_body_that_is_not_utf8(server: Server, issuer: L
         paths = client.get("/openapi.json").json()["paths"]
         tried = 0
         for path, operations in paths.items():
+            if path in OF_AUTHORIZATION_SERVER:
+                continue
             for method, operation in operations.items():
                 content = operation.get("requestBody", {}).get("content", {})
                 for kind in content:

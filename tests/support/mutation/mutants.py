@@ -25,7 +25,7 @@ from tests.support.mutation.edits import Edit, edits_of
 from tests.support.mutation.parts import PARTS, ROOT
 from tests.support.mutation.warm_tests import Change, Profile, Tried, run_part
 
-_FORK = multiprocessing.get_context("fork")
+_SPAWN = multiprocessing.get_context("spawn")  # a process into which no module of another tree is imported
 _LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", "*.db")
 _PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=no")
 
@@ -135,10 +135,10 @@ def try_warm(
     part: str, some: Sequence[Mutant], tree: Path, *, jobs: int, until: float
 ) -> Iterator[Profile | tuple[Mutant, Tried]]:
     """Yield the profile of the tests of a part, then the outcome of each edit by quick tests. Raises TestsFail."""
-    receiver, sender = _FORK.Pipe(duplex=False)
+    receiver, sender = _SPAWN.Pipe(duplex=False)
     changes = [Change(each.file, each.before, each.edit.text) for each in some]
     options = {"jobs": jobs, "until": until}
-    warm = _FORK.Process(target=run_part, args=(tree, PARTS[part].tests, changes, sender), kwargs=options)
+    warm = _SPAWN.Process(target=run_part, args=(tree, PARTS[part].tests, changes, sender), kwargs=options)
     warm.start()
     sender.close()
     with suppress(EOFError):  # the end
