@@ -15,7 +15,7 @@ from app.policy.routing.routes import is_route, split_route
 _BY_METHOD = {
     "auth:jwt": ("user", "jwt"),
     "auth:api_key": ("key", "api_key"),
-    APP_METHOD: ("user", "oauth"),
+    APP_METHOD: ("app", "oauth"),
     "auth:anonymous": ("anonymous",) * 2,
 }
 

@@ -186,9 +186,9 @@ def evaluation_context(
 
 
 def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
-    is_app = subject.type == APP_TYPE  # whose user is the subject, as at every door
+    is_app = subject.type == APP_TYPE  # its id is that of the user, as at every door
     return {
-        "type": "user" if is_app else subject.type,
+        "type": subject.type,
         "id": subject.owner if is_app else subject.id,
         "owner": "" if is_app else subject.owner,
         "method": _METHOD,

@@ -12,6 +12,7 @@ from app.policy.engine.app_scopes import may_ask, scopes_for
 from app.policy.engine.decision import Decision
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.reason import Reason
+from app.policy.language.when.context import subject_of
 from tests.policy.small import snapshot
 
 READ, WRITE = "p, a:read, /x, GET, allow", "p, a:write, /x, POST, allow"
@@ -238,3 +239,13 @@ def test_each_side_has_its_own_grants_in_conditions() -> None:
     assert policy.decide(bob, "/x", "GET", for_all)
     allowing = snapshot(f"p, auth:oauth, /x, GET, allow, {condition}", *EDITOR)
     assert not allowing.decide(held, "/x", "GET", {"subject": subject}), "the app has not"
+
+
+def test_a_condition_about_users_does_not_open_anything_to_their_apps() -> None:
+    caller = delegated("a:read", has=("a:read",))
+    subject = subject_of(caller, caller.held)
+    assert (subject["type"], subject["id"], subject["method"], subject["client_id"]) == ("app", "ann", "oauth", "acme")
+    rows = (READ.replace("/x", "/y"), *ASKS, "p, a:read, /x, GET, allow, subject.type == 'user' && subject.id == 'ann'")
+    assert not snapshot(*rows).decide(caller.held, "/x", "GET", {"subject": subject})
+    user = user_principal("ann", ["a:read"], {})
+    assert snapshot(*rows).decide(user.held, "/x", "GET", {"subject": subject_of(user, user.held)})

@@ -130,7 +130,9 @@ def test_an_app_holds_what_the_database_says_and_no_more_than_its_token(
     assert found.held == delegated_principal("ann", App("acme"), scopes, ["a:read"]).held
     principal = principal_of(found)
     assert (principal.subject, principal.method, principal.client_id) == ("ann", "oauth", "acme")
-    policy = snapshot("p, auth:oauth, /x, GET, allow, subject.client_id == 'acme' && subject.id == 'ann'")
+    policy = snapshot(
+        "p, auth:oauth, /x, GET, allow, subject.client_id == 'acme' && subject.id == 'ann' && subject.type == 'app'"
+    )
     target = Target("GET", "/x", "/x")
     context = evaluation_context(policy, found, target, resource=("route", "/x", {}), action={}, context={})
     assert policy.decide(found.held, "/x", "GET", context)

@@ -139,7 +139,7 @@ def test_variables_of_a_document_are_checked_by_name() -> None:
         ({"auth:anonymous", "user:u"}, {"type": "anonymous", "method": "anonymous", "id": "", "environment": ""}),
         (
             {"auth:oauth", "app:acme", "app-kind:registered", "consented::a:read", "on-behalf::user:u"},
-            {"type": "user", "method": "oauth", "id": "u", "environment": "", "client_id": "acme"},
+            {"type": "app", "method": "oauth", "id": "u", "environment": "", "client_id": "acme"},
         ),
         ({"a:read"}, {"environment": ""}),
     ],

@@ -11,7 +11,7 @@ from app.policy.language.when.shape import NO_ORG, Action, Org, Properties, Requ
 from app.policy.language.when.shared import SharedReads
 
 _NO_PROPERTIES: Properties = MappingProxyType({})
-_TYPES = {"jwt": "user", "api_key": "key", "oauth": "user", "anonymous": "anonymous"}
+_TYPES = {"jwt": "user", "api_key": "key", "oauth": "app", "anonymous": "anonymous"}
 
 
 class LazyContext(dict[str, object]):

@@ -58,8 +58,8 @@ NO_ORG: Org = {"id": "", "role": "", "slug": ""}
 class Subject(TypedDict):
     """Who asks."""
 
-    type: Annotated[str, "`user`, `key`, `anonymous`, or the type that an AuthZEN caller names"]
-    id: Annotated[str, "a user's `sub`, an API key's number as text, empty for a stranger"]
+    type: Annotated[str, "`user`, `key`, `app`, `anonymous`, or the type that an AuthZEN caller names"]
+    id: Annotated[str, "a user's `sub`, also of the user of an app, an API key's number as text, empty for a stranger"]
     owner: Annotated[str, "for an API key the `sub` of its owner, empty for all others"]
     method: Annotated[str, "`jwt`, `api_key`, `oauth`, `anonymous`, or `authzen` for who is only asked about"]
     client_id: Annotated[str, "the id of the app that acts on behalf of the user, empty for all others"]
