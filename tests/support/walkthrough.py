@@ -216,6 +216,7 @@ def dev(directory: Path) -> Iterator[tuple[str, int]]:
     """Run `authz dev` in a directory; yields its address and the port of its issuer."""
     log = directory / "dev.log"
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
+    env["AUTHZ_DECISION_LOG_SEAL_SECONDS"] = "3600"  # nothing is sealed yet when a page says so
     run = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0"]
     with log.open("w") as out, subprocess.Popen(run, cwd=directory, env=env, stdout=out, stderr=out) as process:
         try:
