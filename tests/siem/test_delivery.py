@@ -366,15 +366,15 @@ async def test_processes_that_deliver_together_skip_nothing(
     sessions: Sessions, receiver: SiemReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "PAGE_SIZE", 7)
-    processes = [Deliverer(sessions, receiver.url) for _ in range(3)]
+    processes = [Deliverer(sessions, receiver.url) for _ in range(2)]
 
     async def keep_delivering(process: Deliverer) -> None:
-        while len(set(receiver.ids)) < 120:
+        while len(set(receiver.ids)) < 60:
             await process.deliver()
 
-    await asyncio.gather(*map(keep_delivering, processes), *(write(sessions, 0, 30) for _ in range(4)))
+    await asyncio.gather(*map(keep_delivering, processes), *(write(sessions, 0, 15) for _ in range(4)))
     positions = [int(each.split("-")[1]) for each in receiver.ids]
-    assert sorted(set(positions)) == list(range(1, 121))
+    assert sorted(set(positions)) == list(range(1, 61))
     for process in processes:
         await process.sender.close()
 

@@ -160,7 +160,7 @@ def test_an_act_is_valid(action: str, target: str) -> None:
         allowed=st.booleans(),
     )
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_decision_is_valid(record: Record) -> None:
     event = decision_event(LoggedRecord(1, record))
     check(event)
