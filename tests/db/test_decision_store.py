@@ -470,8 +470,8 @@ async def test_a_request_id_is_found_whether_its_time_or_the_index_finds_it(sess
         async with sessions() as session:
             stored, _ = await following(session, DecisionFilter(request_id=request_id), after=0)
             assert sorted(row.record.at for row in stored) == expected
-            wanted = DecisionFilter(request_id=request_id, allowed=True, since=NOW)
-            found = await page(session, wanted, size=20)
+            narrowed = DecisionFilter(request_id=request_id, allowed=True, since=NOW)
+            found = await page(session, narrowed, size=20)
             assert len(found.rows) == sum(
                 record.request_id == request_id and record.key.allowed and record.at >= NOW for record in records
             )
