@@ -9,14 +9,17 @@ from itertools import groupby
 
 import pytest
 
-from app.audit.record import DecisionKey, Record, StatedGrants, grant_set
+from app.audit.record import DecisionKey, Record, StatedGrants, decision_key, grant_set
 from app.audit.replay import Occurrences, Replay, ReplayKey, ReplayOutcome
 from app.audit.replay_view import result
+from app.identity.principal import delegated_principal
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.when.condition import Context
+from tests.policy.engine.test_delegation import App
 from tests.policy.shipped import shipped_files, snapshot_of
 
 CATALOG = "catalog.csv"
+TEAMS, ONCE = "/api/v1/teams", Occurrences(1, 1)
 _GRANTS = ("catalog:read", "catalog:write", "holdings:read", "policies:read", "role:editor")
 
 
@@ -261,3 +264,31 @@ def test_of_very_many_changes_the_first_are_listed_and_all_are_counted() -> None
     assert [change.times.number for change in replay.changes] == [4, 1]
     shown = result(replay, replay.changes[:1], {1: "r1"}, "7d")
     assert (shown.left_out, shown.decisions, shown.changes[0].example) == (7, 11, "r1")
+
+
+def test_decisions_about_apps_are_replayed_for_both_sides() -> None:
+    app = App("acme")
+    caller = delegated_principal("user_a", app, ["catalog:read"], ["catalog:read"])
+    shipped = active()
+    keys = [decision_key("app", TEAMS, "GET", caller, shipped.decide(caller.held, TEAMS, "GET"))]
+    assert keys[0].allowed
+    groups = [
+        (
+            ReplayKey(key.grants, key.method, key.subject, None, key.resource, key.action, key.allowed, key.client_id),
+            ONCE,
+        )
+        for key in keys
+    ]
+    ask = "p, app-kind:registered, scope:catalog:read, ask, allow"
+    lost = [
+        candidate(ask, "", "apps.csv"),
+        candidate(ask, f"{ask}\np, app:acme, scope:catalog:read, ask, deny", "apps.csv"),
+        candidate(ask, f"{ask}\np, app:acme, {TEAMS}, GET, deny", "apps.csv"),
+        candidate(ask, f"{ask}\np, user:user_a, {TEAMS}, GET, deny", "apps.csv"),
+    ]
+    same = [shipped, candidate(ask, f"{ask}\np, app:other, {TEAMS}, GET, deny", "apps.csv")]
+    for snapshot, outcome in [*((each, "lost") for each in lost), *((each, "same") for each in same)]:
+        replay = Replay(snapshot, shipped)
+        replay.add(groups)
+        assert {name.value: count for name, count in replay.counts.items() if count} == {outcome: 1}
+        assert [change.key.client_id for change in replay.changes] == (["acme"] if outcome == "lost" else [])
