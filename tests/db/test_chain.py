@@ -398,6 +398,25 @@ async def test_a_server_without_traffic_writes_nothing(kind: Kind, sessions: Ses
     assert await faults(sessions) == []
 
 
+async def test_an_unreadable_chain_of_one_log_does_not_stop_the_other(
+    sealed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with _opened(sealed) as sessions:
+        await run(sessions, "UPDATE chain_entries SET hash = 'text'")
+        await write(sessions, _random(3))
+        async with sessions() as session:
+            admin_actions.record(session, FILES, "policy.files", "r1", now=datetime.now(UTC))
+            await session.commit()
+        sealer, stop = Sealer(sessions, seal_seconds=0.05), asyncio.Event()
+        running = asyncio.create_task(sealer.run(stop))
+        async with asyncio.timeout(20):
+            while (await verify(sessions, "admin"))[1].head is None:
+                await asyncio.sleep(0.02)
+        stop.set()
+        await running
+    assert "rows of a log cannot be sealed" in capsys.readouterr().out
+
+
 async def test_the_heads_of_a_day_are_recorded_and_logged_once(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
