@@ -21,8 +21,8 @@ from app.audit.size_limit import SizeLimit
 
 EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
-_IDLE_RATIO = 10  # of the time that space is not reclaimed, and is
-_TARGET = (15, 16)  # of the limit, so that a class stays below it while it is written
+_IDLE_RATIO = 4  # of the time that space is not reclaimed, and is
+_TARGET = (7, 8)  # of the limit: the rest is for what is written and not vacuumed until the next look
 _RETRY_SECONDS = 10.0
 _LOGGED_EVERY = 10.0
 _log = structlog.stdlib.get_logger("decisions")

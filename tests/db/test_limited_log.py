@@ -334,7 +334,7 @@ async def test_the_limit_holds_while_servers_write(sessions: Sessions) -> None:
         number += 200
         await asyncio.sleep(0.01)
     async with asyncio.timeout(10):
-        while (await sizes(sessions))["authzen"] > 150_000 * 15 / 16:
+        while (await sizes(sessions))["authzen"] > 150_000 * 7 / 8:
             await asyncio.sleep(0.02)
         while held[-1]:
             await asyncio.sleep(0.02)
