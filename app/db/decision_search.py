@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     LargeBinary,
     Select,
@@ -22,6 +21,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     true,
     tuple_,
 )
@@ -43,7 +43,8 @@ _MIN_COMPARED = 1_000
 _rows = table_of(DecisionRow)
 _COLUMNS = ("id", "decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
 _indexed_part = literal_column(REQUEST_ID_PART, LargeBinary)
-_is_untimed = literal_column(IS_UNTIMED, Boolean)
+# Not a column, which on SQLite would be compared with 1, so that the partial index would not be used.
+_is_untimed = text(IS_UNTIMED)
 
 
 @dataclass(frozen=True, slots=True)
