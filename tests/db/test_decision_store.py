@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
@@ -475,3 +475,26 @@ async def test_a_request_id_is_found_whether_its_time_or_the_index_finds_it(sess
             assert len(found.rows) == sum(
                 record.request_id == request_id and record.key.allowed and record.at >= NOW for record in records
             )
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("request_id", ["trace-1", f"{NOW:014x}0123456789"])
+async def test_an_index_finds_a_request_id(sessions: Sessions, request_id: str) -> None:
+    """Without it a page would be right too, but read the whole log. PostgreSQL is in tests/db/test_explained.py."""
+    await DecisionWriter(sessions).write(Batch.of([varied(PLAIN, at=NOW, request_id=request_id)]))
+    statements = list[tuple[str, Any]]()
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        statements.append((statement, values))
+
+    engine = sessions.kw["bind"].sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    async with sessions() as session:
+        assert len((await page(session, DecisionFilter(request_id=request_id), size=5)).rows) == 1
+    event.remove(engine, "before_cursor_execute", note)
+    of_rows = [each for each in statements if "FROM decision_rows" in each[0] and "request_id = " in each[0]]
+    assert of_rows
+    async with sessions.kw["bind"].connect() as connection:
+        for statement, values in of_rows:
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)).all()
+            assert not [step for *_, step in plan if step.startswith("SCAN decision_rows")], plan
