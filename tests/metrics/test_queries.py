@@ -128,6 +128,19 @@ def test_each_query_of_the_dashboard_matches_exposed_metrics(exposed: Scraped) -
     assert {title: found for title, query in of_dashboard() if (found := list(faults(query, exposed)))} == {}
 
 
+def test_the_panels_of_the_dashboard_have_a_number_and_a_place_of_their_own() -> None:
+    panels = json.loads((EXAMPLES / "dashboard.json").read_text())["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    places = [panel["gridPos"] for panel in panels]
+    cells = [
+        (place["x"] + across, place["y"] + down)
+        for place in places
+        for across in range(place["w"])
+        for down in range(place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+
+
 def test_a_query_without_a_metric_is_reported(exposed: Scraped) -> None:
     wrong = {
         "rate(authz_decision_total[5m])": "no metric authz_decision_total",
