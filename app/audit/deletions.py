@@ -21,6 +21,7 @@ from app.audit.size_limit import SizeLimit
 
 EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
+_MAX_FREED = 64  # the part of the limit that is free at most until it is reclaimed
 _IDLE_RATIO = 4  # of the time that space is not reclaimed, and is
 _TARGET = (7, 8)  # of the limit: the rest is for what is written and not vacuumed until the next look
 _RETRY_SECONDS = 10.0
@@ -33,7 +34,8 @@ class Deletion:
     """Decisions of a class that were deleted, the oldest first: all of the class up to the id `last_id`.
 
     `first_at` and `last_at` are the times of these decisions, `deleted_at` is when they were deleted by the clock of
-    the database, all in microseconds since 1970. `count` is the number of decisions.
+    the database, all in microseconds since 1970. `count` is the number of decisions, and `freed_bytes` about what they
+    took, which is not in a record.
     """
 
     decision_class: DecisionClass
@@ -42,6 +44,7 @@ class Deletion:
     last_at: int
     count: int
     deleted_at: int
+    freed_bytes: int = 0
 
 
 class LimitedStore(Protocol):
@@ -153,28 +156,29 @@ async def run_size_limit(
     that no more of it is written until the deletion has caught up. Known callers are never held.
     """
     clock = asyncio.get_running_loop().time
-    report, has_holes = _Report(), False
+    report, has_holes, freed = _Report(), False, 0
     target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
     read_at = reclaim_due = -math.inf
     while not stop.is_set():
-        wait, held = every_seconds, frozenset[DecisionClass]()
+        wait = every_seconds
         try:
             deletion = await store.delete_excess(target)
             if deletion is not None or clock() - read_at >= every_seconds:
                 size.sizes, read_at = await store.sizes(), clock()
-            held = size.exceeding
+            hold(size.exceeding)
             if deletion is not None:
+                freed += deletion.freed_bytes
                 size.note(deletion)
                 report.add(deletion)
                 has_holes, wait = True, _PAUSE_SECONDS
-            if has_holes and clock() >= reclaim_due:
-                began, has_holes = clock(), False
+            if has_holes and (clock() >= reclaim_due or freed * _MAX_FREED > size.limit.max_bytes):
+                began, has_holes, freed = clock(), False, 0
                 await store.reclaim()
                 reclaim_due = clock() + max(store.reclaim_seconds, _IDLE_RATIO * (clock() - began))
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
+            hold(frozenset())
             wait = max(every_seconds, _RETRY_SECONDS)
-        hold(held)
         report.log_if_due()
         await pause(stop, wait)
     report.close()

@@ -21,10 +21,10 @@ from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
 # With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens, as pages of rows that were written
 # one after the other have.
-_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 165}
+_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 180}
 _INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
-KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 200}
-_PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 200}
+KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 230}
+_PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 220}
 _COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
 _volumes = table_of(DecisionVolume)
 
@@ -70,6 +70,11 @@ class VolumeChanges:
     def add_keys(self, decision_class: DecisionClass, byte_count: int) -> None:
         """Count keys that were inserted, or with a negative number deleted."""
         self._changes[OF_KEYS, decision_class].byte_count += byte_count
+
+    @property
+    def freed_bytes(self) -> int:
+        """About how many bytes are deleted, less those that are added."""
+        return -sum(change.byte_count for change in self._changes.values())
 
     async def store(self, connection: AsyncConnection) -> None:
         """Store the changes in this transaction, which holds the lock of the log's writers."""

@@ -167,6 +167,7 @@ async def _delete(
         last_at=max(times),
         count=sum(row.times for row in found),
         deleted_at=int((await database_now(connection)).timestamp() * 1_000_000),
+        freed_bytes=changes.freed_bytes,
     )
     await decision_deletions.record(connection, deletion)
     return deletion
