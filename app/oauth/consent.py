@@ -35,6 +35,8 @@ NO_REQUEST = (
 )
 
 NO_APP = "There is no app with the `client_id` of this request."
+# What they allowed would remain after they stopped acting as the user, and would not name them.
+IMPERSONATED = "You act as another user now, so you cannot answer an app for them."
 CHANGED = "The app has changed since this page was shown. Go back to the app and start again."
 
 
@@ -143,6 +145,8 @@ class Consents:
         return await self._allow(session, visit, request, page, granted)
 
     async def _find(self, session: AsyncSession, visit: ConsentVisit) -> tuple[OpenRequest, Client, str]:
+        if visit.user.impersonator is not None:
+            raise ConsentRefused(IMPERSONATED)
         request = await find_request(session, visit.name, visit.browser, visit.now)
         if request is None:
             raise ConsentRefused(NO_REQUEST)

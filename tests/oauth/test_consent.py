@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from tests.console.browsing import Browser
+from app.console.cookies import csrf_token
+from tests.console.browsing import Browser, changed_answers, changed_tokens
 from tests.oauth.asking import answer_of, ask, click, fields_of, opened, request_of
 from tests.oauth.flows import REDIRECT, VERIFIER, challenge_of
 from tests.oauth.served import ServedApp
-from tests.support.issuer import LiveIssuer
+from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import Server
 
 Browsers = Callable[[Server], Browser]
@@ -379,3 +380,19 @@ def test_the_verifier_of_the_app_is_needed(visitor: Browser, issuer: LiveIssuer,
     code = answer_of(click(visitor, page))["code"]
     assert app.redeem(code, code_verifier=VERIFIER).json()["error"] == "invalid_grant"
     assert app.redeem(code, code_verifier=other).status_code == 200
+
+
+def test_who_acts_as_a_user_allows_no_app(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:
+    asked = visitor.begin("/console/apps")
+    callback = visitor.choose(issuer, asked)
+    token = issuer.token(
+        sub="user_alice", aud=CONSOLE.id, azp=CONSOLE.id, nonce=asked["nonce"], act={"sub": "user_support"}
+    )
+    with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
+        assert visitor.get(callback).status_code == 303
+    page = opened(visitor, issuer, ask(visitor, app))
+    assert page.status_code == 400
+    assert "You act as another user now, so you cannot answer an app for them." in page.text
+    form = {"decision": "allow", "csrf": csrf_token(visitor.session or ""), "scopes": ["catalog:read"]}
+    answer = visitor.http.post(page.request.url.path, data=form, headers={"Origin": visitor.server.url})
+    assert (answer.status_code, "You act as another user now" in answer.text) == (400, True)
