@@ -1,4 +1,4 @@
-"""Counts the keys of an owner, for the limit on them."""
+"""Whether an owner may have a further key: counts its keys, for the limit on them, and refuses a blocked person."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sqlmodel import col
 
 from app.db.engine import LOCK_FIRST
 from app.db.tables.keys import ApiKey
+from app.db.tables.oauth import Person
+from app.keys.refusals import OwnerBlocked
 from app.keys.status import accepted
 
 # An advisory lock with two numbers: ours, and the hash of the owner. Owners with the same hash wait for each other.
@@ -31,6 +33,18 @@ async def lock_owner(session: AsyncSession, owner: str) -> None:
         await session.connection(execution_options=LOCK_FIRST)
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(_LOCK_OWNER, {"owner": owner})
+
+
+async def require_unblocked(session: AsyncSession, owner: str) -> None:
+    """Raise OwnerBlocked for a person who is blocked, whose token may be valid for a while.
+
+    Holds back other issues to this owner until the transaction ends: a block is stored before the keys of the owner are
+    revoked, under the same lock, so that a key is either refused here or revoked there.
+    """
+    await lock_owner(session, owner)
+    blocked = select(col(Person.id)).where(col(Person.subject) == owner, col(Person.blocked_at).is_not(None))
+    if (await session.scalar(blocked)) is not None:
+        raise OwnerBlocked
 
 
 async def count_keys(session: AsyncSession, owner: str, now: datetime) -> KeyCount:

@@ -10,13 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.actor import Actor
 from app.db.disk import DiskSpace
-from app.db.engine import LOCK_FIRST
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 from app.identity.principal import Principal
 from app.keys import api_keys
 from app.keys.admin_log import record_issue, record_rotation
-from app.keys.capacity import count_keys
+from app.keys.capacity import count_keys, require_unblocked
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, OrderFault, ScopesNotHeld
 from app.keys.status import ACCEPTED, status_of
 from app.policy.engine.limited_scopes import token_grants
@@ -82,14 +81,15 @@ class KeyIssuer:
     ) -> NewKey:
         """Store a new key. `by` is the owner as the actor of the admin log.
 
-        Raises DiskShortage, InvalidKeyOrder, ScopesNotHeld, BudgetSpent, and KeyConflict if the owner has as many keys
-        as it may have.
+        Raises DiskShortage, InvalidKeyOrder, ScopesNotHeld, BudgetSpent, OwnerBlocked, and KeyConflict if the owner has
+        as many keys as it may have.
         """
         self._disk.require_space()
         if faults := self._faults_of(order, now):
             raise InvalidKeyOrder(faults)
         self._check_held(owner, order.scopes)
         self._check_budget(owner.subject)
+        await require_unblocked(session, owner.subject)
         most = self._limits.max_active
         if (await count_keys(session, owner.subject, now)).active >= most:
             raise KeyConflict(f"You have {most} active API keys, the most that an owner may have: revoke one first.")
@@ -117,8 +117,7 @@ class KeyIssuer:
         Raises NoSuchKey, and as `issue` does.
         """
         self._disk.require_space()
-        if not session.in_transaction():
-            await session.connection(execution_options=LOCK_FIRST)
+        await require_unblocked(session, owner.subject)
         before = await api_keys.own_key(session, owner.subject, key_id)
         await self._check_rotatable(session, before, now)
         self._check_held(owner, before.scopes)

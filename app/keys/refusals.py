@@ -45,3 +45,10 @@ class ScopesNotHeld(KeyRefused):
 
 class KeyConflict(KeyRefused):
     """The keys of the owner are in a state that does not allow the change."""
+
+
+class OwnerBlocked(KeyRefused):
+    """An administrator has blocked the owner, who gets no further key."""
+
+    def __init__(self) -> None:
+        super().__init__("An administrator has blocked you, so you get no API key.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,17 @@ from app.identity.budget import Budget, BudgetSpent
 from app.identity.principal import user_principal
 from app.keys import api_keys
 from app.keys.issuer import KeyIssuer, KeyLimits, KeyOrder
-from app.keys.refusals import InvalidKeyOrder, KeyConflict, KeyRefused, NoSuchKey, OrderFault, ScopesNotHeld
+from app.keys.refusals import (
+    InvalidKeyOrder,
+    KeyConflict,
+    KeyRefused,
+    NoSuchKey,
+    OrderFault,
+    OwnerBlocked,
+    ScopesNotHeld,
+)
 from app.keys.revocations import revoke_own_key
+from app.oauth.people_blocks import block_person, unblock_person
 from app.policy.engine.live import LivePolicy
 from tests.policy import small
 from tests.policy.shipped import write
@@ -157,3 +167,44 @@ async def test_what_cannot_be_rotated(keys: Keys, sessions: Sessions) -> None:
         with pytest.raises(KeyRefused, match=reason):
             await keys.rotate(key, now=now)
     assert await keys.ids() == [expired, revoked]
+
+
+async def test_a_person_who_is_blocked_gets_no_key(keys: Keys) -> None:
+    before = await keys.issue("b:read")
+    async with keys.sessions() as session:
+        assert (await block_person(session, "ann", BY, NOW)).keys == 1
+    with pytest.raises(OwnerBlocked):
+        await keys.issue("b:read")
+    with pytest.raises(OwnerBlocked):
+        await keys.rotate(before)
+    assert await keys.ids() == [before]
+    async with keys.sessions() as session:
+        await unblock_person(session, "ann", BY, NOW)
+    await keys.issue("b:read")
+
+
+async def test_a_block_ends_the_key_of_a_rotation_that_is_under_way(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await keys.issue("b:read")
+    stored, go_on = asyncio.Event(), asyncio.Event()
+    async with keys.sessions() as rotating, keys.sessions() as blocking:
+        commit = rotating.commit
+
+        async def slow_commit() -> None:
+            stored.set()
+            await go_on.wait()
+            await commit()
+
+        monkeypatch.setattr(rotating, "commit", slow_commit)
+        rotation = asyncio.create_task(
+            keys.issuer.rotate(rotating, ANN, before, grace_seconds=0, now=NOW, by=BY), name="rotation"
+        )
+        await stored.wait()
+        block = asyncio.create_task(block_person(blocking, "ann", BY, NOW))
+        await asyncio.sleep(0.2)  # it waits for the rotation
+        go_on.set()
+        new, _ = await rotation
+        await block
+    async with keys.sessions() as session:
+        assert (await api_keys.own_key(session, "ann", new.key.id)).revoked_at is not None

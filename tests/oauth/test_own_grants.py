@@ -131,6 +131,12 @@ def test_a_blocked_person_loses_everything_and_gets_nothing_new(
     )
     assert app.redeem(code).json()["error"] == "invalid_grant"
     assert person.get("/console/account").headers["location"].startswith("/console/sign-in")
+    # A token that the issuer signed before is valid for a while: it must not become a key that is valid for years.
+    with app_server.client(issuer.token(sub=user, permissions=["catalog:read"])) as client:
+        for path, body in (("", {"name": "k", "scopes": ["catalog:read"]}), ("1/rotate/", {"grace_seconds": 0})):
+            refused = client.post(f"/api/v1/api-keys/{path}", json=body)
+            blocked_detail = "An administrator has blocked you, so you get no API key."
+            assert (refused.status_code, refused.json()) == (403, {"detail": blocked_detail})
     assert act("block")["apps"] == 0
     assert act("unblock")["blocked_at"] is None
     assert call(app_server, tokens["access_token"]) == REVOKED, "what ended stays ended"

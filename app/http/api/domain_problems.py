@@ -17,7 +17,7 @@ from app.http.wire import errors
 from app.http.wire.problems import INVALID_BODY, Problem
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
-from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, ScopesNotHeld
+from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, OwnerBlocked, ScopesNotHeld
 from app.oauth.own_grants import NoSuchGrant
 from app.oauth.refusals import AppRefused, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
@@ -39,6 +39,8 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     if isinstance(error, ScopesNotHeld):
         _, challenge = refusals.insufficient_scope(error.scopes)
         return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
+    if isinstance(error, OwnerBlocked):
+        return Problem(403, str(error))
     return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoSuchGrant | NoShadow) else 409, str(error))
 
 

@@ -10,7 +10,7 @@ from app.http.api.domain_problems import HANDLERS, DomainError, problem_of
 from app.http.door.refusal import Refusals
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
-from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, ScopesNotHeld
+from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, OwnerBlocked, ScopesNotHeld
 from app.oauth.refusals import AppConflict, AppOrderFault, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 
@@ -24,6 +24,7 @@ INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("e
         (NoSuchKey("There is no API key 7."), 404, "There is no API key 7.", None),
         (NoShadow("No policy is in shadow."), 404, "No policy is in shadow.", None),
         (KeyConflict("Revoke one first."), 409, "Revoke one first.", None),
+        (OwnerBlocked(), 403, "An administrator has blocked you, so you get no API key.", None),
         (NoSuchApp(), 404, "App not found.", None),
         (AppConflict("It has no secret."), 409, "It has no secret.", None),
         (InvalidAppOrder([AppOrderFault("name", "is blank")]), 400, "The request body is invalid.", None),
