@@ -19,12 +19,12 @@ from app.db.compact_ids import TIMED_BYTES
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
-# With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens, as pages of rows that were written
-# one after the other have.
+# With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens. More than new rows take, since
+# pages from which others were deleted are not full.
 _ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 180}
 _INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
-KEY_BYTES: Mapping[str, int] = {"sqlite": 80, "postgresql": 230}
-_PART_BYTES: Mapping[str, int] = {"sqlite": 100, "postgresql": 220}
+KEY_BYTES: Mapping[str, int] = {"sqlite": 95, "postgresql": 230}
+_PART_BYTES: Mapping[str, int] = {"sqlite": 120, "postgresql": 220}
 _COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
 _volumes = table_of(DecisionVolume)
 
