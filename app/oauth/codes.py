@@ -78,6 +78,18 @@ async def redeem_code(
     return family, refresh_token
 
 
+async def scopes_at(session: AsyncSession, grant_id: int, resource: str) -> frozenset[str]:
+    """The scopes of a consent that its user allowed for a resource, or for one that this is below.
+
+    Those that come from the codes that are stored: a code stays as long as the family of its tokens.
+    """
+    query = select(col(AuthorizationCode.resource), col(AuthorizationCode.scopes))
+    found = await session.execute(query.where(col(AuthorizationCode.grant_id) == grant_id))
+    return frozenset(
+        scope for base, scopes in found if resource == base or resource.startswith(f"{base}/") for scope in scopes
+    )
+
+
 async def resource_of_code(session: AsyncSession, client_id: str, code: str) -> str | None:
     """The resource of a code of a client; None if there is no such code."""
     found = await _find(session, code)

@@ -20,7 +20,7 @@ from app.oauth.client import Client
 from app.oauth.client_document import ClientDocumentRefused
 from app.oauth.client_finder import ClientFinder, consented_app
 from app.oauth.clients import find_row
-from app.oauth.codes import issue_code
+from app.oauth.codes import issue_code, scopes_at
 from app.oauth.errors import OAuthError
 from app.oauth.grants import TooManyGrants, find_grant, store_grant
 from app.oauth.people import PersonBlocked, find_person, note_sign_in
@@ -71,12 +71,23 @@ class ConsentVisit:
 
 @dataclass(frozen=True, slots=True)
 class ConsentPage:
-    """What the user is asked. `is_again` says that the user allowed the app something before."""
+    """What the user is asked.
+
+    `is_again` says that the user allowed the app something before, `allowed_here` what of it for this resource.
+    """
 
     client: Client
     asked: CheckedRequest
     scopes: Sequence[AskedScope]
     is_again: bool
+    allowed_here: frozenset[str]
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the user allowed all of this before."""
+        return all(
+            each.is_held and not each.is_new and each.permission.name in self.allowed_here for each in self.scopes
+        )
 
     @property
     def app_host(self) -> str:
@@ -116,7 +127,7 @@ class Consents:
         except OAuthError as error:
             return await self._refuse(session, visit, request, redirect_uri, error)
         # An app without a secret could be another program on the same machine, so its user is asked each time.
-        if client.confidential and page.is_again and not any(each.is_new or not each.is_held for each in page.scopes):
+        if client.confidential and page.is_allowed:
             return await self._allow(session, visit, request, page, page.held)
         return page
 
@@ -173,9 +184,10 @@ class Consents:
         row = await find_row(session, client.client_id)
         grant = None if row is None else await find_grant(session, user.subject, row.id)
         before = set() if grant is None or grant.app_version != client.version else set(grant.scopes)
+        allowed_here = await scopes_at(session, grant.id, asked.resource) if grant and before else frozenset[str]()
         catalog = snapshot.policy.catalog
         scopes = [AskedScope(catalog[scope], scope in held, scope not in before) for scope in asked.scopes]
-        return ConsentPage(client, asked, scopes, bool(before))
+        return ConsentPage(client, asked, scopes, bool(before), allowed_here)
 
     async def _allow(
         self, session: AsyncSession, visit: ConsentVisit, request: OpenRequest, page: ConsentPage, granted: list[str]

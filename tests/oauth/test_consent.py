@@ -258,6 +258,20 @@ def test_a_public_app_always_asks_and_one_with_a_secret_only_for_more(
     assert more.status_code == 200
 
 
+def test_a_consent_is_silent_only_for_its_resource(visitor: Browser, issuer: LiveIssuer, app_server: Server) -> None:
+    app = ServedApp(app_server, confidential=True)
+    whole, part = app_server.url, f"{app_server.url}/api/v1/seasons"
+
+    def answer(resource: str) -> httpx.Response:
+        return opened(visitor, issuer, ask(visitor, app, resource=resource))
+
+    answer_of(click(visitor, answer(part)))
+    for resource, status in ((part, 303), (f"{part}/7", 303), (f"{part}7", 200), (whole, 200)):
+        assert answer(resource).status_code == status, resource
+    answer_of(click(visitor, answer(whole)))
+    assert answer(f"{app_server.url}/api/v1/teams").status_code == 303
+
+
 def test_what_is_new_is_shown(visitor: Browser, issuer: LiveIssuer, app_server: Server) -> None:
     app = ServedApp(app_server)
     visitor.sign_in(issuer, "user_bob")

@@ -20,8 +20,9 @@ from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
 from app.oauth import requests
 from app.oauth.access_tokens import access_token_lookup
+from app.oauth.codes import scopes_at
 from app.oauth.errors import BadClientSecret, OAuthError
-from app.oauth.grants import TooManyGrants, end_grants, store_grant
+from app.oauth.grants import TooManyGrants, end_grants, find_grant, store_grant
 from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, GRANTS, SIBLINGS
 from app.oauth.people import find_person, note_sign_in
 from app.oauth.requests import OpenRequest
@@ -392,3 +393,24 @@ async def test_requests_that_wait_are_bounded_by_their_number_and_their_time(
         with pytest.raises(OAuthError):
             await requests.take_pushed_request(session, uri, flow.client_id, NOW + 60 * SECOND)
     assert await push(60 * SECOND) != uri
+
+
+async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:
+    part = f"{PUBLIC_URL}/seasons"
+    await flow.redeem(await flow.consent(scopes=["catalog:read"]))
+    await flow.consent(scopes=["holdings:read"], resource=part)
+    async with flow.sessions() as session:
+        person = await find_person(session, "user_ann")
+        assert person is not None
+        grant = await find_grant(session, person.subject, flow.app.id)
+        assert grant is not None
+        assert grant.scopes == ["catalog:read", "holdings:read"]
+        for resource, scopes in (
+            (PUBLIC_URL, {"catalog:read"}),
+            (f"{PUBLIC_URL}/teams", {"catalog:read"}),
+            (part, {"catalog:read", "holdings:read"}),
+            (f"{part}/7", {"catalog:read", "holdings:read"}),
+            (f"{part}7", {"catalog:read"}),
+            (f"{PUBLIC_URL}.evil.example", set()),
+        ):
+            assert await scopes_at(session, grant.id, resource) == scopes, resource
