@@ -18,6 +18,9 @@ from app.identity.permission_claim import parse_permissions
 from app.identity.principal import Principal, delegated_principal, token_id, user_principal
 from app.identity.token_cache import TokenCache, VerifiedToken
 
+# Claims that only access tokens have. Microsoft Entra ID has `scp` and `appid`, Okta `scp` and `cid`.
+_APP_CLAIMS = frozenset({"client_id", "cid", "appid", "scope", "scp"})
+
 
 class IssuerVerifier:
     """Verifies the tokens of one issuer with its signing keys.
@@ -70,13 +73,22 @@ class IssuerVerifier:
         if issuer.organizations is not None and (membership := read_membership(claims, issuer, self.reserved_prefixes)):
             organization = membership.organization
             permissions = [*permissions, *membership.permissions]
-        if issuer.is_delegating and (kind == ACCESS_TOKEN or "client_id" in claims):
+        if issuer.is_delegating and (kind == ACCESS_TOKEN or _is_of_app(claims, issuer)):
             app = external_app(issuer.name, claims.get("client_id"))
             scopes = parse_permissions(claim_at(claims, issuer.scopes))
             return delegated_principal(
                 subject, app, scopes, permissions, claims=claims, token_id=token_id(claims), organization=organization
             )
         return user_principal(subject, permissions, claims, organization=organization)
+
+
+def _is_of_app(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
+    """Whether a token of an authorization server is for an app, although its type does not say so.
+
+    Session tokens have no scope. Some servers name the app in another claim than `client_id`: their access tokens are
+    refused, since as those of users they would open what no app may reach.
+    """
+    return not claims.keys().isdisjoint(_APP_CLAIMS) or claim_at(claims, issuer.scopes) is not None
 
 
 class JwtVerifier:

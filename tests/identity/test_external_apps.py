@@ -108,3 +108,27 @@ async def test_tokens_of_users_and_of_other_issuers_stay_what_they_are(
     async with delegating(issuer, untrusted_issuer) as jwt:
         assert (await jwt.verify(untrusted_issuer.token())).method == "jwt"
         assert (await jwt.verify(access_token(issuer, client_id="web", scope="a:read"))).method == "jwt"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"azp": "web", "scope": "openid a:read", "typ": "Bearer"},  # Keycloak, Auth0
+        {"cid": "web", "scp": ["openid", "a:read"], "uid": "ann"},  # Okta
+        {"appid": "web", "scp": "a:read", "ver": "1.0"},  # Microsoft Entra ID
+        {"azp": "web", "scp": "a:read", "ver": "2.0"},
+        {"cid": "web"},
+        {"scope": ""},
+        {"granted": ["a:read"]},
+    ],
+)
+async def test_an_access_token_that_names_its_app_elsewhere_is_not_one_of_a_user(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, claims: dict[str, Any]
+) -> None:
+    async with delegating(issuer, untrusted_issuer, scopes=("granted",)) as jwt:
+        for header in ({"typ": "JWT"}, {}):
+            with pytest.raises(Unauthenticated) as refused:
+                await jwt.verify(token_of(untrusted_issuer, header, sub="ann", permissions=["a:write"], **claims))
+            assert refused.value.code == "malformed_client_id"
+        named = await jwt.verify(token_of(untrusted_issuer, {}, **{**claims, "client_id": "web"}))
+        assert (named.method, named.client_id) == ("oauth", "partner/web")
