@@ -478,7 +478,7 @@ async def test_a_request_id_is_found_whether_its_time_or_the_index_finds_it(sess
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("request_id", ["trace-1", f"{NOW:014x}0123456789"])
+@pytest.mark.parametrize("request_id", ["trace-1", f"{NOW:014x}0123456789"], ids=["sent by a caller", "own"])
 async def test_an_index_finds_a_request_id(sessions: Sessions, request_id: str) -> None:
     """Without it a page would be right too, but read the whole log. PostgreSQL is in tests/db/test_explained.py."""
     await DecisionWriter(sessions).write(Batch.of([varied(PLAIN, at=NOW, request_id=request_id)]))
