@@ -16,7 +16,10 @@ from app.policy.engine.snapshot import Snapshot
 
 
 class NoRedirect(Exception):
-    """The app or its redirect is not known, so no answer is sent anywhere. The message is for the user's page."""
+    """The app or its redirect is not known, or the app is disabled, so no answer is sent anywhere.
+
+    The message is for the user's page.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,12 @@ class CheckedRequest:
 
 
 def redirect_of(client: Client, request: OpenRequest) -> str:
-    """The redirect of a request. Raises NoRedirect."""
+    """The redirect of a request. Raises NoRedirect.
+
+    A disabled app gets no user: a link to it through this server would still lead to its site.
+    """
+    if not client.enabled:
+        raise NoRedirect("An administrator has disabled this app, so it gets no answer.")
     stated = request.parameters.get("redirect_uri")
     if stated is None:
         if len(client.redirect_uris) != 1:
@@ -53,8 +61,6 @@ def check_request(
     Without a `scope` it asks for all that the app may ask for under the policy.
     """
     given = request.parameters
-    if not client.enabled:
-        raise OAuthError("unauthorized_client", "This app is disabled here.")
     if "request" in given:
         raise OAuthError("request_not_supported", "Send the parameters themselves, or push them.")
     if (kind := given.get("response_type")) != "code":

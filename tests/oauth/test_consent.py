@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import httpx
@@ -240,6 +241,22 @@ def test_an_app_that_changed_under_the_page_is_not_allowed(
     app.change(redirect_uris=["https://app.example/new"])
     refused = click(visitor, page)
     assert (refused.status_code, "location" in refused.headers) == (400, False)
+
+
+def test_nothing_redirects_to_a_disabled_app(visitor: Browser, issuer: LiveIssuer, app_server: Server) -> None:
+    app = ServedApp(app_server)
+    page = opened(visitor, issuer, ask(visitor, app))
+    began, mistaken = ask(visitor, app), ask(visitor, app, scope="keys:write")
+    app.change(disabled_at=datetime.now(UTC))
+    for answer in (
+        ask(visitor, app),
+        click(visitor, page),
+        click(visitor, page, "deny"),
+        visitor.get(began.headers["location"]),
+        visitor.get(mistaken.headers["location"]),
+    ):
+        assert (answer.status_code, "location" in answer.headers) == (400, False)
+        assert "An administrator has disabled this app" in answer.text
 
 
 def test_a_public_app_always_asks_and_one_with_a_secret_only_for_more(
