@@ -395,6 +395,22 @@ async def test_requests_that_wait_are_bounded_by_their_number_and_their_time(
     assert await push(60 * SECOND) != uri
 
 
+async def test_requests_that_were_answered_do_not_count(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "OPEN_REQUESTS", 3)
+    async with flow.sessions() as session:
+
+        async def begin() -> str:
+            return await requests.open_request(session, OpenRequest(flow.client_id, {}), "browser", NOW)
+
+        await begin()  # which stays open
+        for _ in range(5):
+            assert await requests.finish_request(session, await begin())
+        await begin()
+        await begin()
+        with pytest.raises(OAuthError):
+            await begin()
+
+
 async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:
     part = f"{PUBLIC_URL}/seasons"
     await flow.redeem(await flow.consent(scopes=["catalog:read"]))
