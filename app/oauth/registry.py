@@ -148,10 +148,18 @@ async def enable_app(session: AsyncSession, app_id: int | None, by: Actor, now: 
 
 
 async def remove_app(session: AsyncSession, app_id: int | None, by: Actor, now: datetime) -> OAuthClient:
-    """Delete an app, with everything that users allowed it. Returns it as it was. Raises NoSuchApp."""
+    """Delete an app, with everything that users allowed it. Returns it as it was.
+
+    Raises NoSuchApp, and AppConflict for a disabled app with a document, which only this row keeps from coming again.
+    """
 
     async def remove() -> OAuthClient:
         row = await _locked(session, app_id)
+        if row.kind == "document" and row.disabled_at is not None:
+            raise AppConflict(
+                "This app is known by its document, so without its entry here it would be enabled again: leave it "
+                "disabled."
+            )
         record_act(session, by, "app.remove", row, now=now, details={"redirect_uris": list(row.redirect_uris)})
         await session.delete(row)
         await session.commit()

@@ -215,15 +215,24 @@ async def test_an_app_that_does_not_exist(sessions: Sessions, app_id: int | None
     assert await acts(sessions) == []
 
 
-async def test_an_app_that_describes_itself_is_only_disabled_or_removed(sessions: Sessions) -> None:
+@pytest.mark.parametrize("kind", ["document", "dynamic"])
+async def test_an_app_that_describes_itself_is_only_disabled_or_removed(sessions: Sessions, kind: str) -> None:
     new = await register(sessions)
     async with sessions() as session:
-        await session.execute(text("UPDATE oauth_clients SET kind = 'document'"))
+        await session.execute(text(f"UPDATE oauth_clients SET kind = '{kind}'"))
         await session.commit()
         with pytest.raises(AppConflict, match="describes itself"):
             await registry.change_app(session, new.app.id, AppEdit("Results"), BY, NOW)
         await session.rollback()
         assert (await registry.disable_app(session, new.app.id, BY, NOW)).disabled_at == NOW
+        if kind == "document":  # whose id would be that of an enabled app again
+            with pytest.raises(AppConflict, match="leave it disabled"):
+                await registry.remove_app(session, new.app.id, BY, NOW)
+            await session.rollback()
+            found = await find_client(session, new.app.client_id, NOW)
+            assert found is not None
+            assert not found.enabled
+            await registry.enable_app(session, new.app.id, BY, NOW)
         await registry.remove_app(session, new.app.id, BY, NOW)
 
 

@@ -197,9 +197,18 @@ async def enable_app(app_id: FromPath[str], request: AllowedRequest, session: Re
     return await _changed(request, session, row, now)
 
 
-@delete(f"{PATH}/{{app_id:str}}", status_code=204, summary="Remove an app", tags=[_TAG], responses=_NOT_FOUND)
+@delete(
+    f"{PATH}/{{app_id:str}}",
+    status_code=204,
+    summary="Remove an app",
+    tags=[_TAG],
+    responses={**_NOT_FOUND, 409: ResponseSpec(Detail, description="The app is known by its document and disabled")},
+)
 async def remove_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> None:
-    """Delete an app, with everything that users allowed it. Its client id is never used again."""
+    """Delete an app, with everything that users allowed it.
+
+    Its client id is never used again, except by an app that is known by its document: that one stays disabled instead.
+    """
     row = await registry.remove_app(session, read_id(app_id), requesting_actor(request), datetime.now(UTC))
     services_of(request.app).app_tokens.invalidate(tag_of(row))
 
