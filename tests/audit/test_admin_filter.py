@@ -38,11 +38,10 @@ def test_a_group_selects_all_its_acts() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("action", "key.revoked", "is not an act; choose one of policy, key, consent, session, app, log, policy.p"),
         (
             "action",
             "key.revoked",
-            "is not an act; choose one of policy, key, consent, person, session, app, policy.publish",
+            "is not an act; choose one of policy, key, consent, person, session, app, log, policy.publish",
         ),
         ("action", "", "is not an act"),
         ("action", "policy.", "is not an act"),

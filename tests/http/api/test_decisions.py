@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.compact_ids import compact, expand
+from app.db.compact_ids import compact, expand_request_id
+from app.db.decision_times import join_time
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import Server, eventually
 
@@ -314,7 +315,8 @@ def test_a_stop_flushes_the_log_and_a_kill_keeps_written_decisions(
 ) -> None:
     def stored() -> set[str]:
         with closing(sqlite3.connect(own_server.directory / "authz.db")) as database:
-            return {expand(row[0]) for row in database.execute("SELECT request_id FROM decision_rows")}
+            rows = database.execute("SELECT request_id, second, microsecond FROM decision_rows")
+            return {expand_request_id(data, join_time(second, microsecond)) for data, second, microsecond in rows}
 
     ask(own_server, "/healthz", "before-the-stop")
     own_server.stop()

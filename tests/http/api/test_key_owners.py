@@ -67,7 +67,10 @@ class Doors:
         subject = {"type": "key", "id": str(self.id)}
         question = {"subject": subject, "action": {"name": "GET"}, "resource": {"type": "route", "id": TEAMS}}
         found = {"subject": {"type": "key"}, "action": {"name": "GET"}, "resource": {"type": "route", "id": TEAMS}}
-        reached = ask.get("/api/v1/policies/reach", params={"key_id": self.id}).json()
+        reached, page = list[Json](), f"/api/v1/policies/reach?key_id={self.id}"
+        while page:
+            answer = ask.get(page).json()
+            reached, page = reached + answer["results"], answer["next"]
         explained = ask.post(
             "/api/v1/policies/explain", json={"key_id": self.id, "action": "GET", "resource": TEAMS}
         ).json()
@@ -79,7 +82,7 @@ class Doors:
             "authzen": ask.post("/access/v1/evaluation", json=question).json()["decision"],
             "search": subject in ask.post("/access/v1/search/subject", json=found).json()["results"],
             "introspection": "catalog:read" in scope,
-            "reach": any((each["action"], each["resource"]) == ("GET", "/api/v1/teams") for each in reached["results"]),
+            "reach": any((each["action"], each["resource"]) == ("GET", "/api/v1/teams") for each in reached),
             "who": self.id in [key["id"] for key in who],
             "explain": explained["now"]["allowed"],
         }
@@ -95,7 +98,7 @@ def test_removing_a_role_ends_its_scopes_at_every_door(
     with server.client(token) as client:
         assert client.post(f"{KEYS}{by_token.id}/rotate/").status_code == 201
         rotated = client.get(KEYS).json()[0]
-    assert set(by_role.answers().values()) == set(by_token.answers().values()) == {True}
+    assert by_role.answers() == by_token.answers() == dict.fromkeys(by_role.answers(), True)
 
     write_roles(server)
     assert eventually(lambda: not by_role.answers()["app"])
