@@ -20,7 +20,7 @@ from app.db import admin_actions, console_sessions
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
-from app.oauth.people import PersonBlocked, note_sign_in
+from app.oauth.people import PersonBlocked, note_sign_in, require_unblocked
 from app.services import AnyRequest, services_of
 
 _To = Annotated[str, QueryParameter(max_length=4000)]
@@ -64,7 +64,10 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         return _failed(request, failed)
     now = datetime.now(UTC)
     try:
-        await note_sign_in(session, user.subject, user.permissions, now, user.organization)
+        if user.act is None:
+            await note_sign_in(session, user.subject, user.permissions, now, user.organization)
+        else:  # the user's apps go by the user's own sign-ins alone
+            await require_unblocked(session, user.subject)
     except PersonBlocked:
         return _failed(request, SignInFailed("An administrator has blocked you, so you were not signed in.", 403))
     # An attacker may have set the previous token of this browser (session fixation).

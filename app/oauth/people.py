@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth import Person
 from app.identity.organization import Organization, as_json
 
@@ -49,6 +50,14 @@ async def note_sign_in(
         except IntegrityError:
             continue
     raise RuntimeError("a person appeared and disappeared")
+
+
+async def require_unblocked(session: AsyncSession, subject: str) -> None:
+    """Raise PersonBlocked if the user is blocked. The session must have no transaction yet."""
+    await session.connection(execution_options=LOCK_FIRST)
+    blocked = select(col(Person.id)).where(col(Person.subject) == subject, col(Person.blocked_at).is_not(None))
+    if await session.scalar(blocked) is not None:
+        raise PersonBlocked
 
 
 async def find_person(session: AsyncSession, subject: str) -> Person | None:

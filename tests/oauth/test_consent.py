@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -10,10 +10,14 @@ import httpx
 import pytest
 
 from app.console.cookies import csrf_token
+from app.db.session import Sessions
+from app.db.tables.oauth import Person
+from app.oauth.people import find_person
+from app.oauth.people_blocks import block_person, unblock_person
 from tests.console.browsing import Browser, changed_answers, changed_tokens
 from tests.oauth.asking import answer_of, ask, click, fields_of, opened, request_of
-from tests.oauth.flows import REDIRECT, VERIFIER, challenge_of
-from tests.oauth.served import ServedApp
+from tests.oauth.flows import BY, REDIRECT, VERIFIER, challenge_of
+from tests.oauth.served import ServedApp, in_database
 from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import Server
 
@@ -413,17 +417,50 @@ def test_the_verifier_of_the_app_is_needed(visitor: Browser, issuer: LiveIssuer,
     assert app.redeem(code, code_verifier=other).status_code == 200
 
 
-def test_who_acts_as_a_user_allows_no_app(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:
+def sign_in_as(visitor: Browser, issuer: LiveIssuer, user: str) -> httpx.Response:
+    """Sign in with a token that says who acts as the user."""
     asked = visitor.begin("/console/apps")
-    callback = visitor.choose(issuer, asked)
-    token = issuer.token(
-        sub="user_alice", aud=CONSOLE.id, azp=CONSOLE.id, nonce=asked["nonce"], act={"sub": "user_support"}
-    )
+    callback = visitor.choose(issuer, asked, user)
+    token = issuer.token(sub=user, aud=CONSOLE.id, azp=CONSOLE.id, nonce=asked["nonce"], act={"sub": "user_support"})
     with changed_answers(issuer, changed_tokens(issuer, lambda sent: {**sent, "id_token": token})):
-        assert visitor.get(callback).status_code == 303
+        return visitor.get(callback)
+
+
+def test_who_acts_as_a_user_allows_no_app(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:
+    assert sign_in_as(visitor, issuer, "user_alice").status_code == 303
     page = opened(visitor, issuer, ask(visitor, app))
     assert page.status_code == 400
     assert "You act as another user now, so you cannot answer an app for them." in page.text
     form = {"decision": "allow", "csrf": csrf_token(visitor.session or ""), "scopes": ["catalog:read"]}
     answer = visitor.http.post(page.request.url.path, data=form, headers={"Origin": visitor.server.url})
     assert (answer.status_code, "You act as another user now" in answer.text) == (400, True)
+
+
+def test_the_apps_of_a_user_go_by_the_own_sign_ins_of_the_user(
+    visitor: Browser, issuer: LiveIssuer, app: ServedApp, app_server: Server
+) -> None:
+    token = app.tokens(subject="user_bob", permissions=["holdings:read"])["access_token"]
+
+    async def find(sessions: Sessions) -> Person | None:
+        async with sessions() as session:
+            return await find_person(session, "user_bob")
+
+    async def block(sessions: Sessions, act: Callable[..., Awaitable[object]]) -> None:
+        async with sessions() as session:
+            await act(session, "user_bob", BY, datetime.now(UTC))
+
+    before = in_database(app_server, find)
+    assert sign_in_as(visitor, issuer, "user_bob").status_code == 303
+    after = in_database(app_server, find)
+    assert before is not None
+    assert after is not None
+    assert (after.permissions, after.signed_in_at) == (["holdings:read"], before.signed_in_at)
+    paths = [f"{app_server.url}/api/v1/{each}" for each in ("teams", "sources")]
+    answers = [httpx.get(path, headers={"Authorization": f"Bearer {token}"}) for path in paths]
+    assert [each.status_code for each in answers] == [403, 200]
+    in_database(app_server, lambda sessions: block(sessions, block_person))
+    try:
+        refused = sign_in_as(visitor, issuer, "user_bob")
+        assert (refused.status_code, "An administrator has blocked you" in refused.text) == (403, True)
+    finally:
+        in_database(app_server, lambda sessions: block(sessions, unblock_person))
