@@ -94,11 +94,11 @@ def test_a_line_without_an_event_is_counted_by_its_text() -> None:
 
 def test_a_server_logs_a_flood_of_refusals_once_a_second(own_server: Server, issuer: LiveIssuer) -> None:
     with Load(own_server.url, "/api/v1/teams", clients=8) as load:
-        eventually(lambda: load.answers[401] > 4 * MAX_LINES)
+        assert eventually(lambda: load.answers[401] > 4 * MAX_LINES)
         began = time.monotonic()
         with own_server.client(issuer.token(sub="user_known", permissions=[])) as client:
             assert client.get("/api/v1/teams").status_code == 403
-        eventually(lambda: any("left out" in str(line.get("event")) for line in own_server.log))
+        assert eventually(lambda: any("left out" in str(line.get("event")) for line in own_server.log))
     took = time.monotonic() - began
 
     def count() -> int:
@@ -108,4 +108,4 @@ def test_a_server_logs_a_flood_of_refusals_once_a_second(own_server: Server, iss
     assert MAX_LINES <= len(lines) <= 5 * MAX_LINES
     assert len([line for line in own_server.log if "lines" in line]) <= took + 5
     assert any(line.get("subject") == "user_known" and line.get("status") == 403 for line in own_server.log)
-    eventually(lambda: len(lines) + count() >= load.answers[401])
+    assert eventually(lambda: len(lines) + count() >= load.answers[401])

@@ -92,7 +92,7 @@ def test_no_request_of_a_known_caller_fails_under_attack(
     with attacked(server, tmp_path, issuer, url, keys=250) as (started, callers):
         trial, every = Trial(started, callers), attacks(callers)
         trial.good(50, 0.3)
-        drawn = random.Random(5).sample(sorted(every), 8)
+        drawn = random.Random(5).sample(sorted(every), 6)
         for name in drawn[KINDS.index(kind) :: len(KINDS)]:
             line = Line(every[name])
             trial.attack(line, 0.4, settle_seconds=0.1)

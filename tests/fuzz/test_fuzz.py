@@ -16,7 +16,7 @@ from scripts.fuzz.corpus import FOLDER, seeds_of
 from scripts.fuzz.main import TARGETS
 from scripts.fuzz.supervisor import ROOT, Order, supervise
 
-GENERATED = 8  # of each target, seeded
+GENERATED = 4  # of each target, seeded
 PATIENCE = 600.0  # seconds, on a busy machine
 
 
