@@ -98,7 +98,7 @@ def test_a_server_logs_a_flood_of_refusals_once_a_second(own_server: Server, iss
         began = time.monotonic()
         with own_server.client(issuer.token(sub="user_known", permissions=[])) as client:
             assert client.get("/api/v1/teams").status_code == 403
-        assert eventually(lambda: any("left out" in str(line.get("event")) for line in own_server.log))
+        assert eventually(lambda: any("lines" in line for line in own_server.log))
     took = time.monotonic() - began
 
     def count() -> int:
