@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.engine import LOCK_FIRST
+from app.db.people import is_blocked
 from app.db.tables.keys import ApiKey
-from app.db.tables.oauth import Person
 from app.keys.refusals import OwnerBlocked
 from app.keys.status import accepted
 
@@ -42,8 +42,7 @@ async def require_unblocked(session: AsyncSession, owner: str) -> None:
     revoked, under the same lock, so that a key is either refused here or revoked there.
     """
     await lock_owner(session, owner)
-    blocked = select(col(Person.id)).where(col(Person.subject) == owner, col(Person.blocked_at).is_not(None))
-    if (await session.scalar(blocked)) is not None:
+    if await is_blocked(session, owner):
         raise OwnerBlocked
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.engine import LOCK_FIRST
+from app.db.people import is_blocked
 from app.db.tables.oauth import Person
 from app.identity.organization import Organization, as_json
 
@@ -55,8 +56,7 @@ async def note_sign_in(
 async def require_unblocked(session: AsyncSession, subject: str) -> None:
     """Raise PersonBlocked if the user is blocked. The session must have no transaction yet."""
     await session.connection(execution_options=LOCK_FIRST)
-    blocked = select(col(Person.id)).where(col(Person.subject) == subject, col(Person.blocked_at).is_not(None))
-    if await session.scalar(blocked) is not None:
+    if await is_blocked(session, subject):
         raise PersonBlocked
 
 
