@@ -18,11 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.db.tables.fields import Integer, Moment, Name
 from app.http.api.actors import requesting_actor
 from app.http.door.long_work import in_turn
-from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
-from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
@@ -125,10 +124,7 @@ async def list_keys(
     before = read_before(cursor, _PATH)
     rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
     shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
-    headers = {}
-    if len(rows) > len(shown):
-        following = write_cursor(CursorPosition(before=shown[-1].id), _PATH)
-        headers = next_link(services_of(request.app), _PATH, {"cursor": following})
+    headers = link_after(services_of(request.app), _PATH, shown, rows)
     return Response([view_of(row, now) for row in shown], headers=headers)
 
 

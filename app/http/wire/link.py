@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 from urllib.parse import urlencode
 
 from litestar.datastructures.response_header import ResponseHeader
 
-from app.http.wire.cursors import read_cursor
+from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.problems import Problem
 from app.services import Services
 
@@ -19,6 +20,33 @@ LINK = ResponseHeader(
 def next_link(services: Services, path: str, query: Mapping[str, str]) -> dict[str, str]:
     """The header, with the public address or else a relative reference; a Host header is not trusted."""
     return {"Link": f'<{services.settings.public_url or ""}{path}/?{urlencode(query)}>; rel="next"'}
+
+
+class Identified(Protocol):
+    """A row of a list that is in the order of ids."""
+
+    @property
+    def id(self) -> int | None:
+        """The id, which a stored row has."""
+
+
+def link_after(
+    services: Services,
+    path: str,
+    shown: Sequence[Identified],
+    found: Sequence[object],
+    *,
+    listing: str | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The header of a page that shows the first of the rows that were found; empty if it shows all of them.
+
+    `listing` is what the cursor is valid for, the path if it is not given.
+    """
+    if len(shown) == len(found):
+        return {}
+    following = write_cursor(CursorPosition(before=shown[-1].id), listing or path)
+    return next_link(services, path, {**(filters or {}), "cursor": following})
 
 
 def read_before(cursor: str | None, listing: str) -> int | None:

@@ -9,10 +9,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from app.http.api.oauth.apps import PATH as APPS
-from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
-from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail
 from app.oauth.app_grants import UserGrant, page_of_user_grants
@@ -45,8 +44,5 @@ async def list_user_grants(
     path = f"{APPS}/{app.id}/grants"
     rows = await page_of_user_grants(session, app.id, before=read_before(cursor, path), limit=PAGE_SIZE + 1)
     shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, (row.user, *row.scopes))))
-    headers = {}
-    if len(rows) > len(shown):
-        following = write_cursor(CursorPosition(before=shown[-1].id), path)
-        headers = next_link(services_of(request.app), path, {"cursor": following})
+    headers = link_after(services_of(request.app), path, shown, rows)
     return Response(list(shown), headers=headers)

@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.db.tables.fields import Flag, Integer
 from app.db.tables.oauth_clients import OAuthClient
 from app.http.api.actors import requesting_actor
-from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, json_where_room
-from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
@@ -111,10 +110,7 @@ async def list_apps(
     before = read_before(cursor, listing)
     rows = await page_of_apps(session, AppFilter(client_id, kind, status), now, before=before, limit=PAGE_SIZE + 1)
     shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.redirect_uris)))
-    headers = {}
-    if len(rows) > len(shown):
-        following = write_cursor(CursorPosition(before=shown[-1].id), listing)
-        headers = next_link(services_of(request.app), PATH, {**filters, "cursor": following})
+    headers = link_after(services_of(request.app), PATH, shown, rows, listing=listing, filters=filters)
     return Response(await view_apps(session, shown, now), headers=headers)
 
 

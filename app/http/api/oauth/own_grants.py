@@ -10,10 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from app.http.api.actors import requesting_actor
-from app.http.wire.cursors import CursorPosition, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
-from app.http.wire.link import LINK, next_link, read_before
+from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.problems import Detail
 from app.oauth.grants import list_grants
 from app.oauth.own_grants import EndedGrants, GrantView, end_own_grant, end_own_grants, view_of_grant
@@ -41,10 +40,8 @@ async def list_own_grants(
     """What you allowed, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
     before = read_before(cursor, PATH)
     found = await list_grants(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
-    shown, headers = found[:PAGE_SIZE], {}
-    if len(found) > len(shown):
-        following = write_cursor(CursorPosition(before=shown[-1].grant.id), PATH)
-        headers = next_link(services_of(request.app), PATH, {"cursor": following})
+    shown = found[:PAGE_SIZE]
+    headers = link_after(services_of(request.app), PATH, [each.grant for each in shown], found)
     return Response([view_of_grant(each) for each in shown], headers=headers)
 
 
