@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 
 from litestar import Response, post
 from litestar.params import FromPath
@@ -11,6 +10,7 @@ from pydantic import BaseModel
 
 from app.console.forms import read_form
 from app.console.new_app import show_secret
+from app.console.overlaps import OVERLAPS, Overlap
 from app.console.page import page, see_other
 from app.console.registered_apps import PATH
 from app.console.single_use import FormId, new_form_id, use_form
@@ -23,20 +23,13 @@ from app.oauth.app_list import find_app, view_app
 from app.oauth.registry import tag_of
 from app.services import AnyRequest, services_of
 
-_OVERLAPS = {
-    "3600": "for an hour",
-    "86400": "for a day",
-    "604800": "for a week",
-    "2592000": "for 30 days",
-    "0": "not at all: it stops immediately",
-}
 _ALREADY = "This form was sent before. The new secret was shown once then, so nothing was done now."
 
 
 class SecretRotation(BaseModel):
     """The form to rotate a secret."""
 
-    overlap: Literal["0", "3600", "86400", "604800", "2592000"]
+    overlap: Overlap
     form_id: FormId
 
 
@@ -44,7 +37,7 @@ class SecretRotation(BaseModel):
 async def ask_to_rotate(app_id: FromPath[str], request: AnyRequest, session: RequestSession) -> Response[str]:
     """Ask for how long both secrets are accepted."""
     app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
-    overlaps = {"0": _OVERLAPS["0"]} if app.former_secret_until else _OVERLAPS
+    overlaps = {"0": OVERLAPS["0"]} if app.former_secret_until else OVERLAPS
     return page(request, "app_rotate.html", app=app, overlaps=overlaps, form_id=new_form_id())
 
 

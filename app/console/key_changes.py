@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 
 from litestar import Response, post
 from litestar.params import FromPath
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from app.console.forms import read_form
 from app.console.keys import PATH, badge
 from app.console.new_key import grantable, show_plaintext
+from app.console.overlaps import OVERLAPS, Overlap
 from app.console.page import page, see_other
 from app.console.single_use import FormId, new_form_id, use_form
 from app.http.api.actors import requesting_actor
@@ -22,20 +22,13 @@ from app.keys.api_keys import own_key, successor_of
 from app.keys.revocations import revoke_own_key
 from app.services import AnyRequest, services_of
 
-_GRACES = {
-    "3600": "for an hour",
-    "86400": "for a day",
-    "604800": "for a week",
-    "2592000": "for 30 days",
-    "0": "not at all: it stops immediately",
-}
 _ALREADY = "This form was sent before. The new key was issued then and shown once, so nothing was done now."
 
 
 class Rotation(BaseModel):
     """The form to rotate a key."""
 
-    grace: Literal["0", "3600", "86400", "604800", "2592000"]
+    grace: Overlap
     form_id: FormId
 
 
@@ -73,7 +66,7 @@ async def ask_to_rotate(key_id: FromPath[str], request: AnyRequest, session: Req
         successor_badge=successor_badge,
         may_rotate_successor=successor_badge is not None and successor_badge.is_active,
         lost=sorted(set(key.scopes) - held),
-        graces=_GRACES,
+        graces=OVERLAPS,
         form_id=new_form_id(),
     )
 
