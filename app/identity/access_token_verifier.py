@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Unpack
 
 from app.identity.app_facts import AppKind, InvalidApp
-from app.identity.credential_cache import MAX_CACHED, MAX_UNKNOWN, CredentialCache, CredentialState
+from app.identity.credential_cache import CacheOptions, CredentialCache, CredentialState
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.oauth_tokens import PREFIXES, has_shape
 from app.identity.organization import Organization
@@ -61,25 +61,14 @@ class AccessTokenVerifier:
     def __init__(
         self,
         find: Callable[[bytes], Awaitable[AccessTokenRecord | None]],
-        *,
-        cache_seconds: float,
-        on_accepted: Callable[[int], None],
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        max_cached: int = MAX_CACHED,
-        max_unknown: int = MAX_UNKNOWN,
+        **options: Unpack[CacheOptions],
     ) -> None:
         self.cache: CredentialCache[AccessTokenCredential, AccessTokenRecord] = CredentialCache(
             find,
             _state_of,
             unknown=Cause.UNKNOWN_APP_TOKEN,
             expired=AuthenticationFault.EXPIRED,
-            cache_seconds=cache_seconds,
-            on_accepted=on_accepted,
-            clock=clock,
-            now=now,
-            max_cached=max_cached,
-            max_unknown=max_unknown,
+            **options,
         )
         # Without a further call, since every request with a token passes here.
         self.cached = self.cache.cached

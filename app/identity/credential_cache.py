@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.principal import Principal
@@ -51,6 +51,17 @@ class _Entry:
     state: CredentialState
     fresh_until: float  # without any report of changes
     reread_at: float  # whatever is reported
+
+
+class CacheOptions(TypedDict):
+    """The arguments of a cache that its verifier passes on."""
+
+    cache_seconds: float
+    on_accepted: Callable[[int], None]
+    clock: NotRequired[Callable[[], float]]
+    now: NotRequired[Callable[[], datetime]]
+    max_cached: NotRequired[int]
+    max_unknown: NotRequired[int]
 
 
 class CredentialCache(Generic[_Credential, _Record]):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from typing import Unpack
 
 from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
-from app.identity.credential_cache import MAX_CACHED, MAX_UNKNOWN, CredentialCache, CredentialState
+from app.identity.credential_cache import CacheOptions, CredentialCache, CredentialState
 from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.principal import Principal
 
@@ -33,12 +32,7 @@ class ApiKeyVerifier:
         find: Callable[[bytes], Awaitable[KeyRecord | None]],
         *,
         environments: Iterable[str],
-        cache_seconds: float,
-        on_accepted: Callable[[int], None],
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        max_cached: int = MAX_CACHED,
-        max_unknown: int = MAX_UNKNOWN,
+        **options: Unpack[CacheOptions],
     ) -> None:
         self._environments = frozenset(environments)
         self.cache: CredentialCache[KeyCredential, KeyRecord] = CredentialCache(
@@ -46,12 +40,7 @@ class ApiKeyVerifier:
             _state_of,
             unknown=AuthenticationFault.KEY_UNKNOWN,
             expired=AuthenticationFault.KEY_EXPIRED,
-            cache_seconds=cache_seconds,
-            on_accepted=on_accepted,
-            clock=clock,
-            now=now,
-            max_cached=max_cached,
-            max_unknown=max_unknown,
+            **options,
         )
         # Without a further call, since every request with a key passes here.
         self.cached = self.cache.cached
