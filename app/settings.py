@@ -16,13 +16,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.cores import available_cores
 from app.extras import missing_extra
 from app.identity.address import is_trustworthy
 from app.identity.bearer import MAX_TOKEN_BYTES
+from app.settings_errors import error_message
 from app.settings_values import (
     Audiences,
     AuthHeader,
@@ -54,19 +54,6 @@ MIN_LOG_BYTES = 1_000_000  # some batches of decisions
 # 32 hexadecimal characters are 128 random bits.
 GatewaySecret = Annotated[SecretStr, Field(min_length=32, max_length=256), AfterValidator(secret)]
 _Kind = TypeVar("_Kind", bound="LocalSettings")
-_PLAIN = {
-    "int_parsing": "write a whole number",
-    "int_from_float": "write a whole number",
-    "int_type": "write a whole number",
-    "float_parsing": "write a number",
-    "float_type": "write a number",
-    "finite_number": "write a finite number",
-    "bool_parsing": "write true or false",
-    "bool_type": "write true or false",
-    "greater_than_equal": "write at least {ge:g}",
-    "less_than_equal": "write at most {le:g}",
-    "literal_error": "write {expected}",
-}
 
 __all__ = [
     "KeyEnvironment",
@@ -329,23 +316,4 @@ def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
         return kind(**overrides)
     except ValidationError as fault:
         errors = fault.errors(include_url=False)
-    raise SettingsError("\n".join(dict.fromkeys(_message(error, overrides) for error in errors)))
-
-
-def _message(error: ErrorDetails, overrides: Mapping[str, Any]) -> str:
-    """The message of an error, on one line, without the value, which may be a secret in the wrong variable."""
-    if not error["loc"]:
-        return error["msg"].removeprefix("Value error, ")  # of several settings, with their names
-    name, context = str(error["loc"][0]), error.get("ctx", {})
-    variable = f"--{name.replace('_', '-')}" if name in overrides else PREFIX + name.upper()
-    if error["type"] == "missing":
-        return f"{variable}: not set"
-    if error["input"] == "":
-        return f"{variable}: is empty: give it a value, or remove the variable"
-    member = next((f"entry {part + 1}: " for part in error["loc"][1:] if isinstance(part, int)), "")
-    if error["type"] in ("too_short", "too_long", "string_too_short", "string_too_long"):
-        bound = f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
-        return f"{variable}: {member}write {bound} characters"
-    plain = _PLAIN.get(error["type"])
-    message = plain.format_map(context) if plain else error["msg"].removeprefix("Value error, ")
-    return f"{variable}: {member}{message}"
+    raise SettingsError("\n".join(dict.fromkeys(error_message(error, overrides) for error in errors)))
