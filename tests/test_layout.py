@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_no_test_imports_a_trial() -> None:
 def test_the_application_imports_neither_tests_nor_scripts() -> None:
     for file in files("app"):
         assert not [name for name in imported(file) if name.partition(".")[0] in ("tests", "scripts")], file
+
+
+def test_no_class_name_of_the_application_occurs_twice() -> None:
+    places = defaultdict[str, list[str]](list)
+    for file in files("app"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(file.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_the_directories_of_tests_are_those_of_the_application() -> None:

@@ -109,7 +109,7 @@ class LogSize:
         self.last_deletion = deletion
 
 
-class _Report:
+class _DeletionReport:
     """Logs deletions: the first at once, and those that follow it every few seconds together."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ async def run_size_limit(
     that no more of it is written until the deletion has caught up. Known callers are never held.
     """
     clock = asyncio.get_running_loop().time
-    report, has_holes, freed = _Report(), False, 0
+    report, has_holes, freed = _DeletionReport(), False, 0
     target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
     read_at = reclaim_due = -math.inf
     while not stop.is_set():

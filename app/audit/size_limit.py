@@ -15,7 +15,7 @@ from app.audit.decision_class import DecisionClass
 _EIGHTHS: Mapping[DecisionClass, int] = {"known": 4, "authzen": 3, "anonymous": 1}
 
 
-class Excess(NamedTuple):
+class ClassExcess(NamedTuple):
     """The class whose oldest decisions are deleted next, and the bytes that are too many."""
 
     decision_class: DecisionClass
@@ -35,10 +35,10 @@ class SizeLimit:
         others = sum(min(sizes[name], self.of_class(name, sizes)) for name in sizes if name != "known")
         return self.max_bytes - others
 
-    def largest_excess(self, sizes: Mapping[DecisionClass, int]) -> Excess | None:
+    def largest_excess(self, sizes: Mapping[DecisionClass, int]) -> ClassExcess | None:
         """The class that has most more than it may have; None if each has at most that."""
         if not self.max_bytes:
             return None
-        found = [Excess(name, size - self.of_class(name, sizes)) for name, size in sizes.items()]
+        found = [ClassExcess(name, size - self.of_class(name, sizes)) for name, size in sizes.items()]
         largest = max(found, key=lambda excess: excess.byte_count)
         return largest if largest.byte_count > 0 else None

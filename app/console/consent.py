@@ -23,7 +23,7 @@ from app.services import AnyRequest, services_of
 _PATH = f"{CONSENT}{{name:str}}"
 
 
-class Decision(BaseModel):
+class ConsentAnswer(BaseModel):
     """The answer of a user, and what the page showed."""
 
     decision: Literal["allow", "deny"]
@@ -52,7 +52,7 @@ async def answer_consent(
 ) -> Response[str] | Response[None]:
     """Take the answer to the app. A form of another session was refused before."""
     consents = server_of(request).consents
-    form = await read_form(request, Decision)
+    form = await read_form(request, ConsentAnswer)
     if form.value is None:
         return refusal_page(request, "This form is incomplete, so nothing was done. Go back and send it again.")
     given = form.value

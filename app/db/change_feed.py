@@ -51,13 +51,13 @@ APP_FEED = ChangeFeed(
 )
 
 
-class _Change(NamedTuple):
+class _ChangeRow(NamedTuple):
     id: int
     tag: Tag
     at: int
 
 
-_NONE = _Change(0, 0, 0)
+_NONE = _ChangeRow(0, 0, 0)
 
 
 async def follow_changes(
@@ -74,7 +74,7 @@ async def follow_changes(
     While the database does not answer, each credential is looked up again when its cache entry expires.
     """
     report = structlog.stdlib.get_logger(feed.logger)
-    last: _Change | None = None
+    last: _ChangeRow | None = None
     pruned_at = clock()
     is_out = False
     while not stop.is_set():
@@ -109,8 +109,8 @@ async def prune_changes(sessions: Sessions, feed: ChangeFeed, before: int) -> No
 
 
 async def _pass_on(
-    sessions: Sessions, feed: ChangeFeed, cache: CredentialCache[Any, Any], last: _Change | None, polled_at: float
-) -> _Change:
+    sessions: Sessions, feed: ChangeFeed, cache: CredentialCache[Any, Any], last: _ChangeRow | None, polled_at: float
+) -> _ChangeRow:
     """Pass on the changes after `last`, and return the newest.
 
     The row `last` must still be there, unchanged: after a restore of the database its id is used again.
@@ -119,7 +119,7 @@ async def _pass_on(
     async with sessions() as session:
         if last is not None:
             since = changes.where(feed.id >= last.id).order_by(feed.id).limit(_BATCH_SIZE + 1)
-            found = [_Change(*row) for row in await session.execute(since)]
+            found = [_ChangeRow(*row) for row in await session.execute(since)]
             is_gapless = last == _NONE or found[:1] == [last]
             if is_gapless and len(found) <= _BATCH_SIZE:
                 cache.apply_changes([change.tag for change in found if change.id > last.id], polled_at)
@@ -127,7 +127,7 @@ async def _pass_on(
         newest = (await session.execute(changes.order_by(feed.id.desc()).limit(1))).one_or_none()
     cache.invalidate_all()
     cache.apply_changes([], polled_at)
-    return _Change(*newest) if newest else _NONE
+    return _ChangeRow(*newest) if newest else _NONE
 
 
 async def _database_seconds(sessions: Sessions) -> int:

@@ -42,7 +42,7 @@ def part_bytes(dialect: str, values: Sequence[object], *, is_indexed: bool) -> i
 
 
 @dataclass(slots=True)
-class _Change:
+class _VolumeChange:
     rows: int = 0
     byte_count: int = 0
     freed: int = 0
@@ -52,7 +52,7 @@ class VolumeChanges:
     """What a transaction adds to the log, or deletes from it."""
 
     def __init__(self) -> None:
-        self._changes: defaultdict[tuple[int, DecisionClass], _Change] = defaultdict(_Change)
+        self._changes: defaultdict[tuple[int, DecisionClass], _VolumeChange] = defaultdict(_VolumeChange)
 
     def add_row(self, day: int, decision_class: DecisionClass, byte_count: int) -> None:
         """Count a row of a day that was inserted."""

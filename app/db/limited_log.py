@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.audit.chain.signatures import SigningKey
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
 from app.audit.deletions import Deletion
-from app.audit.size_limit import Excess, SizeLimit
+from app.audit.size_limit import ClassExcess, SizeLimit
 from app.db import decision_deletions, former_decisions
 from app.db.database_clock import database_now
 from app.db.decision_search import newest_id
@@ -103,7 +103,7 @@ class LimitedLog:
         engine: AsyncEngine = self._sessions.kw["bind"]
         return engine
 
-    async def _oldest(self, session: AsyncSession, excess: Excess) -> Sequence[Row[Any]]:
+    async def _oldest(self, session: AsyncSession, excess: ClassExcess) -> Sequence[Row[Any]]:
         """The oldest rows of a class, about as many as take the bytes that are too many, at most a batch."""
         count, byte_count = await class_rows(session, excess.decision_class)
         # On average, since what a row has of its key is not known.

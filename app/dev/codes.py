@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from app.dev.people import Person
+from app.dev.people import SampleUser
 from app.dev.wire import IssuerError
 
 LIFETIME_SECONDS = 60.0
@@ -21,7 +21,7 @@ _MAX_CODES = 1000
 class Grant:
     """The sign-in of a person for a client. `challenge` is the base64url SHA-256 of the client's code verifier."""
 
-    person: Person
+    person: SampleUser
     client_id: str
     redirect: str
     challenge: str

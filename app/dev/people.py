@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SampleUser:
     """A person who can sign in at the local issuer."""
 
     subject: str
@@ -17,15 +17,17 @@ class Person:
 
 
 PEOPLE = (
-    Person(
+    SampleUser(
         "user_alice",
         "Alice Adams",
         "alice@griddy.example",
         "A developer. She issues keys for what she may do herself.",
         ("catalog:read", "catalog:write"),
     ),
-    Person("user_bob", "Bob Brown", "bob@griddy.example", "A viewer. He looks and changes nothing.", ("catalog:read",)),
-    Person(
+    SampleUser(
+        "user_bob", "Bob Brown", "bob@griddy.example", "A viewer. He looks and changes nothing.", ("catalog:read",)
+    ),
+    SampleUser(
         "user_carol",
         "Carol Clark",
         "carol@griddy.example",
@@ -41,5 +43,5 @@ PEOPLE = (
             "apps:write",
         ),
     ),
-    Person("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
+    SampleUser("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
 )

@@ -21,7 +21,7 @@ from litestar.types import Receive, Scope, Send
 
 from app.dev.codes import Codes, Grant
 from app.dev.issuer import JWKS_PATH, Issuer
-from app.dev.people import PEOPLE, Person
+from app.dev.people import PEOPLE, SampleUser
 from app.dev.sign_in_page import STYLE, message_page, sign_in_page
 from app.dev.wire import (
     IssuerError,
@@ -51,7 +51,7 @@ class Provider:
     url: str
     audience: str
     clients: Iterable[RelyingParty]
-    people: Iterable[Person] = PEOPLE
+    people: Iterable[SampleUser] = PEOPLE
     codes: Codes = field(default_factory=Codes)
 
     def answer(self, request: IssuerRequest) -> Reply:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.dev.people import Person
+from app.dev.people import SampleUser
 from app.dev.wire import RelyingParty
 
 _HERE = Path(__file__).parent / "pages"
@@ -17,7 +17,7 @@ _pages = Environment(
 )
 
 
-def sign_in_page(client: RelyingParty, request: Mapping[str, str], people: tuple[Person, ...]) -> str:
+def sign_in_page(client: RelyingParty, request: Mapping[str, str], people: tuple[SampleUser, ...]) -> str:
     """The page to choose a user. `request` has the parameters of the authorization request, which the form repeats."""
     return _pages.get_template("sign_in.html").render(client=client, request=request, people=people)
 

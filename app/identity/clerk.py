@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from app.identity.organization import Membership, malformed, membership_of
+from app.identity.organization import OrganizationMembership, malformed, membership_of
 
 # Clerk's own tools write a role and a permission with this prefix, which is that of a fact here.
 _PREFIX = "org:"
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[0-9]{1,200}")  # a bit for each of 600 permissions
 _ORG_SCOPES, _USER_SCOPES = ("o", "uo", "ou"), ("u",)
 
 
-def clerk_membership(claims: Mapping[str, object]) -> Membership | None:
+def clerk_membership(claims: Mapping[str, object]) -> OrganizationMembership | None:
     """The membership that a session token states; None if no organization is active. Raises Unauthenticated."""
     version = claims.get("v", 1)
     if version == 2 and type(version) is int:
@@ -27,7 +27,7 @@ def clerk_membership(claims: Mapping[str, object]) -> Membership | None:
     raise malformed()
 
 
-def _version_1(claims: Mapping[str, object]) -> Membership | None:
+def _version_1(claims: Mapping[str, object]) -> OrganizationMembership | None:
     role, stated = claims.get("org_role"), claims.get("org_permissions")
     permissions = [] if stated is None else stated
     if not isinstance(permissions, list) or not all(isinstance(each, str) for each in permissions):
@@ -43,7 +43,7 @@ def _version_1(claims: Mapping[str, object]) -> Membership | None:
     return membership_of(claims["org_id"], plain_role, claims.get("org_slug"), plain)
 
 
-def _version_2(claims: Mapping[str, object]) -> Membership | None:
+def _version_2(claims: Mapping[str, object]) -> OrganizationMembership | None:
     organization = claims.get("o")
     if organization is None:
         return None

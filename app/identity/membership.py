@@ -8,12 +8,12 @@ from dataclasses import replace
 from app.identity.clerk import clerk_membership
 from app.identity.issuer import CLERK, OrganizationClaims, TrustedIssuer, claim_at
 from app.identity.org_facts import is_org_name
-from app.identity.organization import Membership, malformed, membership_of
+from app.identity.organization import OrganizationMembership, malformed, membership_of
 
 
 def read_membership(
     claims: Mapping[str, object], issuer: TrustedIssuer, reserved_prefixes: tuple[str, ...]
-) -> Membership | None:
+) -> OrganizationMembership | None:
     """The membership that a token of the issuer states; None if no organization is active, or none is read.
 
     As a subject, the id of an organization and a role in it begin with the prefix of their issuer, and not with one of
@@ -36,7 +36,7 @@ def read_membership(
     return replace(found, organization=replace(organization, id=identity, role=role))
 
 
-def _mapped(claims: Mapping[str, object], rules: OrganizationClaims) -> Membership | None:
+def _mapped(claims: Mapping[str, object], rules: OrganizationClaims) -> OrganizationMembership | None:
     identity, role, slug, permissions = (
         None if path is None else claim_at(claims, path)
         for path in (rules.id, rules.role, rules.slug, rules.permissions)

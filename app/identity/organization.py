@@ -36,14 +36,14 @@ def from_json(stored: Mapping[str, str] | None) -> Organization | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class OrganizationMembership:
     """The active organization of a user, and the permissions that the user has in it."""
 
     organization: Organization
     permissions: Sequence[str]
 
 
-def membership_of(identity: object, role: object, slug: object, permissions: Sequence[str]) -> Membership:
+def membership_of(identity: object, role: object, slug: object, permissions: Sequence[str]) -> OrganizationMembership:
     """The membership with these values of claims; None is an absent role or slug. Raises Unauthenticated."""
     role, slug = "" if role is None else role, "" if slug is None else slug
     if not isinstance(identity, str) or not isinstance(role, str) or not isinstance(slug, str):
@@ -52,7 +52,7 @@ def membership_of(identity: object, role: object, slug: object, permissions: Seq
         raise malformed()
     if len(slug) > _MAX_SLUG or not slug.isprintable():
         raise malformed()
-    return Membership(Organization(identity, role, slug), permissions)
+    return OrganizationMembership(Organization(identity, role, slug), permissions)
 
 
 def malformed() -> Unauthenticated:

@@ -43,7 +43,7 @@ class FamilyState:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class TokenRotation:
     """What a refresh token is worth: accepted or not, and the new refresh token, if there is one."""
 
     accepted: bool
@@ -101,7 +101,9 @@ async def find_family(session: AsyncSession, token: str) -> FamilyState | None:
     return FamilyState(family, grant, client_id, disabled_at is not None, person)
 
 
-async def rotate(session: AsyncSession, family: TokenFamily, token: str, now: datetime, *, keeps: bool) -> Rotation:
+async def rotate(
+    session: AsyncSession, family: TokenFamily, token: str, now: datetime, *, keeps: bool
+) -> TokenRotation:
     """Use a refresh token of a family that `find_family` locked and that has not ended.
 
     An app that `keeps` its refresh token uses the same one again. Otherwise it is replaced; within the grace the one
@@ -114,18 +116,18 @@ async def rotate(session: AsyncSession, family: TokenFamily, token: str, now: da
     if age == 0:
         family.refreshed_at = now
         if keeps:
-            return Rotation(accepted=True)
+            return TokenRotation(accepted=True)
         family.generation += 1
         family.siblings, family.rotated_at = 0, now
         old = (col(RefreshToken.family_id) == family.id, col(RefreshToken.generation) < family.generation - 1)
         await session.execute(delete(RefreshToken).where(*old))
     elif age == 1 and now < family.rotated_at + ROTATION_GRACE:
         if family.siblings >= SIBLINGS:
-            return Rotation(accepted=False)
+            return TokenRotation(accepted=False)
         family.siblings += 1
     else:
         family.revoked_at = now
-        return Rotation(accepted=False)
+        return TokenRotation(accepted=False)
     new = token[:_SELECTOR] + secrets.token_hex(DIGITS // 2 - 8)
     session.add(RefreshToken(family_id=family.id, digest=digest_of(new), generation=family.generation))
-    return Rotation(accepted=True, refresh_token=new)
+    return TokenRotation(accepted=True, refresh_token=new)

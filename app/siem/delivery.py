@@ -22,9 +22,9 @@ from app.db.siem_cursors import LEASE_SECONDS, MAX_RETRY_SECONDS, Cursor, Gap, L
 from app.siem.destination import Destination
 from app.siem.event import Event
 from app.siem.log_events import gap_event, refusal_event
-from app.siem.log_readers import Entry, LogReader
+from app.siem.log_readers import ExportRecord, LogReader
 from app.siem.pace import Pace
-from app.siem.sender import Accepted, Answer, Failed, Refused, Sender
+from app.siem.sender import Accepted, Answer, Failed, RefusedBatch, Sender
 
 PAGE_SIZE = 250  # records, whose rows are read in a time in which no request is served: about a millisecond
 MAX_BYTES = 1_000_000  # of a request, unless one record is larger
@@ -157,7 +157,7 @@ class Delivery:
             cursor = await self._deliver_batch(cursor, batch)
         return cursor
 
-    async def _encode(self, entries: Sequence[Entry]) -> Sequence[_Encoded]:
+    async def _encode(self, entries: Sequence[ExportRecord]) -> Sequence[_Encoded]:
         """Encode records a few at a time, between which requests are served."""
         encoded = []
         for start in range(0, len(entries), _SLICE_SIZE):
@@ -249,7 +249,7 @@ def retry_seconds(failures: int, retry_after: float | None) -> float:
     return min(max(pause, retry_after or 0.0), MAX_RETRY_SECONDS)
 
 
-def _fail(answer: Failed | Refused) -> NoReturn:
-    if isinstance(answer, Refused):
+def _fail(answer: Failed | RefusedBatch) -> NoReturn:
+    if isinstance(answer, RefusedBatch):
         raise DeliveryFailed(f"HTTP {answer.status}: it accepts no record at all")
     raise DeliveryFailed(answer.error, answer.retry_after)

@@ -23,7 +23,7 @@ from app.siem.log_events import deletion_event, drop_event, seal_event
 LogName = Literal["decisions", "admin", "drops", "deletions", "seals"]
 
 
-class Entry(NamedTuple):
+class ExportRecord(NamedTuple):
     """A record of a log with its id, and the function that makes an event of it, which is called a few at a time."""
 
     id: int
@@ -40,7 +40,7 @@ class LogReader(Protocol):
     async def newest(self, after: int) -> int:
         """The id up to which the log is settled, at least `after`."""
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         """The first records after an id and up to another, at most `limit`."""
 
 
@@ -55,10 +55,10 @@ class DecisionReader:
     async def newest(self, after: int) -> int:
         return max(await settled_decision_id(self._sessions), after)
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         async with self._sessions() as session:
             rows = await decisions.stored_after(session, DecisionFilter(), after, limit)
-        return [Entry(row.id, partial(decision_event, row)) for row in rows if row.id <= until]
+        return [ExportRecord(row.id, partial(decision_event, row)) for row in rows if row.id <= until]
 
 
 class AdminReader:
@@ -72,10 +72,10 @@ class AdminReader:
     async def newest(self, after: int) -> int:
         return await settled_id(self._sessions, table_of(AdminAction), after)
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         async with self._sessions() as session:
             acts = await admin_actions.following(session, AdminFilter(), after=after, limit=limit)
-        return [Entry(act.id, partial(admin_event, act)) for act in acts if act.id <= until]
+        return [ExportRecord(act.id, partial(admin_event, act)) for act in acts if act.id <= until]
 
 
 class DropReader:
@@ -89,10 +89,10 @@ class DropReader:
     async def newest(self, after: int) -> int:
         return await settled_id(self._sessions, table_of(DecisionDrop), after)
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         async with self._sessions() as session:
             windows = await decision_drops.following(session, after, limit)
-        return [Entry(row_id, partial(drop_event, window)) for row_id, window in windows if row_id <= until]
+        return [ExportRecord(row_id, partial(drop_event, window)) for row_id, window in windows if row_id <= until]
 
 
 class DeletionReader:
@@ -107,10 +107,12 @@ class DeletionReader:
         async with self._sessions() as session:
             return max(await decision_deletions.newest_complete_id(session), after)
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         async with self._sessions() as session:
             deletions = await decision_deletions.following(session, after, limit)
-        return [Entry(row_id, partial(deletion_event, row_id, each)) for row_id, each in deletions if row_id <= until]
+        return [
+            ExportRecord(row_id, partial(deletion_event, row_id, each)) for row_id, each in deletions if row_id <= until
+        ]
 
 
 class SealReader:
@@ -124,7 +126,7 @@ class SealReader:
     async def newest(self, after: int) -> int:
         return await settled_id(self._sessions, table_of(ChainEntryRow), after)
 
-    async def read(self, after: int, until: int, limit: int) -> Sequence[Entry]:
+    async def read(self, after: int, until: int, limit: int) -> Sequence[ExportRecord]:
         async with self._sessions() as session:
             entries = await chain_store.following(session, after, limit)
-        return [Entry(row_id, partial(seal_event, row_id, each)) for row_id, each in entries if row_id <= until]
+        return [ExportRecord(row_id, partial(seal_event, row_id, each)) for row_id, each in entries if row_id <= until]

@@ -27,7 +27,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedBatch:
     """The destination will never accept this batch."""
 
     status: int
@@ -41,7 +41,7 @@ class Failed:
     retry_after: float | None = None
 
 
-Answer = Accepted | Refused | Failed
+Answer = Accepted | RefusedBatch | Failed
 
 
 class Sender:
@@ -91,7 +91,7 @@ class Sender:
         if response.is_success:
             return Accepted(*self._destination.rejected(content))
         if status in _REFUSED:
-            return Refused(status)
+            return RefusedBatch(status)
         if response.is_redirect:
             return Failed(f"HTTP {status}: a redirect, which is not followed; correct {self._destination.variable}_URL")
         if status in _UNAUTHENTICATED:

@@ -18,7 +18,7 @@ from app.audit.decision_class import DECISION_CLASSES, DecisionClass, class_of
 from app.audit.decision_filter import DecisionFilter
 from app.audit.deletions import LogSize, run_size_limit
 from app.audit.record import Record, grant_set
-from app.audit.size_limit import Excess, SizeLimit
+from app.audit.size_limit import ClassExcess, SizeLimit
 from app.db import decision_deletions
 from app.db.decision_times import EPOCH
 from app.db.decision_volumes import class_sizes
@@ -104,23 +104,23 @@ async def limit_size(sessions: Sessions, max_bytes: int, log: LimitedLog | None 
     [
         (0, 0, 0, None),
         (800, 0, 0, None),
-        (801, 0, 0, Excess("known", 1)),
+        (801, 0, 0, ClassExcess("known", 1)),
         (500, 300, 0, None),
-        (500, 301, 0, Excess("authzen", 1)),
+        (500, 301, 0, ClassExcess("authzen", 1)),
         (400, 300, 100, None),
-        (400, 300, 101, Excess("anonymous", 1)),
-        (401, 300, 100, Excess("known", 1)),
-        (410, 305, 100, Excess("known", 10)),
-        (410, 315, 100, Excess("authzen", 15)),
-        (0, 10**12, 10**6, Excess("authzen", 10**12 - 300)),
-        (400, 10**12, 10**9, Excess("authzen", 10**12 - 300)),
+        (400, 300, 101, ClassExcess("anonymous", 1)),
+        (401, 300, 100, ClassExcess("known", 1)),
+        (410, 305, 100, ClassExcess("known", 10)),
+        (410, 315, 100, ClassExcess("authzen", 15)),
+        (0, 10**12, 10**6, ClassExcess("authzen", 10**12 - 300)),
+        (400, 10**12, 10**9, ClassExcess("authzen", 10**12 - 300)),
         (700, 0, 100, None),
-        (701, 0, 5_000, Excess("anonymous", 4_900)),
-        (701, 0, 100, Excess("known", 1)),
+        (701, 0, 5_000, ClassExcess("anonymous", 4_900)),
+        (701, 0, 100, ClassExcess("known", 1)),
     ],
 )
 def test_the_class_that_exceeds_its_share_by_most_is_the_largest(
-    known: int, authzen: int, anonymous: int, excess: Excess | None
+    known: int, authzen: int, anonymous: int, excess: ClassExcess | None
 ) -> None:
     found: dict[DecisionClass, int] = {"known": known, "authzen": authzen, "anonymous": anonymous}
     assert SizeLimit(800).largest_excess(found) == excess

@@ -12,7 +12,7 @@ from app.identity.clerk import clerk_membership
 from app.identity.errors import Unauthenticated
 from app.identity.issuer import CLERK, OrganizationClaims
 from app.identity.org_facts import is_org_fact
-from app.identity.organization import Membership, Organization
+from app.identity.organization import Organization, OrganizationMembership
 from app.identity.principal import Principal
 from app.policy.engine.snapshot import Snapshot
 from tests.identity.test_several_issuers import access_token, trusted, trusting
@@ -65,15 +65,23 @@ def test_a_thousand_session_tokens_are_read_as_by_clerks_own_sdk() -> None:
         ({"v": 2, "fea": "u:x", "pla": "u:free"}, None),
         ({"v": 2, "o": None, "org_id": "org_1"}, None),
         ({"org_permissions": [], "org_role": ""}, None),
-        (V1, Membership(Organization("org_1", "admin", "acme"), ["teams:read"])),
-        (V2, Membership(Organization("org_1", "admin"), ("dashboard:manage", "dashboard:read", "teams:read"))),
-        ({**V2, "fea": "u:x,o:a, uo:b"}, Membership(Organization("org_1", "admin"), ("a:manage", "a:read", "b:read"))),
-        (with_o(per=..., fpm=...), Membership(Organization("org_1", "admin"), ())),
-        (with_o(per="", fpm="0,0"), Membership(Organization("org_1", "admin"), ())),
-        (with_o(fpm="1"), Membership(Organization("org_1", "admin"), ("dashboard:manage",))),
+        (V1, OrganizationMembership(Organization("org_1", "admin", "acme"), ["teams:read"])),
+        (
+            V2,
+            OrganizationMembership(
+                Organization("org_1", "admin"), ("dashboard:manage", "dashboard:read", "teams:read")
+            ),
+        ),
+        (
+            {**V2, "fea": "u:x,o:a, uo:b"},
+            OrganizationMembership(Organization("org_1", "admin"), ("a:manage", "a:read", "b:read")),
+        ),
+        (with_o(per=..., fpm=...), OrganizationMembership(Organization("org_1", "admin"), ())),
+        (with_o(per="", fpm="0,0"), OrganizationMembership(Organization("org_1", "admin"), ())),
+        (with_o(fpm="1"), OrganizationMembership(Organization("org_1", "admin"), ("dashboard:manage",))),
     ],
 )  # fmt: skip
-def test_both_versions_of_a_session_token(claims: dict[str, Any], expected: Membership | None) -> None:
+def test_both_versions_of_a_session_token(claims: dict[str, Any], expected: OrganizationMembership | None) -> None:
     assert clerk_membership(claims) == expected
 
 
