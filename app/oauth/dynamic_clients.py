@@ -12,15 +12,13 @@ from sqlmodel import col
 
 from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth_clients import OAuthClient
-from app.identity.api_keys import digest
 from app.identity.oauth_tokens import mint_token
 from app.oauth.app_order import faults_of
 from app.oauth.app_retention import delete_unused_apps
-from app.oauth.client import client_host, client_version
 from app.oauth.client_authentication import METHODS
 from app.oauth.errors import OAuthError
 from app.oauth.names import UNNAMED
-from app.oauth.registry import new_client_id
+from app.oauth.registry import new_row
 
 UNUSED = timedelta(days=1)
 MAX_UNUSED = 10_000  # of all addresses together
@@ -71,21 +69,9 @@ def read_metadata(metadata: Mapping[str, object]) -> RequestedClient:
 async def register_client(session: AsyncSession, requested: RequestedClient, now: datetime) -> DynamicClient:
     """Store an app that registers itself. Raises OAuthError if there are too many that no user has allowed anything."""
     await session.connection(execution_options=LOCK_FIRST)
-    client_id, uris = new_client_id(), list(requested.redirect_uris)
     secret = None if requested.auth_method == "none" else mint_token("secret")
-    row = OAuthClient(
-        client_id=client_id,
-        kind="dynamic",
-        name=requested.name,
-        host=client_host(client_id, "dynamic", uris) or None,
-        redirect_uris=uris,
-        version=client_version(uris),
-        secret_digest=digest(secret) if secret else None,
-        created_by="",
-        created_at=now,
-        changed_at=now,
-        expires_at=now + UNUSED,
-    )
+    row = new_row("dynamic", requested.name, requested.redirect_uris, secret, created_by="", now=now)
+    row.expires_at = now + UNUSED
     session.add(row)
     await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
     await delete_unused_apps(session, now)

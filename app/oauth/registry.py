@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +21,7 @@ from app.identity.api_keys import digest
 from app.identity.oauth_tokens import mint_token
 from app.oauth.admin_log import record_act
 from app.oauth.app_order import AppEdit, AppOrder, faults_of
-from app.oauth.client import client_host, client_version
+from app.oauth.client import ClientKind, client_host, client_version
 from app.oauth.refusals import AppConflict, InvalidAppOrder, NoSuchApp
 
 MAX_REGISTERED = 10_000
@@ -47,6 +48,25 @@ def new_client_id() -> str:
     return f"app_{secrets.token_hex(_ID_BYTES)}"
 
 
+def new_row(
+    kind: ClientKind, name: str, redirect_uris: Sequence[str], secret: str | None, *, created_by: str, now: datetime
+) -> OAuthClient:
+    """The row of a new app, with a new client id. Of its secret the digest is stored."""
+    client_id, uris = new_client_id(), list(redirect_uris)
+    return OAuthClient(
+        client_id=client_id,
+        kind=kind,
+        name=name,
+        host=client_host(client_id, kind, uris) or None,
+        redirect_uris=uris,
+        version=client_version(uris),
+        secret_digest=digest(secret) if secret else None,
+        created_by=created_by,
+        created_at=now,
+        changed_at=now,
+    )
+
+
 async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: datetime) -> NewSecret:
     """Register an app. Raises InvalidAppOrder, and AppConflict if there are too many."""
     if faults := faults_of(order.name, order.redirect_uris, private_schemes=True):
@@ -57,7 +77,7 @@ async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: d
             f"There are {MAX_REGISTERED:,} registered apps, the most that there may be: remove one first."
         )
     secret = mint_token("secret") if order.confidential else None
-    row = _row(order, secret, by, now)
+    row = new_row("registered", order.name, order.redirect_uris, secret, created_by=by.subject, now=now)
     session.add(row)
     await session.flush()
     details: dict[str, Detail] = {"confidential": order.confidential, "redirect_uris": list(order.redirect_uris)}
@@ -166,22 +186,6 @@ async def remove_app(session: AsyncSession, app_id: int | None, by: Actor, now: 
         return row
 
     return await with_last_space(session, remove)
-
-
-def _row(order: AppOrder, secret: str | None, by: Actor, now: datetime) -> OAuthClient:
-    client_id, uris = new_client_id(), list(order.redirect_uris)
-    return OAuthClient(
-        client_id=client_id,
-        kind="registered",
-        name=order.name,
-        host=client_host(client_id, "registered", uris) or None,
-        redirect_uris=uris,
-        version=client_version(uris),
-        secret_digest=digest(secret) if secret else None,
-        created_by=by.subject,
-        created_at=now,
-        changed_at=now,
-    )
 
 
 async def _count(session: AsyncSession) -> int:
