@@ -29,7 +29,7 @@ from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.engine import PoolSize, open_engine
 from app.db.sealing import Sealer
-from app.db.session import sessions_of
+from app.db.session import Sessions, sessions_of
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unset_proxies import warn_about_unset_proxies
@@ -162,6 +162,7 @@ def create_app(
         bad_credentials=settings.bad_credentials_per_minute,
         key_issues=settings.key_issues_per_minute,
     )
+    sealer = _sealer(settings, sessions, disk, traffic)
     siem = SiemExport(destinations_of(settings), sessions, disk, traffic.give_way)
     door.open(
         route_keys,
@@ -186,15 +187,7 @@ def create_app(
         log_size=log_size,
         siem=siem,
         recent=Recent(),
-        sealer=(
-            sealer := Sealer(
-                sessions,
-                disk,
-                read_signing_key(file) if (file := settings.decision_log_signing_key_file) else None,
-                between_pages=traffic.give_way,
-                seal_seconds=settings.decision_log_seal_seconds,
-            )
-        ),
+        sealer=sealer,
         shadowing=shadowing,
         replaying=asyncio.Lock(),
         long_work=LongWork(traffic),
@@ -261,14 +254,13 @@ def create_app(
         access_log=access_log,
     )
     app.state.update(state_with(services))
-    gateway_authenticator = GatewayAuthenticator(
-        [secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks
-    )
     gateways = ForwardAuth(
         live,
         authenticator,
         refusals,
-        gateway_authenticator,
+        GatewayAuthenticator(
+            [secret.get_secret_value() for secret in settings.gateway_secrets], settings.gateway_networks
+        ),
         decision_log,
         proxies=proxies,
         budgets=budgets,
@@ -315,6 +307,17 @@ def _assemble(
         request_max_body_size=MAX_BODY_BYTES,
         lifespan=[lifespan] if door else [],
         plugins=[ResourceSchemas()],
+    )
+
+
+def _sealer(settings: Settings, sessions: Sessions, disk: DiskSpace, traffic: Traffic) -> Sealer:
+    file = settings.decision_log_signing_key_file
+    return Sealer(
+        sessions,
+        disk,
+        read_signing_key(file) if file else None,
+        between_pages=traffic.give_way,
+        seal_seconds=settings.decision_log_seal_seconds,
     )
 
 
