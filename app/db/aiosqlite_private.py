@@ -33,6 +33,7 @@ class SqliteConnection(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size)
         self._thread.daemon = True  # so that a process ends even if a connection was not closed
         self._begin = ""
+        self._in_transaction = False  # or perhaps, since a cancelled statement may still run
 
     def begin_deferred(self) -> None:
         """Begin a transaction with the next statement, as SQLite itself does after BEGIN DEFERRED."""
@@ -48,22 +49,23 @@ class SqliteConnection(aiosqlite.Connection):
     async def run(self, statement: _Statement) -> None:
         """Run a function with a cursor in the thread, in the transaction that was begun."""
         begin, self._begin = self._begin, ""
+        self._in_transaction = True
         send: Callable[..., Awaitable[None]] = self._execute  # it has no types
         await send(self._run, begin, statement)
 
     async def commit(self) -> None:
         """Commit the transaction, unless no statement was sent in it."""
-        if self._begin:
-            self._begin = ""
-        else:
+        self._begin = ""
+        if self._in_transaction:
             await super().commit()
+            self._in_transaction = False
 
     async def rollback(self) -> None:
-        """Roll the transaction back, unless no statement was sent in it."""
-        if self._begin:
-            self._begin = ""
-        else:
+        """Roll the transaction back, unless no statement was sent in it: SQLAlchemy's pool rolls back once more."""
+        self._begin = ""
+        if self._in_transaction:
             await super().rollback()
+            self._in_transaction = False
 
     def _run(self, begin: str, statement: _Statement) -> None:
         cursor = self._conn.cursor()

@@ -14,7 +14,7 @@ import aiosqlite
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.db.aiosqlite_private import SqliteConnection, open_connection
 from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION, open_engine
@@ -70,6 +70,14 @@ async def test_a_query_with_its_transaction_takes_two_trips(
         await connection.exec_driver_sql("INSERT INTO t (name) VALUES ('d')")
         await connection.commit()
         assert len(trips) == 4
+
+
+async def test_a_session_that_only_reads_takes_two_trips(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with engine.connect() as connection:
+        trips = counted(await driver_of(connection), monkeypatch)
+    async with AsyncSession(engine) as session:
+        assert (await session.scalars(text("SELECT name FROM t ORDER BY id"))).all() == ["a", "b", "c"]
+    assert len(trips) == 2, "the pool rolls back what the session has rolled back"
 
 
 @pytest.mark.parametrize("ending", ["rollback", "commit"])
