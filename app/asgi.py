@@ -265,6 +265,7 @@ def create_app(
         proxies=proxies,
         budgets=budgets,
         public_url=settings.public_url,
+        metadata_url=metadata.url_of,
     )
     served = with_request_id(with_gateways(with_open_cors(app), gateways), access_log, requests, traffic)
     return tracing.traced(served) if tracing else served

@@ -22,7 +22,7 @@ from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
 from app.logs import first_lines
-from app.oauth.open_scopes import open_scopes
+from app.oauth.open_scopes import first_scopes
 from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
 from app.services import Services, services_of
@@ -111,12 +111,12 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
 
 
 def _state_scopes(services: Services) -> None:
-    """Let challenges name the scopes that any app may ask for, under each policy that becomes active."""
+    """Let challenges name the scopes that any app may ask for at first, under each policy that becomes active."""
     if services.authorization_server is None:
         return
 
     def state(_: Reload | None = None) -> None:
-        services.refusals.state_scopes(open_scopes(services.live.active))
+        services.refusals.state_scopes(first_scopes(services.live.active))
 
     services.live.on_reload(state)
     state()

@@ -16,7 +16,7 @@ from app.oauth.document_clients import DocumentClients
 from app.oauth.document_fetch import DocumentFetch
 from app.oauth.exchange import TokenExchange
 from app.oauth.grants import touch_grants
-from app.oauth.resource import resource_of
+from app.oauth.resource import absolute_servers, resource_of
 from app.oauth.server import AuthorizationServer
 from app.policy.engine.live import LivePolicy
 from app.settings import Settings
@@ -55,8 +55,7 @@ def authorization_server(
         return None
 
     def resource(requested: Collection[str]) -> str:
-        servers = [server for service in live.active.policy.services for server in service.servers]
-        return resource_of(requested, issuer, servers)
+        return resource_of(requested, issuer, absolute_servers(live.active.policy.services))
 
     exchange = TokenExchange(disk, resource_of=resource, count_bad_secret=count_bad_secret)
     consents = Consents(issuer, live, ClientFinder(DocumentClients(DocumentFetch())), resource_of=resource)

@@ -25,6 +25,7 @@ from app.oauth.errors import OAuthError
 from app.oauth.grants import TooManyGrants, find_grant, store_grant
 from app.oauth.people import PersonBlocked, find_person, note_sign_in
 from app.oauth.requests import OpenRequest, find_request, finish_request
+from app.oauth.scope import is_write
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.permissions import Permission
@@ -55,7 +56,7 @@ class AskedScope:
     @property
     def is_write(self) -> bool:
         """Whether it is for more than reading."""
-        return not self.permission.name.endswith(":read")
+        return is_write(self.permission.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from app.oauth.errors import OAuthError
+from app.policy.language.upstreams import Upstream
 
 MAX_CHARACTERS = 500
 # Segments of unambiguous characters: no escape, no query, no fragment.
@@ -31,6 +32,11 @@ def resource_of(requested: Iterable[str], public_url: str, servers: Iterable[str
     )
 
 
+def absolute_servers(services: Iterable[Upstream]) -> list[str]:
+    """The absolute addresses of upstreams, which are resources besides the public URL."""
+    return [server for service in services for server in service.servers if not server.startswith("/")]
+
+
 def covers(resource: str, base: str | None, path: str) -> bool:
     """Whether a token for `resource` may be used for a path of the server at the address `base`."""
     if resource == base:  # most tokens are for the public address
@@ -41,12 +47,22 @@ def covers(resource: str, base: str | None, path: str) -> bool:
     return not below or (below.startswith("/") and (path == below or path.startswith(f"{below}/")))
 
 
+def resource_of_upstream(servers: Sequence[str], public_url: str, path: str) -> str:
+    """The resource that a path of an upstream belongs to: its server, or the public URL if the document states none."""
+    for server in servers:
+        base = server.rstrip("/")
+        prefix = base if base.startswith("/") else base.removeprefix(_origin(base))
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return public_url + base if base.startswith("/") else base
+    return public_url
+
+
 def covers_upstream(resource: str, servers: Sequence[str], public_url: str | None, path: str) -> bool:
     """Whether a token for `resource` may be used for a path of an upstream.
 
-    An upstream whose document has no address of its own is behind the public URL.
+    An upstream whose document has no absolute address is behind the public URL.
     """
-    if not servers:
+    if not servers or servers[0].startswith("/"):
         return covers(resource, public_url, path)
     # The path of a request contains that of the server.
     return any(

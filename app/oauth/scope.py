@@ -13,6 +13,11 @@ _IGNORED = frozenset({"offline_access", "openid", "profile", "email"})
 _WORDS = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 
 
+def is_write(scope: str) -> bool:
+    """Whether a scope is for more than reading."""
+    return not scope.endswith(":read")
+
+
 def scopes_of(text: str | None, is_known: Callable[[str], bool]) -> tuple[str, ...] | None:
     """The scopes in a parameter, sorted; None if it states none.
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.oauth.errors import OAuthError
-from app.oauth.resource import covers, covers_upstream, resource_of
+from app.oauth.resource import covers, covers_upstream, resource_of, resource_of_upstream
 from tests.console.conftest import console_server
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
@@ -25,6 +25,7 @@ paths:
   /orders: {get: {responses: {"200": {description: ok}}}}
 """
 LOCAL = ORDERS.replace('servers: [{url: "https://orders.example/v1"}]\n', "")
+BELOW = ORDERS.replace("https://orders.example/v1", "/below/")
 
 
 @pytest.mark.parametrize(
@@ -91,11 +92,38 @@ def test_what_a_resource_covers() -> None:
         assert covers_upstream(resource, SERVERS, BASE, path) is covered, (resource, path)
     assert covers_upstream(BASE, (), BASE, "/v1/orders"), "an upstream without an address is behind the public one"
     assert not covers_upstream(BASE, (), None, "/v1/orders")
+    for resource, path, covered in (
+        (BASE, "/mcp/tools", True),
+        (f"{BASE}/mcp", "/mcp", True),
+        (f"{BASE}/mcp", "/mcp/tools", True),
+        (f"{BASE}/mcp", "/mcp2", False),
+        ("https://other.example/mcp", "/mcp", False),
+    ):
+        assert covers_upstream(resource, ("/mcp",), BASE, path) is covered, (resource, path)
+
+
+@pytest.mark.parametrize(
+    ("servers", "path", "resource"),
+    [
+        ((), "/orders", BASE),
+        (("https://orders.example/v1/",), "/v1/orders", "https://orders.example/v1"),
+        (("https://orders.example/v1",), "/v1", "https://orders.example/v1"),
+        (("https://orders.example/v1",), "/v10", BASE),
+        (("https://orders.example/v1", "https://orders.test"), "/v2/orders", "https://orders.test"),
+        (("https://orders.example/v1", "https://orders.example/v2"), "/v2/orders", "https://orders.example/v2"),
+        (("/mcp",), "/mcp", f"{BASE}/mcp"),
+        (("/mcp/",), "/mcp/tools/add", f"{BASE}/mcp"),
+        (("/mcp",), "/mcp2", BASE),
+    ],
+)
+def test_the_resource_of_a_path_of_an_upstream(servers: tuple[str, ...], path: str, resource: str) -> None:
+    assert resource_of_upstream(servers, BASE, path) == resource
+    assert covers_upstream(resource, servers, BASE, path) or resource == BASE
 
 
 @pytest.fixture(scope="module")
 def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with two upstreams behind gateways, of which one has an address of its own."""
+    """A server with three upstreams behind gateways, of which one has an address and one a path of its own."""
     directory: Path = tmp_path_factory.mktemp("doors")
     server = console_server(issuer, directory, trusted_proxies="127.0.0.1", gateway_secrets=SECRET)
     server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
@@ -103,35 +131,44 @@ def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     upstreams.mkdir()
     (upstreams / "orders.openapi.yaml").write_text(ORDERS)
     (upstreams / "local.openapi.yaml").write_text(LOCAL)
+    (upstreams / "below.openapi.yaml").write_text(BELOW)
     rows = (
         "p, catalog:read, orders:/v1/orders, GET|HEAD, allow",
         "p, catalog:read, local:/orders, GET|HEAD, allow",
+        "p, catalog:read, below:/below/orders, GET|HEAD, allow",
         "p, app-kind:registered, scope:decisions:evaluate, ask, allow",
         "p, app-kind:document, scope:catalog:read, ask, allow",
+        "p, app-kind:document, scope:holdings:write, ask, allow",
     )
     (server.policy_dir / "upstreams.csv").write_text("".join(f"{row}\n" for row in rows) + "# end\n")
     with server:
         yield server
 
 
-def ask_gateway(server: Server, token: str, path: str, service: str = "") -> tuple[int, str]:
-    """The status of the answer to a gateway, and its reason or the app that it names."""
+def question(server: Server, token: str | None, path: str, service: str = "") -> httpx.Response:
+    """The answer to a gateway."""
     headers = {
         "X-Gateway-Secret": SECRET,
         "X-Original-Method": "GET",
         "X-Original-URI": path,
         "X-Original-IP": "192.0.2.1",
-        "Authorization": f"Bearer {token}",
+        **({"Authorization": f"Bearer {token}"} if token else {}),
         **({"X-Gateway-Service": service} if service else {}),
     }
-    answer = httpx.get(f"{server.url}/gateway/nginx", headers=headers, timeout=20)
+    return httpx.get(f"{server.url}/gateway/nginx", headers=headers, timeout=20)
+
+
+def ask_gateway(server: Server, token: str, path: str, service: str = "") -> tuple[int, str]:
+    """The status of the answer to a gateway, and its reason or the app that it names."""
+    answer = question(server, token, path, service)
     return answer.status_code, answer.headers.get("x-auth-reason") or answer.headers.get("x-auth-client", "")
 
 
 def test_gateways_refuse_a_token_for_another_resource(server: Server) -> None:
     app = ServedApp(server)
-    own, orders = (
-        app.tokens(resource=resource)["access_token"] for resource in (server.url, "https://orders.example/v1")
+    own, orders, below = (
+        app.tokens(resource=resource)["access_token"]
+        for resource in (server.url, "https://orders.example/v1", f"{server.url}/below")
     )
     allowed, refused = (200, app.client_id), (401, "Invalid audience.")
     for token, path, service, expected in (
@@ -141,6 +178,10 @@ def test_gateways_refuse_a_token_for_another_resource(server: Server) -> None:
         (orders, "/v1/orders", "orders", allowed),
         (orders, "/api/v1/teams", "", refused),
         (orders, "/orders", "local", refused),
+        (below, "/below/orders", "below", allowed),
+        (own, "/below/orders", "below", allowed),
+        (below, "/orders", "local", refused),
+        (below, "/api/v1/teams", "", refused),
     ):
         assert ask_gateway(server, token, path, service) == expected, (path, service)
     called = httpx.get(f"{server.url}/api/v1/teams", headers={"Authorization": f"Bearer {orders}"})
@@ -176,7 +217,7 @@ def test_challenges_say_what_an_app_may_ask_for(server: Server) -> None:
     status, invalid = challenge("/api/v1/teams", "grd_oat_x")
     assert (status, 'scope="catalog:read"' in invalid, metadata in invalid) == (401, True, True)
     found = httpx.get(f"{server.url}/.well-known/oauth-protected-resource").json()
-    assert found["scopes_supported"] == ["catalog:read"]
+    assert found["scopes_supported"] == ["catalog:read", "holdings:write"], "an app does not ask to write at first"
     app = ServedApp(server)
     narrow = app.tokens(scopes=["catalog:read"])["access_token"]
     status, lacking = challenge("/api/v1/sources", narrow)
@@ -186,3 +227,47 @@ def test_challenges_say_what_an_app_may_ask_for(server: Server) -> None:
     for path in ("/api/v1/sources", "/api/v1/policies"):
         status, final = challenge(path, denied)
         assert (status, "scope=" in final) == (403, False), path
+
+
+def test_the_challenge_of_a_gateway_names_the_metadata_of_the_service(server: Server) -> None:
+    base = f"{server.url}/.well-known/oauth-protected-resource"
+    token = ServedApp(server).tokens(scopes=["holdings:read"], resource=server.url)["access_token"]
+    for path, service, metadata, resource in (
+        ("/api/v1/teams", "", base, server.url),
+        ("/orders", "local", base, server.url),
+        ("/below/orders", "below", f"{base}/below", f"{server.url}/below"),
+        ("/v1/orders", "orders", f"{base}?resource=https%3A%2F%2Forders.example%2Fv1", "https://orders.example/v1"),
+        ("/elsewhere", "orders", base, server.url),
+    ):
+        found = httpx.get(metadata)
+        assert (found.status_code, found.json()["resource"]) == (200, resource)
+        for answer in (question(server, None, path, service), question(server, "grd_oat_x", path, service)):
+            assert answer.status_code == 401
+            assert f'resource_metadata="{metadata}"' in answer.headers["www-authenticate"], (path, service)
+            assert 'scope="catalog:read"' in answer.headers["www-authenticate"]
+    lacking = question(server, token, "/below/orders", "below").headers["www-authenticate"]
+    assert f'scope="catalog:read", resource_metadata="{base}/below"' in lacking
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "https://orders.example",
+        "https://orders.example/v2",
+        "https://evil.example",
+        "/below",
+        "",
+        "urn:x",
+        "https://orders.example/v1?a",
+    ],
+)
+def test_there_is_no_metadata_of_another_resource(server: Server, resource: str) -> None:
+    found = httpx.get(f"{server.url}/.well-known/oauth-protected-resource", params={"resource": resource})
+    assert found.status_code == 404
+    assert found.json() == {"detail": "This is neither a part of the public address nor of a service behind a gateway."}
+
+
+def test_the_metadata_of_a_part_of_a_service(server: Server) -> None:
+    for resource in ("https://orders.example/v1/orders", "https://orders.example/v1/", server.url, f"{server.url}/x"):
+        found = httpx.get(f"{server.url}/.well-known/oauth-protected-resource", params={"resource": resource})
+        assert (found.status_code, found.json()["resource"]) == (200, resource.removesuffix("/"))

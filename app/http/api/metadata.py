@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Annotated, TypeAlias
+from urllib.parse import urlencode, urlsplit
 
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import Detail, Problem
 from app.oauth.errors import OAuthError
 from app.oauth.open_scopes import open_scopes
-from app.oauth.resource import resource_of
+from app.oauth.resource import absolute_servers, resource_of
 from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-protected-resource"
+_ResourceQuery: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(description="The address of a service behind a gateway, as its OpenAPI document states it."),
+]
+NO_RESOURCE = "This is neither a part of the public address nor of a service behind a gateway."
 NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
 
 
@@ -39,13 +46,17 @@ class ProtectedResource:
     tags=["tokens"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
-async def protected_resource(request: AnyRequest) -> Response[ProtectedResource]:
+async def protected_resource(request: AnyRequest, resource: _ResourceQuery = None) -> Response[ProtectedResource]:
     """The authorization server for apps, and the scopes that an app which is not registered may ask it for.
 
     If this deployment gives no tokens to apps: the issuers whose tokens are accepted, and all permissions. The address
     is never read from a Host header.
     """
-    return _describe(request, _public_url(request))
+    base = _public_url(request)
+    if resource is None:
+        return _describe(request, base)
+    servers = absolute_servers(services_of(request.app).live.active.policy.services)
+    return _describe(request, _known_resource(resource, base, servers))
 
 
 @get_or_head(f"{PATH}/{{path:path}}", include_in_schema=False)
@@ -53,14 +64,31 @@ async def protected_resource_below(path: FromPath[Path], request: AnyRequest) ->
     """The same for a part of this resource (RFC 9728 section 3.1)."""
     base = _public_url(request)
     url = urlsplit(base)
-    try:
-        resource = resource_of([f"{url.scheme}://{url.netloc}/{str(path).strip('/')}"], base)
-    except OAuthError:
-        raise Problem(404, "This is not a part of the public address.") from None
-    return _describe(request, resource)
+    return _describe(request, _known_resource(f"{url.scheme}://{url.netloc}/{str(path).strip('/')}", base))
 
 
 ROUTES = (protected_resource, protected_resource_below)
+
+
+def url_of(public_url: str, resource: str) -> str:
+    """The address of the metadata of a resource: by its path if it is below the public URL, else by a parameter.
+
+    Behind a gateway a service has an address of its own, at which it serves no metadata. A client that follows a
+    challenge accepts metadata from any address if it names the resource (RFC 9728 section 3.3).
+    """
+    if resource == public_url:
+        return public_url + PATH
+    if resource.startswith(f"{public_url}/"):
+        return f"{public_url}{PATH}{urlsplit(resource).path}"
+    return f"{public_url}{PATH}?{urlencode({'resource': resource})}"
+
+
+def _known_resource(resource: str, public_url: str, servers: Iterable[str] = ()) -> str:
+    """The resource as tokens name it. Raises Problem 404 if this deployment has no such resource."""
+    try:
+        return resource_of([resource], public_url, servers)
+    except OAuthError:
+        raise Problem(404, NO_RESOURCE) from None
 
 
 def _public_url(request: AnyRequest) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from urllib.parse import quote, unquote
@@ -27,7 +27,7 @@ from app.http.door.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import Principal
-from app.oauth.resource import covers_upstream
+from app.oauth.resource import covers_upstream, resource_of_upstream
 from app.policy.engine.decision import Decision
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
@@ -91,10 +91,14 @@ class ForwardAuth:
         proxies: TrustedProxies,
         budgets: Budgets,
         public_url: str | None = None,
+        metadata_url: Callable[[str, str], str] | None = None,
     ) -> None:
+        """`metadata_url` says where the metadata of a resource is, from the public URL and the resource."""
         self._live = live
         self._public_url = public_url
+        self._metadata_url = metadata_url
         self._enforcement = Enforcement(live, log)
+        self._authenticator = authenticator
         self._entrances = {
             profile.name: GatewayEntrance(profile.name, authenticator, refusals) for profile in PROFILES.values()
         }
@@ -147,13 +151,14 @@ class ForwardAuth:
             wait = self._budgets.spend_bad_credentials(self._proxies.client_behind(original.hops))
             return _later(TOO_MANY, wait) if wait else None
 
+        upstreams = snapshot.policy.services if original.service else ()
+        servers = next((each.servers for each in upstreams if each.service == original.service), ())
+
         def is_covered(resource: str, _: Scope) -> bool:
-            upstreams = snapshot.policy.services if original.service else ()
-            servers = next((each.servers for each in upstreams if each.service == original.service), ())
             return covers_upstream(resource, servers, self._public_url, unquote(original.path))
 
         refused = await self._enforcement.enforce(
-            self._entrances[profile.name],
+            self._entrance(profile, servers, original.path),
             scope,
             # Not the path if there is no template: a caller could fill the decision log with different paths.
             template,
@@ -168,6 +173,14 @@ class ForwardAuth:
         if refused is not None:
             return refused
         return Refusal(200, self._identity(scope["user"], snapshot), b"")
+
+    def _entrance(self, profile: Profile, servers: Sequence[str], path: str) -> GatewayEntrance:
+        """The entrance of a profile, whose challenges name the metadata of the server that a request is for."""
+        if not servers or self._public_url is None or self._metadata_url is None:
+            return self._entrances[profile.name]
+        resource = resource_of_upstream(servers, self._public_url, path)
+        refusals = self._refusals.with_metadata(self._metadata_url(self._public_url, resource))
+        return GatewayEntrance(profile.name, self._authenticator, refusals)
 
     def _identity(self, principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that identify the caller to the upstream service."""

@@ -17,6 +17,7 @@ from app.policy.engine.suspended import CannotDecide
 FORBIDDEN = "Token is missing one or more required permissions."
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
+_MAX_OTHERS = 1_000  # resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,29 @@ class Refusals:
     def __init__(self, metadata_url: str | None = None) -> None:
         self._metadata = {"resource_metadata": metadata_url} if metadata_url else {}
         self._scope: dict[str, str] = {}
+        self._others: dict[str, Refusals] = {}
         self.unauthenticated: dict[AuthenticationFault, Refusal] = {}
         self.state_scopes(())
         self.forbidden: Callable[[tuple[str, ...]], Refusal] = lru_cache(maxsize=1024)(self._forbidden)
 
     def state_scopes(self, scopes: Iterable[str]) -> None:
-        """Name in each 401 the scopes that any app may ask for: an app that is not known asks for these."""
+        """Name these scopes in each 401: an app asks for them at first."""
         stated = " ".join(sorted(scopes))
         self._scope = {"scope": stated} if stated else {}
         # In place, since entrances hold the mapping.
         self.unauthenticated.update({fault: self._unauthenticated(fault) for fault in AuthenticationFault})
+        self._others.clear()
+
+    def with_metadata(self, metadata_url: str) -> Refusals:
+        """The same refusals for another resource, whose metadata is at this URL."""
+        found = self._others.get(metadata_url)
+        if found is None:
+            found = Refusals(metadata_url)
+            found.state_scopes(self._scope.get("scope", "").split())
+            if len(self._others) >= _MAX_OTHERS:  # the policy names few, but another policy may name others
+                self._others.clear()
+            self._others[metadata_url] = found
+        return found
 
     def insufficient_scope(self, missing: tuple[str, ...]) -> tuple[bytes, bytes]:
         """The challenge of a 403. It has the missing permissions as `scope`, unless a fact is missing as well."""

@@ -26,14 +26,15 @@ FOLDER = "upstreams/"
 MAX_FINDINGS = 100  # of one document
 MAX_SERVERS = 20  # of one document whose addresses are kept
 _ABSOLUTE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~/-]*)?")
+_ROOTED = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """A service as its document describes it: routes, denied templates (`closed`), and findings.
 
-    `servers` are the absolute addresses in the document, without variables. `files` are those that the document refers
-    to, `steps` the work to read it.
+    `servers` are the absolute addresses in the document, without variables, or if there are none the paths below the
+    public URL, such as `/v1`. `files` are those that the document refers to, `steps` the work to read it.
     """
 
     service: str
@@ -109,7 +110,7 @@ class _UpstreamReader:
         self._templates = endpoints.templates
         self._denied = endpoints.denied
         self._files = references.read
-        self._servers = _absolute(document.get("servers"))
+        self._servers = _addresses(document.get("servers"))
 
     def upstream(self) -> Upstream:
         """Build the upstream. Raises Unreadable."""
@@ -170,11 +171,11 @@ class _UpstreamReader:
         return found
 
 
-def _absolute(servers: Value) -> tuple[str, ...]:
-    """The absolute addresses of servers, of which tokens of apps name one as their resource."""
+def _addresses(servers: Value) -> tuple[str, ...]:
+    """The absolute addresses of servers, else their paths: tokens of apps name one as their resource."""
     listed = servers[:MAX_SERVERS] if isinstance(servers, list) else ()
-    urls = (server.get("url") for server in listed if isinstance(server, Branch))
-    return tuple(url for url in urls if isinstance(url, str) and _ABSOLUTE.fullmatch(url))
+    urls = [url for server in listed if isinstance(server, Branch) and isinstance(url := server.get("url"), str)]
+    return tuple(filter(_ABSOLUTE.fullmatch, urls)) or tuple(filter(_ROOTED.fullmatch, urls))
 
 
 def _with_head(methods: set[str]) -> frozenset[str]:
