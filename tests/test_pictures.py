@@ -21,7 +21,7 @@ def test_a_picture_has_a_size_a_title_and_nothing_that_runs_or_is_fetched(file: 
     assert root.get("viewBox")
     assert root.findtext(f"{SVG}title")
     assert {element.tag for element in root.iter()}.isdisjoint({f"{SVG}{tag}" for tag in ("script", "image", "use")})
-    assert not [key for element in root.iter() for key in element.keys() if "href" in key or key.startswith("on")]
+    assert not [key for element in root.iter() for key in element.attrib if "href" in key or key.startswith("on")]
 
 
 @pytest.mark.parametrize("file", FILES)
