@@ -21,6 +21,7 @@ from app.oauth.authorization import NoRedirect, redirect_of
 from app.oauth.client_document import is_document_id
 from app.oauth.clients import find_client
 from app.oauth.errors import OAuthError
+from app.oauth.fair_share import origin_of
 from app.oauth.lifetimes import REQUEST
 from app.oauth.requests import OpenRequest, open_request, take_pushed_request
 from app.services import AnyRequest, services_of
@@ -51,10 +52,10 @@ async def authorize(request: AnyRequest, session: RequestSession) -> Response[st
         await _check(session, asked, now)
         await session.rollback()  # on SQLite a transaction that has read may fail at once when it writes
         browser = browser_of(request, console) or secrets.token_urlsafe(32)
-        name = await open_request(session, asked, browser, now)
+        origin = origin_of(services.budgets.address_of(request.scope))
+        name = await open_request(session, asked, origin, browser, now)
     except OAuthError as refused:
-        status = 503 if refused.retry_after else 400
-        return refusal_page(request, refused.description, status=status)
+        return refusal_page(request, refused.description)
     except NoRedirect as refused:
         return refusal_page(request, str(refused))
     await session.commit()
@@ -69,9 +70,9 @@ def browser_of(request: AnyRequest, console: Console) -> str | None:
     return value if value is not None and _TOKEN.fullmatch(value) else None
 
 
-def refusal_page(request: AnyRequest, text: str, *, status: int = 400) -> Response[str]:
+def refusal_page(request: AnyRequest, text: str) -> Response[str]:
     """The page of a request that gets no answer."""
-    return page_for_app(request, "consent_refused.html", POPUP_HEADERS, status=status, text=text)
+    return page_for_app(request, "consent_refused.html", POPUP_HEADERS, status=400, text=text)
 
 
 async def _read(session: AsyncSession, form: AppForm, now: datetime) -> OpenRequest:

@@ -53,7 +53,7 @@ async def consented_app(session: AsyncSession, client: Client, now: datetime) ->
             row.host, row.version, row.changed_at = client.host or None, client.version, now
     elif row.version != client.version:
         return None
-    row.expires_at = None  # an app with a user stays
+    row.expires_at, row.origin = None, ""  # an app with a user stays
     await session.flush()
     return row
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,13 +16,15 @@ from app.oauth.app_order import faults_of
 from app.oauth.app_retention import delete_unused_apps
 from app.oauth.client_authentication import METHODS
 from app.oauth.errors import OAuthError
+from app.oauth.fair_share import SharedTable, make_room
 from app.oauth.names import UNNAMED
 from app.oauth.registry import new_row
 
 UNUSED = timedelta(days=1)
 MAX_UNUSED = 10_000  # of all addresses together
-FULL = "As many apps have registered as may be unused at a time: try again later."
-_FULL_SECONDS = 3_600
+# A disabled app stays.
+_UNUSED = (col(OAuthClient.expires_at).is_not(None), col(OAuthClient.disabled_at).is_(None))
+_SHARED = SharedTable(OAuthClient, col(OAuthClient.id), col(OAuthClient.origin), counted=_UNUSED)
 _DEFAULT_METHOD = "client_secret_basic"  # RFC 7591 section 2
 
 
@@ -66,18 +67,21 @@ def read_metadata(metadata: Mapping[str, object]) -> RequestedClient:
     return RequestedClient(client_name, tuple(uris), method)
 
 
-async def register_client(session: AsyncSession, requested: RequestedClient, now: datetime) -> DynamicClient:
-    """Store an app that registers itself. Raises OAuthError if there are too many that no user has allowed anything."""
+async def register_client(
+    session: AsyncSession, requested: RequestedClient, origin: str, now: datetime
+) -> DynamicClient:
+    """Store an app that registers itself from an origin.
+
+    If there are too many apps that no user has allowed anything, the oldest of the largest network are deleted.
+    """
     await session.connection(execution_options=LOCK_FIRST)
     secret = None if requested.auth_method == "none" else mint_token("secret")
     row = new_row("dynamic", requested.name, requested.redirect_uris, secret, created_by="", now=now)
-    row.expires_at = now + UNUSED
+    row.expires_at, row.origin = now + UNUSED, origin
     session.add(row)
     await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
     await delete_unused_apps(session, now)
-    unused = select(func.count()).select_from(OAuthClient).where(col(OAuthClient.expires_at).is_not(None))
-    if ((await session.scalar(unused)) or 0) > MAX_UNUSED:
-        raise OAuthError("temporarily_unavailable", FULL, retry_after=_FULL_SECONDS)
+    await make_room(session, _SHARED, MAX_UNUSED)
     await session.commit()
     return DynamicClient(row, requested.auth_method, secret)
 

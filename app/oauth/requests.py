@@ -15,10 +15,15 @@ from sqlmodel import col
 
 from app.db.tables.oauth import AuthorizationRequest
 from app.oauth.errors import OAuthError
+from app.oauth.fair_share import SharedTable, delete_free, make_room
 from app.oauth.lifetimes import OPEN_REQUESTS, PUSHED_REQUEST, REQUEST
 
 URN = "urn:ietf:params:oauth:request_uri:"
 _NAME = re.compile(r"[0-9a-f]{48}")
+_ID = col(AuthorizationRequest.id)
+_SHARED = SharedTable(
+    AuthorizationRequest, _ID, col(AuthorizationRequest.origin), parties=(col(AuthorizationRequest.client_id),)
+)
 # What of a request is kept; clients may send other parameters, which have no meaning here.
 KEPT_PARAMETERS = (
     "response_type",
@@ -41,9 +46,9 @@ class OpenRequest:
     parameters: Mapping[str, str]
 
 
-async def push_request(session: AsyncSession, request: OpenRequest, now: datetime) -> str:
-    """Store a pushed request, and return its `request_uri`. Raises OAuthError if too many requests are open."""
-    return URN + await _store(session, request, None, PUSHED_REQUEST, now)
+async def push_request(session: AsyncSession, request: OpenRequest, origin: str, now: datetime) -> str:
+    """Store a pushed request that comes from an origin, and return its `request_uri`."""
+    return URN + await _store(session, request, origin, browser=None, lifetime=PUSHED_REQUEST, now=now)
 
 
 async def take_pushed_request(session: AsyncSession, request_uri: str, client_id: str, now: datetime) -> OpenRequest:
@@ -62,12 +67,9 @@ async def take_pushed_request(session: AsyncSession, request_uri: str, client_id
     return found[0]
 
 
-async def open_request(session: AsyncSession, request: OpenRequest, browser: str, now: datetime) -> str:
-    """Store a request that waits for the user of a browser, and return its name.
-
-    Raises OAuthError if too many requests are open.
-    """
-    return await _store(session, request, digest_of_name(browser), REQUEST, now)
+async def open_request(session: AsyncSession, request: OpenRequest, origin: str, browser: str, now: datetime) -> str:
+    """Store a request that comes from an origin and waits for the user of a browser, and return its name."""
+    return await _store(session, request, origin, browser=digest_of_name(browser), lifetime=REQUEST, now=now)
 
 
 async def find_request(session: AsyncSession, name: str, browser: str | None, now: datetime) -> OpenRequest | None:
@@ -94,31 +96,32 @@ def digest_of_name(name: str) -> bytes:
 
 
 async def _store(
-    session: AsyncSession, request: OpenRequest, browser: bytes | None, lifetime: timedelta, now: datetime
+    session: AsyncSession,
+    request: OpenRequest,
+    origin: str,
+    *,
+    browser: bytes | None,
+    lifetime: timedelta,
+    now: datetime,
 ) -> str:
     name = secrets.token_hex(24)
     row = AuthorizationRequest(
         digest=digest_of_name(name),
         browser=browser,
         client_id=request.client_id,
+        origin=origin,
         parameters=dict(request.parameters),
         created_at=now,
         expires_at=now + lifetime,
     )
     session.add(row)
     await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
-    expired = delete(AuthorizationRequest).where(col(AuthorizationRequest.expires_at) <= now)
-    await session.execute(expired, execution_options={"synchronize_session": False})
+    await delete_free(session, _SHARED, select(_ID).where(col(AuthorizationRequest.expires_at) <= now))
     # Ids grow, so as a rule the difference shows that there are few rows, without a count.
-    oldest = await session.scalar(select(func.min(col(AuthorizationRequest.id))))
-    if oldest is not None and row.id - oldest >= OPEN_REQUESTS and await _count(session) > OPEN_REQUESTS:
-        await session.rollback()
-        raise OAuthError("temporarily_unavailable", "Too many requests wait for an answer.", retry_after=60)
+    oldest = await session.scalar(select(func.min(_ID)))
+    if oldest is not None and row.id - oldest >= OPEN_REQUESTS:
+        await make_room(session, _SHARED, OPEN_REQUESTS)
     return name
-
-
-async def _count(session: AsyncSession) -> int:
-    return (await session.scalar(select(func.count()).select_from(AuthorizationRequest))) or 0
 
 
 async def _take(session: AsyncSession, which: ColumnElement[bool]) -> tuple[OpenRequest, datetime] | None:

@@ -20,7 +20,7 @@ from app.oauth.app_retention import delete_unused_apps
 from app.oauth.client_finder import consented_app
 from app.oauth.clients import find_client
 from app.oauth.dynamic_clients import DynamicClient, RequestedClient, read_metadata, register_client
-from app.oauth.errors import OAuthError
+from app.oauth.fair_share import origin_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +30,9 @@ REQUESTED = RequestedClient("Scores", ("https://app.example/cb",), "none")
 DAY = timedelta(days=1)
 
 
-async def register(sessions: Sessions, now: datetime = NOW) -> DynamicClient:
+async def register(sessions: Sessions, now: datetime = NOW, address: str = "192.0.2.1") -> DynamicClient:
     async with sessions() as session:
-        return await register_client(session, REQUESTED, now)
+        return await register_client(session, REQUESTED, origin_of(address), now)
 
 
 async def delete_unused(sessions: Sessions, now: datetime = NOW) -> None:
@@ -102,22 +102,26 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(sessions: Sessions) -> N
     assert await ids(sessions) == [new.app.id]
 
 
-async def test_the_number_of_unused_apps_is_limited(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamic_clients, "MAX_UNUSED", 2)
-    first = await register(sessions)
-    await register(sessions)
-    with pytest.raises(OAuthError) as refused:
-        await register(sessions)
-    assert (refused.value.code, refused.value.retry_after) == ("temporarily_unavailable", 3_600)
-    assert len(await ids(sessions)) == 2
+async def test_a_flood_of_registrations_takes_the_place_of_its_own_apps_alone(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamic_clients, "MAX_UNUSED", 10)
+    used, other, disabled = [
+        await register(sessions, address=each) for each in ("192.0.2.1", "203.0.113.1", "192.0.2.1")
+    ]
     async with sessions() as session:
-        client = await find_client(session, first.app.client_id, NOW)
+        client = await find_client(session, used.app.client_id, NOW)
         assert client is not None
         await session.rollback()
         await session.connection(execution_options=LOCK_FIRST)
         assert await consented_app(session, client, NOW)
         await session.commit()
-    await register(sessions)  # one is used now
+        await registry.disable_app(session, disabled.app.id, Actor("user_admin", door="api"), NOW)
+    for number in range(40):
+        newest = await register(sessions, address=f"192.0.2.{number % 7}")
+    left = await ids(sessions)
+    assert {used.app.id, other.app.id, disabled.app.id, newest.app.id} <= set(left)
+    assert len(left) <= 12, "two of them are used or disabled"
 
 
 async def test_an_administrator_disables_a_dynamic_app(sessions: Sessions) -> None:

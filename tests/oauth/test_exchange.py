@@ -18,14 +18,12 @@ from app.identity.access_token_verifier import AccessTokenVerifier, AppRecord
 from app.identity.errors import Unauthenticated
 from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
-from app.oauth import requests
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.codes import scopes_at
 from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.grants import TooManyGrants, end_grants, find_grant, store_grant
 from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, GRANTS, SIBLINGS
 from app.oauth.people import find_person, note_sign_in
-from app.oauth.requests import OpenRequest
 from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow, sqlite_sessions
 
 pytestmark = pytest.mark.anyio
@@ -370,45 +368,6 @@ async def test_a_user_allows_at_most_a_hundred_apps(flow: Flow) -> None:
         await store_grant(session, person, app, ["holdings:read"], NOW)  # more for an app that is allowed already
         await end_grants(session, "user_ann", NOW)
         await store_grant(session, person, flow.app, ["catalog:read"], NOW)
-
-
-async def test_requests_that_wait_are_bounded_by_their_number_and_their_time(
-    flow: Flow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(requests, "OPEN_REQUESTS", 3)
-    request = OpenRequest(flow.client_id, {"state": "x"})
-
-    async def push(after: timedelta) -> str:
-        async with flow.sessions() as session:
-            uri = await requests.push_request(session, request, NOW + after)
-            await session.commit()
-        return uri
-
-    for _ in range(3):
-        uri = await push(timedelta(0))
-    with pytest.raises(OAuthError) as full:
-        await push(59 * SECOND)
-    assert (full.value.code, full.value.retry_after) == ("temporarily_unavailable", 60)
-    async with flow.sessions() as session:
-        with pytest.raises(OAuthError):
-            await requests.take_pushed_request(session, uri, flow.client_id, NOW + 60 * SECOND)
-    assert await push(60 * SECOND) != uri
-
-
-async def test_requests_that_were_answered_do_not_count(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "OPEN_REQUESTS", 3)
-    async with flow.sessions() as session:
-
-        async def begin() -> str:
-            return await requests.open_request(session, OpenRequest(flow.client_id, {}), "browser", NOW)
-
-        await begin()  # which stays open
-        for _ in range(5):
-            assert await requests.finish_request(session, await begin())
-        await begin()
-        await begin()
-        with pytest.raises(OAuthError):
-            await begin()
 
 
 async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:

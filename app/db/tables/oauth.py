@@ -113,7 +113,10 @@ class AuthorizationCode(SQLModel, table=True):
 
 
 class AuthorizationRequest(SQLModel, table=True):
-    """A request that a client pushed, or that waits for the consent of the user of one browser."""
+    """A request that a client pushed, or that waits for the consent of the user of one browser.
+
+    `origin` are the networks of the address that it came from.
+    """
 
     __tablename__ = "oauth_requests"
     __table_args__ = (NEVER_REUSED,)
@@ -121,6 +124,7 @@ class AuthorizationRequest(SQLModel, table=True):
     digest: bytes = Field(unique=True, sa_type=LargeBinary(32))  # of its random name
     browser: bytes | None = Field(default=None, sa_type=LargeBinary(32))  # of the browser's cookie; NULL if pushed
     client_id: str = Field(sa_type=Text)
+    origin: str = Field(default="", max_length=17, index=True, sa_column_kwargs={"server_default": text("''")})
     parameters: dict[str, str] = Field(sa_type=JSON)
     created_at: datetime
     expires_at: datetime = Field(index=True)

@@ -37,3 +37,5 @@ class OAuthClient(SQLModel, table=True):
     changed_at: datetime
     disabled_at: datetime | None = None
     expires_at: datetime | None = None  # of a dynamic app to which no user has consented
+    # The networks of the address at which such an app registered.
+    origin: str = Field(default="", max_length=17, sa_column_kwargs={"server_default": text("''")})

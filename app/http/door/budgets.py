@@ -81,7 +81,7 @@ class Budgets:
 
         If the address of the client is unknown, the peer of the connection is counted.
         """
-        if wait := self.spend_bad_credentials(self._address(scope)):
+        if wait := self.spend_bad_credentials(self.address_of(scope)):
             return DelayedRefusal(refusal(429, TOO_MANY, (b"retry-after", str(wait).encode())))
         return None
 
@@ -102,7 +102,7 @@ class Budgets:
 
     def check_app_request(self, budget: str, scope: Scope) -> None:
         """Count an authorization or a token request of an address. Raises BudgetSpent if the budget is exceeded."""
-        address = self._address(scope)
+        address = self.address_of(scope)
         if address is None:
             return
         peer = peer_of(address)
@@ -113,7 +113,8 @@ class Budgets:
         """Count a wrong secret of an app. Returns 0, or the seconds to wait if they exceed the budget."""
         return self._spent(CLIENT_SECRETS, client_id, self._apps[CLIENT_SECRETS].spend(client_id))
 
-    def _address(self, scope: Scope) -> str | None:
+    def address_of(self, scope: Scope) -> str | None:
+        """The address of the client of a request; that of its peer if a proxy does not name the client."""
         client = scope.get("client")
         peer = client[0] if client else None
         return self._proxies.client_of(peer, scope["headers"]) or peer

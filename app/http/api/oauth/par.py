@@ -18,6 +18,7 @@ from app.oauth.authorization import NoRedirect, check_request, redirect_of
 from app.oauth.client_authentication import ClientCredentials, authenticate_client, read_credentials
 from app.oauth.client_document import is_document_id
 from app.oauth.errors import OAuthError
+from app.oauth.fair_share import origin_of
 from app.oauth.lifetimes import PUSHED_REQUEST
 from app.oauth.requests import OpenRequest, push_request
 from app.services import AnyRequest, services_of
@@ -71,7 +72,8 @@ async def push(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     if not is_document_id(given.client_id):  # the document of such an app is fetched after the sign-in
         await _check(request, session, given, asked, now)
     await session.rollback()
-    request_uri = await push_request(session, asked, now)
+    origin = origin_of(services.budgets.address_of(request.scope))
+    request_uri = await push_request(session, asked, origin, now)
     await session.commit()
     content = PushedResponse(request_uri, int(PUSHED_REQUEST.total_seconds()))
     return no_store(msgspec.json.encode(content), 201)

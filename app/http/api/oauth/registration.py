@@ -19,6 +19,7 @@ from app.http.wire.problems import Detail, Problem
 from app.oauth.dynamic_clients import read_metadata, register_client
 from app.oauth.errors import OAuthError
 from app.oauth.exchange import GRANT_TYPES
+from app.oauth.fair_share import origin_of
 from app.services import AnyRequest, services_of
 
 PATH = "/oauth/register"
@@ -81,7 +82,8 @@ async def register(request: AnyRequest, session: RequestSession) -> Response[byt
     services.budgets.check_app_request(REGISTRATIONS, request.scope)
     services.disk.require_space()
     requested = read_metadata(await _metadata(request))
-    new = await register_client(session, requested, datetime.now(UTC))
+    origin = origin_of(services.budgets.address_of(request.scope))
+    new = await register_client(session, requested, origin, datetime.now(UTC))
     content = RegistrationResponse(
         client_id=new.app.client_id,
         client_id_issued_at=int(new.app.created_at.timestamp()),
