@@ -17,10 +17,12 @@ from app.console.page import page_for_app, see_other
 from app.http.api.actors import requesting_actor
 from app.http.api.oauth.form import server_of
 from app.http.wire.handlers import RequestSession
-from app.oauth.consent import ConsentPage, ConsentRefused, ConsentVisit
+from app.oauth.consent import ConsentPage, ConsentRefused, ConsentVisit, DepartureNotice
 from app.services import AnyRequest, services_of
 
 _PATH = f"{CONSENT}{{name:str}}"
+# The name of a request, and an address with a code, are sent to no further page.
+_TO_APP_HEADERS = {**POPUP_HEADERS, "Referrer-Policy": "no-referrer"}
 
 
 class ConsentAnswer(BaseModel):
@@ -43,6 +45,8 @@ async def show_consent(
         return refusal_page(request, str(refused))
     if isinstance(found, str):
         return _to_app(found)
+    if isinstance(found, DepartureNotice):
+        return _departure_page(request, found)
     return _page(request, found)
 
 
@@ -73,24 +77,45 @@ def _visit(request: AnyRequest, name: str) -> ConsentVisit:
 
 
 def _page(request: AnyRequest, found: ConsentPage) -> Response[str]:
-    redirect = urlsplit(found.asked.redirect_uri)
     server = server_of(request)
     return page_for_app(
         request,
         "consent.html",
         consent_headers(found.asked.redirect_uri),
         app=found.client,
-        app_host=found.app_host,
         scopes=found.scopes,
         held=found.held,
         is_again=found.is_again,
-        # The scheme of an app on a device has no host.
-        redirect_host=redirect.netloc if redirect.scheme in ("https", "http") else f"{redirect.scheme}:",
-        on_device=redirect.hostname in ("127.0.0.1", "::1", "localhost"),
+        redirect_host=_host_of(found.asked.redirect_uri),
+        on_device=_is_on_device(found.asked.redirect_uri),
         resource=None if found.asked.resource == server.issuer else found.asked.resource,
     )
 
 
+def _departure_page(request: AnyRequest, found: DepartureNotice) -> Response[str]:
+    return page_for_app(
+        request,
+        "consent_departure.html",
+        _TO_APP_HEADERS,
+        status=400,
+        app=found.client,
+        reason=found.error.description,
+        address=found.address,
+        redirect_host=_host_of(found.redirect_uri),
+        on_device=_is_on_device(found.redirect_uri),
+    )
+
+
+def _host_of(redirect_uri: str) -> str:
+    """What a page says of where an answer goes."""
+    redirect = urlsplit(redirect_uri)
+    # The scheme of an app on a device has no host.
+    return redirect.netloc if redirect.scheme in ("https", "http") else f"{redirect.scheme}:"
+
+
+def _is_on_device(redirect_uri: str) -> bool:
+    return urlsplit(redirect_uri).hostname in ("127.0.0.1", "::1", "localhost")
+
+
 def _to_app(address: str) -> Response[None]:
-    # The address has a code: it is sent to no further page.
-    return see_other(address, headers={**POPUP_HEADERS, "Referrer-Policy": "no-referrer"})
+    return see_other(address, headers=_TO_APP_HEADERS)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from app.oauth.redirects import common_host, host_of, redirect_matches
 
@@ -53,6 +54,11 @@ class Client:
     def enabled(self) -> bool:
         """Whether the app may ask for access, and use what it was given."""
         return self.disabled_at is None
+
+    @property
+    def site(self) -> str:
+        """The host that users see, with the port of a document; empty if the app has none."""
+        return urlsplit(self.client_id).netloc if self.kind == "document" else self.host
 
     def accepts_redirect(self, requested: str) -> bool:
         """Whether an answer may be sent to this redirect URI."""

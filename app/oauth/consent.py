@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -91,14 +90,19 @@ class ConsentPage:
         )
 
     @property
-    def app_host(self) -> str:
-        """The host of the app: where its document is, or what its redirects have in common; empty without one."""
-        return urlsplit(self.client.client_id).netloc if self.client.kind == "document" else self.client.host
-
-    @property
     def held(self) -> list[str]:
         """The scopes that can be granted."""
         return [scope.permission.name for scope in self.scopes if scope.is_held]
+
+
+@dataclass(frozen=True, slots=True)
+class DepartureNotice:
+    """An error of an app that no administrator registered. `address` has the error, and leads to the redirect."""
+
+    client: Client
+    redirect_uri: str
+    address: str = field(repr=False)
+    error: OAuthError
 
 
 class Consents:
@@ -117,15 +121,18 @@ class Consents:
         self._clients = clients
         self._resource_of = resource_of
 
-    async def show(self, session: AsyncSession, visit: ConsentVisit) -> ConsentPage | str:
+    async def show(self, session: AsyncSession, visit: ConsentVisit) -> ConsentPage | DepartureNotice | str:
         """The page of a request, or the address of an answer that needs no click: an error, or an earlier consent.
 
-        Raises ConsentRefused.
+        An error takes the user to the site of a registered app alone. Any other site may be that of an attacker who
+        made the error (RFC 9700 section 4.11.2), so that its address is a link on a page. Raises ConsentRefused.
         """
         request, client, redirect_uri = await self._find(session, visit)
         try:
             page = await self._page(session, client, request, redirect_uri, visit.user)
         except OAuthError as error:
+            if client.kind != "registered":
+                return DepartureNotice(client, redirect_uri, self._error_at(redirect_uri, request, error), error)
             return await self._refuse(session, visit, request, redirect_uri, error)
         # An app without a secret could be another program on the same machine, so its user is asked each time.
         if client.confidential and page.is_allowed:
@@ -231,6 +238,9 @@ class Consents:
         if not await finish_request(session, visit.name):
             raise ConsentRefused(NO_REQUEST)
         await session.commit()
+        return self._error_at(redirect_uri, request, error)
+
+    def _error_at(self, redirect_uri: str, request: OpenRequest, error: OAuthError) -> str:
         state = request.parameters.get("state")
         return answer_to(redirect_uri, self._issuer, state, error=error.code, error_description=error.description)
 

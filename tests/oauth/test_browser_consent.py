@@ -56,6 +56,13 @@ def test_a_user_allows_an_app_a_second_after_the_page_is_visible(page: Page, app
         page.goto(address_of(app, "http://127.0.0.1/other"))
         page.get_by_role("heading", name="The app gets no answer").wait_for()
         check_looks(page)
+        app.change(kind="dynamic")
+        page.goto(address_of(app, site.redirect))
+        page.get_by_role("heading", name="The app asked for something that it may not have").wait_for()
+        check_looks(page)
+        page.get_by_role("link", name="Leave to 127.0.0.1").click()
+        page.wait_for_url(f"{site.redirect}?**")
+        assert site.answers[-1]["error"] == "invalid_scope"
 
 
 def test_a_pop_up_answers_the_window_that_opened_it(page: Page, app_server: Server) -> None:

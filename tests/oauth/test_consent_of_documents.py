@@ -13,7 +13,7 @@ from app.audit.actor import Actor
 from app.db.session import Sessions
 from app.identity.principal import user_principal
 from app.oauth.client_finder import ClientFinder
-from app.oauth.consent import ConsentPage, ConsentRefused, Consents, ConsentVisit
+from app.oauth.consent import ConsentPage, ConsentRefused, Consents, ConsentVisit, DepartureNotice
 from app.oauth.document_clients import DocumentClients
 from app.oauth.requests import OpenRequest, open_request
 from app.oauth.resource import resource_of
@@ -67,13 +67,16 @@ class Asking:
             "code_challenge_method": "S256",
         }
         async with self.sessions() as session:
-            name = await open_request(session, OpenRequest(self.host.url, parameters), BROWSER, NOW)
+            name = await open_request(session, OpenRequest(self.host.url, parameters), "", BROWSER, NOW)
             await session.commit()
         return ConsentVisit(name, BROWSER, USER, Actor("user_ann", door="console"), NOW + timedelta(minutes=1))
 
-    async def show(self, visit: ConsentVisit) -> ConsentPage:
+    async def found(self, visit: ConsentVisit) -> ConsentPage | DepartureNotice | str:
         async with self.sessions() as session:
-            page = await self.consents.show(session, visit)
+            return await self.consents.show(session, visit)
+
+    async def show(self, visit: ConsentVisit) -> ConsentPage:
+        page = await self.found(visit)
         assert isinstance(page, ConsentPage)
         return page
 
@@ -95,7 +98,7 @@ async def test_a_user_allows_an_app_with_a_document(asking: Asking) -> None:
     assert asking.host.heads == [], "nothing is fetched before the page is opened"
     page = await asking.show(visit)
     assert (page.client.kind, page.client.name, page.is_again) == ("document", "Scores", False)
-    assert page.app_host.startswith("app.example:")
+    assert page.client.site.startswith("app.example:")
     assert set(await asking.allow(visit, page)) == {"code", "iss"}
     visit = await asking.begin("a:read a:write")
     page = await asking.show(visit)
@@ -125,6 +128,13 @@ async def test_changed_redirects_or_keys_ask_for_all_scopes_again(asking: Asking
     asking.host.serve(asking.host.document(redirect_uris=[REDIRECT, "https://app.example/other"]))
     page = await asking.show(await asking.begin())
     assert (page.scopes[0].is_new, page.is_again) == (True, False)
+
+
+async def test_an_error_does_not_take_the_user_to_the_site_of_a_document(asking: Asking) -> None:
+    notice = await asking.found(await asking.begin("a:other"))
+    assert isinstance(notice, DepartureNotice)
+    assert notice.error.code == "invalid_scope"
+    assert notice.address.startswith(f"{REDIRECT}?error=invalid_scope&")
 
 
 @pytest.mark.parametrize(

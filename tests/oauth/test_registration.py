@@ -121,7 +121,9 @@ def test_a_user_allows_an_app_that_registered_itself(
     app.client_id, browser = body["client_id"], browsers(open_server)
     page = opened(browser, issuer, ask(browser, app))
     assert "The name is not verified." in page.text
-    code = answer_of(click(browser, page))["code"]
+    denied = answer_of(click(browser, page, "deny"))
+    assert denied["error"] == "access_denied", "the page named the address, so no other one comes between"
+    code = answer_of(click(browser, opened(browser, issuer, ask(browser, app))))["code"]
     tokens = app.redeem(code).json()
     answer = httpx.get(f"{open_server.url}/api/v1/teams", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert answer.status_code == 200
