@@ -255,11 +255,11 @@ def _held(user: Principal, client: Client, snapshot: Snapshot) -> frozenset[str]
 async def _person(session: AsyncSession, visit: ConsentVisit) -> Person:
     user = visit.user
     try:
-        person = await find_person(session, user.subject)
+        person = await find_person(session, user.subject, lock=True)
         if person is None:  # the session is older than the table
             stated = (grant for grant in user.held if not is_fact(grant))
             await note_sign_in(session, user.subject, stated, visit.now, user.organization)
-            person = await find_person(session, user.subject)
+            person = await find_person(session, user.subject, lock=True)
     except PersonBlocked:
         person = None
     if person is None or person.blocked_at is not None:

@@ -60,6 +60,13 @@ async def require_unblocked(session: AsyncSession, subject: str) -> None:
         raise PersonBlocked
 
 
-async def find_person(session: AsyncSession, subject: str) -> Person | None:
-    """The person with a `sub`; None if the user never signed in here."""
-    return (await session.scalars(select(Person).where(col(Person.subject) == subject))).one_or_none()
+async def find_person(session: AsyncSession, subject: str, *, lock: bool = False) -> Person | None:
+    """The person with a `sub`; None if the user never signed in here.
+
+    With `lock` no other transaction blocks the person until this one ends.
+    """
+    query = select(Person).where(col(Person.subject) == subject)
+    found = await session.scalars(
+        query.with_for_update() if lock else query, execution_options={"populate_existing": lock}
+    )
+    return found.one_or_none()

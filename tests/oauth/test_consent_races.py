@@ -1,0 +1,71 @@
+"""A consent that is given while an administrator blocks the user."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from app.audit.actor import Actor
+from app.db.engine import LOCK_FIRST
+from app.db.session import Sessions
+from app.db.tables.oauth import AppGrant, Person
+from app.identity.principal import user_principal
+from app.oauth.client_finder import ClientFinder
+from app.oauth.consent import ConsentPage, ConsentRefused, Consents, ConsentVisit
+from app.oauth.document_clients import DocumentClients
+from app.oauth.document_fetch import DocumentFetch
+from app.oauth.people import note_sign_in
+from app.oauth.requests import OpenRequest, open_request
+from app.oauth.resource import resource_of
+from app.policy.engine.live import LivePolicy
+from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, VERIFIER, challenge_of, new_flow
+from tests.policy.small import TABLE, files
+
+pytestmark = pytest.mark.anyio
+BROWSER = "b" * 43
+ROWS = ("p, app-kind:registered, scope:a:read, ask, allow", "p, a:read, /**, GET|POST, allow")
+
+
+async def test_a_person_who_is_blocked_at_the_same_time_allows_nothing(
+    sessions: Sessions, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "policies").mkdir()
+    live = LivePolicy(tmp_path / "policies", TABLE, files(*ROWS))
+    clients = ClientFinder(DocumentClients(DocumentFetch()))
+    consents = Consents(PUBLIC_URL, live, clients, resource_of=lambda asked: resource_of(asked, PUBLIC_URL))
+    flow = await new_flow(sessions, url)
+    asked = {
+        "response_type": "code",
+        "redirect_uri": REDIRECT,
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+    }
+    async with sessions() as session:
+        name = await open_request(session, OpenRequest(flow.client_id, asked), "", BROWSER, NOW)
+        await note_sign_in(session, "user_ann", ["a:read"], NOW, None)
+        await session.commit()
+    user = user_principal("user_ann", ["a:read"], {}, session_id=1)
+    visit = ConsentVisit(name, BROWSER, user, Actor("user_ann", door="console"), NOW)
+    async with sessions() as session:
+        page = await consents.show(session, visit)
+    assert isinstance(page, ConsentPage)
+
+    async def allow() -> str:
+        async with sessions() as session:
+            return await consents.answer(session, visit, allowed=page.held, version=page.client.version)
+
+    async with sessions() as blocking:
+        await blocking.connection(execution_options=LOCK_FIRST)
+        await blocking.execute(update(Person).values(blocked_at=NOW))
+        allowing = asyncio.create_task(allow())
+        await asyncio.wait([allowing], timeout=0.2)
+        assert not allowing.done(), "it waits until the person is blocked"
+        await blocking.commit()
+    with pytest.raises(ConsentRefused, match="An administrator has blocked you"):
+        await allowing
+    async with sessions() as session:
+        assert await session.scalar(select(func.count(col(AppGrant.id)))) == 0
