@@ -29,6 +29,7 @@ from app.settings_values import (
     AuthorizedParties,
     BaseAddress,
     CaseFolded,
+    ClientIds,
     Host,
     HttpAddress,
     IssuerAddress,
@@ -125,6 +126,9 @@ class Settings(LocalSettings):
     audience: Annotated[Audiences, Field(validate_default=True)] = ()
     # The form of the claims with the organization of a user; if unset, none is read. `issuers.toml` has other forms.
     organizations: Annotated[Literal["clerk"], CaseFolded] | None = None
+    # Whether the issuer gives access tokens to apps, and the clients of the operator, whose tokens are those of users.
+    delegated: bool = False
+    own_clients: ClientIds = ()
     # How far the clocks of the issuer and of this machine may differ.
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     # A longer token in a header is refused.
@@ -261,11 +265,13 @@ class Settings(LocalSettings):
     def _check_issuer(self) -> Self:
         if self.issuer and not self.jwks_url:
             raise ValueError("AUTHZ_JWKS_URL: not set")
-        for name in ("audience", "authorized_parties"):
+        for name in ("audience", "authorized_parties", "delegated", "own_clients"):
             if getattr(self, name) and not self.issuer:
                 raise ValueError(
                     f"AUTHZ_{name.upper()}: is for AUTHZ_ISSUER, which is not set: {ISSUERS} states its own"
                 )
+        if self.own_clients and not self.delegated:
+            raise ValueError("AUTHZ_OWN_CLIENTS: is for AUTHZ_DELEGATED=true: set that, or AUTHZ_AUTHORIZED_PARTIES")
         return self
 
     @model_validator(mode="after")

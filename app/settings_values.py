@@ -329,6 +329,7 @@ BaseAddress = Annotated[str, AfterValidator(one_word), AfterValidator(base_addre
 Host = Annotated[str, AfterValidator(one_word), AfterValidator(host)]
 # Lists are separated by commas, not written as JSON.
 Audiences = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(one_word)), BeforeValidator(not_empty)]
+ClientIds = Audiences
 AuthorizedParties = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_each(authorized_party)), BeforeValidator(_named)
 ]

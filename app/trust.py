@@ -51,5 +51,7 @@ def _own_issuer(settings: Settings) -> tuple[TrustedIssuer, ...]:
         settings.authorized_parties,
         skew_seconds=settings.clock_skew_seconds,
         organizations=settings.organizations,
+        is_delegating=settings.delegated,
+        own_clients=settings.own_clients,
     )
     return (own,)

@@ -41,7 +41,8 @@ class TrustedIssuer:
     different issuers have different subjects.
 
     With `is_delegating` the issuer is an authorization server whose access tokens are those of apps (RFC 9068):
-    `scopes` is the claim with what the user consented to, and `permissions` are then those of the user.
+    `scopes` is the claim with what the user consented to, and `permissions` are then those of the user. `own_clients`
+    are the clients of the operator: a token that was issued to one of them is one of its user.
 
     `organizations` are the claims with the organization of the user, or `clerk` for those of Clerk's session tokens; if
     None, no organization is read.
@@ -58,6 +59,7 @@ class TrustedIssuer:
     subject_prefix: str = ""
     is_delegating: bool = False
     scopes: ClaimPath = SCOPES
+    own_clients: tuple[str, ...] = ()
     organizations: OrganizationClaims | Literal["clerk"] | None = None
 
 

@@ -20,6 +20,8 @@ from app.identity.token_cache import TokenCache, VerifiedToken
 
 # Claims that only access tokens have. Microsoft Entra ID has `scp` and `appid`, Okta `scp` and `cid`.
 _APP_CLAIMS = frozenset({"client_id", "cid", "appid", "scope", "scp"})
+# Claims with the client that a token was issued to.
+_CLIENT_CLAIMS = ("client_id", "cid", "appid", "azp")
 
 
 class IssuerVerifier:
@@ -73,7 +75,11 @@ class IssuerVerifier:
         if issuer.organizations is not None and (membership := read_membership(claims, issuer, self.reserved_prefixes)):
             organization = membership.organization
             permissions = [*permissions, *membership.permissions]
-        if issuer.is_delegating and (kind == ACCESS_TOKEN or _is_of_app(claims, issuer)):
+        if (
+            issuer.is_delegating
+            and (kind == ACCESS_TOKEN or _has_app_claims(claims, issuer))
+            and not _is_own(claims, issuer)
+        ):
             app = external_app(issuer.name, claims.get("client_id"))
             scopes = parse_permissions(claim_at(claims, issuer.scopes))
             return delegated_principal(
@@ -82,13 +88,19 @@ class IssuerVerifier:
         return user_principal(subject, permissions, claims, organization=organization)
 
 
-def _is_of_app(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
+def _has_app_claims(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
     """Whether a token of an authorization server is for an app, although its type does not say so.
 
     Session tokens have no scope. Some servers name the app in another claim than `client_id`: their access tokens are
     refused, since as those of users they would open what no app may reach.
     """
     return not claims.keys().isdisjoint(_APP_CLAIMS) or claim_at(claims, issuer.scopes) is not None
+
+
+def _is_own(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
+    """Whether a token names the clients of the operator, and no other."""
+    clients = [claims[name] for name in _CLIENT_CLAIMS if claims.get(name) is not None]
+    return bool(clients) and all(client in issuer.own_clients for client in clients)
 
 
 class JwtVerifier:

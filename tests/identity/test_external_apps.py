@@ -132,3 +132,71 @@ async def test_an_access_token_that_names_its_app_elsewhere_is_not_one_of_a_user
             assert refused.value.code == "malformed_client_id"
         named = await jwt.verify(token_of(untrusted_issuer, {}, **{**claims, "client_id": "web"}))
         assert (named.method, named.client_id) == ("oauth", "partner/web")
+
+
+_WEB = {"client_id": "web", "scope": "a:read"}
+
+
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ({"typ": "at+jwt"}, _WEB),
+        ({"typ": "JWT"}, _WEB),
+        ({}, {"azp": "web", "scope": "a:read"}),  # Keycloak, Auth0
+        ({}, {"cid": "ios", "scp": ["a:read"], "azp": None}),  # Okta
+        ({}, {"appid": "ios", "azp": "web", "scp": "a:read"}),
+        ({"typ": "at+jwt"}, {"azp": "web"}),
+        ({"typ": "JWT"}, {"client_id": None, "azp": "web", "scope": ""}),
+    ],
+)
+async def test_a_token_for_a_client_of_the_operator_is_one_of_the_user(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, header: dict[str, str], claims: dict[str, Any]
+) -> None:
+    named = {"azp": None, **claims}
+    async with delegating(issuer, untrusted_issuer, own_clients=("web", "ios")) as jwt:
+        principal = await jwt.verify(token_of(untrusted_issuer, header, sub="ann", permissions=["a:write"], **named))
+    assert (principal.method, principal.client_id) == ("jwt", None)
+    assert {"auth:jwt", "user:partner:ann", "a:write"} <= principal.held
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"client_id": "other", "scope": "a:read"},
+        {"client_id": "other", "azp": "web"},
+        {"client_id": "web", "azp": "other"},
+        {"client_id": "web", "cid": "other"},
+        {"client_id": "web", "appid": "other"},
+        {"client_id": "WEB"},
+        {"client_id": "web "},
+        {"client_id": "web", "azp": ["web"]},
+        {"client_id": "web", "azp": {}},
+        {"client_id": "web", "azp": ""},
+        {"client_id": "web,ios"},
+    ],
+)
+async def test_a_token_that_names_another_client_is_not(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, claims: dict[str, Any]
+) -> None:
+    async with delegating(issuer, untrusted_issuer, own_clients=("web", "ios")) as jwt:
+        for header in ({"typ": "at+jwt"}, {"typ": "JWT"}, {}):
+            token = token_of(untrusted_issuer, header, sub="ann", permissions=["a:write"], **{"azp": None, **claims})
+            try:
+                principal = await jwt.verify(token)
+            except Unauthenticated as refused:
+                assert refused.code == "malformed_client_id"
+            else:
+                assert principal.method == "oauth"
+                assert not principal.held & {"auth:jwt", "a:write", "user:partner:ann"}
+
+
+@pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"typ": "JWT"}, {}])
+async def test_a_token_that_names_no_client_is_that_of_an_app_unless_it_is_a_session_token(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, header: dict[str, str]
+) -> None:
+    async with delegating(issuer, untrusted_issuer, own_clients=("web",)) as jwt:
+        with pytest.raises(Unauthenticated):
+            await jwt.verify(token_of(untrusted_issuer, header, azp=None, scope="a:read"))
+        if header.get("typ") == "at+jwt":
+            return
+        assert (await jwt.verify(token_of(untrusted_issuer, header, azp="https://app.example"))).method == "jwt"

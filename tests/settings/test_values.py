@@ -90,6 +90,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     ),
     "access_log": ("", "maybe", "2"),
     "app_registration": ("", "maybe", "2"),
+    "delegated": ("", "maybe", "2"),
+    "own_clients": ("", ",", "web app"),
     "log_level": ("", "trace", "verbose"),
     "log_format": ("", "text"),
     "database_timeout_seconds": (*NUMBERS, "0", "3601"),

@@ -41,6 +41,8 @@ _RESERVED_PREFIXES = frozenset(
 )
 _ORGANIZATION_KEYS = ("id", "role", "slug", "permissions")
 _ORGANIZATION_EXAMPLE = 'write "clerk", or {id = "org_id", role = "org_role"}'
+# Keys that have a meaning with `delegated` alone, and those that are like them without it.
+_OF_APPS = {"scopes": "permissions", "own_clients": "authorized_parties"}
 _VISIBLE = re.compile(r"[!-~]+")
 _EXAMPLE = (
     'write [partner], then issuer = "https://…", jwks_url = "https://…", audiences = ["…"] and '
@@ -109,6 +111,7 @@ def describe(issuer: TrustedIssuer) -> str:
         f"subjects {issuer.subject_prefix}…",
         *((f"organizations {_described(issuer.organizations)}",) if issuer.organizations else ()),
         *((f"apps with scopes in {'/'.join(issuer.scopes)}",) if issuer.is_delegating else ()),
+        *((f"own clients {', '.join(issuer.own_clients)}",) if issuer.own_clients else ()),
     ]
     return "; ".join(parts)
 
@@ -173,12 +176,17 @@ class _IssuersFile:
             if not table.keys() & {"audiences", "authorized_parties"}:
                 message = f"`{name}` has neither `audiences` nor `authorized_parties`, so any of its tokens would do"
                 self._fault(name, "", message, "name the audience (`aud`), or the clients (`azp`) of its tokens")
-            if "scopes" in table and table.get("delegated") is not True:
-                message = "`scopes` is for the access tokens of apps only"
-                self._fault(name, "scopes", message, "add `delegated = true`, or write `permissions` instead")
+            if table.get("delegated") is not True:
+                self._refuse_keys_of_apps(name, table)
             if len(self._faults) == before:
                 return TrustedIssuer(**{"skew_seconds": _DEFAULT_SKEW, **fields})
         return None
+
+    def _refuse_keys_of_apps(self, name: str, table: Mapping[str, object]) -> None:
+        for key, instead in _OF_APPS.items():
+            if key in table:
+                message = f"`{key}` is for the access tokens of apps only"
+                self._fault(name, key, message, f"add `delegated = true`, or write `{instead}` instead")
 
     def _is_distinct(self, issuer: TrustedIssuer, others: Iterable[TrustedIssuer]) -> bool:
         """Whether no other issuer has its `iss` or could have the same subjects; otherwise it has a fault."""
@@ -292,5 +300,6 @@ _KEYS: Mapping[str, _Key] = {
     "subject_prefix": _Key("subject_prefix", _prefix),
     "delegated": _Key("is_delegating", _flag),
     "scopes": _Key("scopes", _claim),
+    "own_clients": _Key("own_clients", _words),
     "organizations": _Key("organizations", _organizations),
 }

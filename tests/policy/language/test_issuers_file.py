@@ -44,6 +44,7 @@ def test_every_key_has_its_meaning() -> None:
         f"[a]\n{A}[b-2]\n{B}"
         'authorized_parties = ["web", "https://app.example", "web"]\ntypes = ["at+JWT"]\nclock_skew_seconds = 0\n'
         'permissions = ["realm_access", "roles"]\nsubject_prefix = "b-2.x_y:"\ndelegated = true\nscopes = "scp"\n'
+        'own_clients = ["web", "ios"]\n'
     )
     assert not faults
     assert found[1] == TrustedIssuer(
@@ -57,6 +58,7 @@ def test_every_key_has_its_meaning() -> None:
         subject_prefix="b-2.x_y:",
         is_delegating=True,
         scopes=("scp",),
+        own_clients=("web", "ios"),
     )
 
 
@@ -135,6 +137,12 @@ def test_permissions_are_a_claim_or_a_path(value: str, path: tuple[str, ...]) ->
         (f"[a]\n{A}‸delegated = 1\n", "`delegated` must be true or false", "without quotes"),
         (f"[a]\n{A}‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", "`delegated = true`"),
         (f"[a]\n{A}delegated = false\n‸scopes = 'scp'\n", "`scopes` is for the access tokens of apps only", ""),
+        (
+            f"[a]\n{A}‸own_clients = ['x']\n",
+            "`own_clients` is for the access tokens of apps only",
+            "`authorized_parties`",
+        ),
+        (f"[a]\n{A}delegated = true\n‸own_clients = 'x'\n", "`own_clients` must be a list", "griddy"),
         (f"[a]\n{A}delegated = true\n‸scopes = 7\n", "`scopes` must be the name of a claim", '"scope"'),
         (f"[a]\n{A}‸organizations = 'auth0'\n", "`organizations` must be the claims", '"clerk"'),
         (f"[a]\n{A}‸organizations = true\n", "`organizations` must be the claims", '"clerk"'),
@@ -238,6 +246,7 @@ def test_the_description_tells_every_difference() -> None:
         replace(base, organizations=OrganizationClaims(("a",), ("b",))),
         replace(base, is_delegating=True),
         replace(base, is_delegating=True, scopes=("scp",)),
+        replace(base, is_delegating=True, own_clients=("x",)),
     ]
     assert len({describe(issuer) for issuer in (base, *others)}) == len(others) + 1
 
