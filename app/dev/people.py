@@ -43,5 +43,12 @@ PEOPLE = (
             "apps:write",
         ),
     ),
+    SampleUser(
+        "user_erin",
+        "Erin Evans",
+        "erin@griddy.example",
+        "A curator. She looks after the footage and its tags.",
+        ("catalog:read", "holdings:read", "holdings:write"),
+    ),
     SampleUser("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
 )

@@ -14,6 +14,7 @@ import rich_click as click
 from app import logs
 from app.cli.failure import explained
 from app.cli.operator import operator
+from app.cli.server.dev_mcp import copy_with_mcp_rows, serve_mcp, with_gateway_secret
 from app.cli.server.limits import limits_of, raise_descriptor_limit
 from app.cli.server.listening import bind, say_listening, url_of
 from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
@@ -47,8 +48,15 @@ _UNUSED = ("workers", "worker_timeout_seconds", "log_level")  # it is one proces
     help="Where the database and the issuer's key are kept.",
 )
 @click.option("--policy-dir", type=click.Path(path_type=Path), help="AUTHZ_POLICY_DIR, else policies.")
+@click.option(
+    "--mcp",
+    is_flag=True,
+    help="Serve a sample MCP server too, under a copy of the policy with its rows, and let apps register themselves.",
+)
 @explained
-def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: Path, policy_dir: Path | None) -> None:
+def dev_command(
+    host: str | None, port: int | None, issuer_port: int, data_dir: Path, policy_dir: Path | None, *, mcp: bool
+) -> None:
     """Serve the API locally, with an issuer and sample data, and print things to try.
 
     Example: authz dev --port 9000 --issuer-port 9001
@@ -56,6 +64,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
     raise_descriptor_limit()
     logs.configure("info", "console")
     from app.asgi import build_app
+    from app.dev.mcp_server import PATH as MCP_PATH
     from app.dev.provider import Provider
     from app.dev.sample_app import SampleApp
 
@@ -73,8 +82,13 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
             "console_url": "http://127.0.0.1",  # until the port is known
             "public_url": "http://127.0.0.1",  # likewise
         }
+        if mcp:
+            own["app_registration"] = "true"
         _name_ignored((*own, *_UNUSED))
         settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
+        if mcp:
+            copy = copy_with_mcp_rows(settings.policy_dir, data_dir)
+            settings, secret = with_gateway_secret(settings.model_copy(update={"policy_dir": copy}))
         # The redirect of an app on a device has any port, so any free one will do.
         with bind(settings.host, settings.port) as listener, bind("127.0.0.1", 0) as app_listener:
             console_url = _browsers_reach(settings.host, listener.getsockname()[1])
@@ -82,6 +96,8 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
             key, client_id = asyncio.run(_prepare(settings.database_url))
             sample = SampleApp(client_id, url_of(app_listener), console_url)
             app = asyncio.run(build_app(settings, files_win=True))
+            if mcp:
+                app = serve_mcp(app, secret, settings.database_url)
             provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
             token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
             mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
@@ -91,6 +107,7 @@ def dev_command(host: str | None, port: int | None, issuer_port: int, data_dir: 
                 issuer_url,
                 settings.policy_dir,
                 sample=sample.url,
+                mcp=f"{console_url}{MCP_PATH}" if mcp else None,
                 mints=mints,
                 token=token,
                 key=key,
@@ -184,13 +201,24 @@ def _browsers_reach(host: str, port: int) -> str:
 
 
 def _things_to_try(
-    api: str, console: str, issuer: str, policy_dir: Path, *, sample: str, mints: str, token: str, key: str
+    api: str,
+    console: str,
+    issuer: str,
+    policy_dir: Path,
+    *,
+    sample: str,
+    mcp: str | None,
+    mints: str,
+    token: str,
+    key: str,
 ) -> str:
+    server = f"{mcp}          for an MCP client" if mcp else "start with --mcp to try an MCP client"
     return f"""
   Griddy API    {api}          documentation: {api}/docs
   Console       {console}/console
   Local issuer  {issuer}          {mints} prints its tokens
   Sample app    {sample}          open it, and allow it to act for a sample user
+  MCP server    {server}
   Policy        {policy_dir}/   edit a row, save, and the next request obeys it
 
 Try, in another terminal:
