@@ -1,0 +1,88 @@
+// The official TypeScript SDK of MCP, as a client that registers itself.
+import { auth, extractWWWAuthenticateParams, UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport, StreamableHTTPError } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { mcp, redirect, report, visit } from "./person.mjs";
+
+const url = new URL(mcp);
+const issued = [];
+const asked = [];
+let client_information, verifier, discovered, back, challenge;
+let isSteppingUp = false;
+
+const provider = {
+  redirectUrl: redirect,
+  clientMetadata: { client_name: "TypeScript SDK", redirect_uris: [redirect], token_endpoint_auth_method: "none" },
+  state: () => "a state",
+  clientInformation: () => client_information,
+  saveClientInformation: (information) => (client_information = information),
+  tokens: () => (isSteppingUp ? undefined : issued.at(-1)),
+  saveTokens: (tokens) => issued.push(tokens),
+  redirectToAuthorization: async (address) => {
+    asked.push(address.searchParams);
+    back = await visit(address);
+  },
+  saveCodeVerifier: (value) => (verifier = value),
+  codeVerifier: () => verifier,
+  saveDiscoveryState: (state) => (discovered = state),
+  discoveryState: () => discovered,
+};
+
+async function noting(input, init) {
+  const response = await fetch(input, init);
+  if (response.status === 403) challenge = extractWWWAuthenticateParams(response);
+  return response;
+}
+
+/** Ask the person for the scopes of the last challenge as well: the SDK itself only refreshes a token that lacks one. */
+async function stepUp() {
+  const scope = `${issued.at(-1).scope} ${challenge.scope}`;
+  const options = { serverUrl: url, resourceMetadataUrl: challenge.resourceMetadataUrl, scope };
+  isSteppingUp = true;
+  await auth(provider, options);
+  await auth(provider, { ...options, authorizationCode: back.searchParams.get("code") });
+  isSteppingUp = false;
+}
+
+/** Act with a new connection, and again if the person had to be asked. */
+async function connected(act) {
+  const transport = new StreamableHTTPClientTransport(url, { authProvider: provider, fetch: noting });
+  const client = new Client({ name: "tests", version: "1" });
+  try {
+    await client.connect(transport);
+    return await act(client);
+  } catch (error) {
+    if (error instanceof UnauthorizedError) await transport.finishAuth(back.searchParams.get("code"));
+    else if (error instanceof StreamableHTTPError && error.code === 403) await stepUp();
+    else throw error;
+  } finally {
+    await client.close();
+  }
+  return connected(act);
+}
+
+const text = async (client, name, args = {}) => (await client.callTool({ name, arguments: args })).content[0].text;
+const tools = await connected(async (client) => (await client.listTools()).tools.map((tool) => tool.name));
+const read = await connected((client) => text(client, "list_teams", { conference: "AFC" }));
+// An access token that ended: the SDK refreshes.
+const first = issued.at(-1);
+issued.push({ ...first, access_token: first.access_token.replace(/.{4}$/, "0000") });
+const again = await connected((client) => text(client, "list_tags"));
+const second = issued.at(-1);
+const written = await connected((client) => text(client, "add_tag", { name: "from the TypeScript SDK" }));
+const third = issued.at(-1);
+const server = discovered.authorizationServerMetadata;
+const form = new URLSearchParams({ token: third.refresh_token, client_id: client_information.client_id });
+await fetch(server.revocation_endpoint, { method: "POST", body: form });
+const revoked = await fetch(url, { method: "POST", headers: { authorization: `Bearer ${third.access_token}` } });
+report({
+  tools,
+  read,
+  again,
+  written,
+  revoked: { status: revoked.status, description: (await revoked.json()).detail },
+  rotated: [first, second].map((tokens) => [tokens.access_token, tokens.refresh_token]),
+  scopes: asked.map((parameters) => parameters.get("scope")),
+  resources: asked.map((parameters) => parameters.get("resource")),
+  client_id: client_information.client_id,
+});

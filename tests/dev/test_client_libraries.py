@@ -1,0 +1,101 @@
+"""Client libraries of other parties, each in a program of its own, with a person in one real browser.
+
+Each runs through a whole flow, a refresh, a step-up to a further scope and a revocation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.dev.client_programs import ClientProgram, Person, reports
+from tests.oauth.sample_site import sample_site
+from tests.support.browser import chromium
+from tests.support.dev_server import DevServer
+from tests.support.node_packages import NODE, node_packages
+
+__all__ = ["chromium"]
+PROGRAMS = Path(__file__).parent / "clients"
+REVOKED = "Token has been revoked."
+LACKING = {
+    "status": 403,
+    "code": "insufficient_scope",
+    "description": "Token is missing one or more required permissions.",
+    "scope": "holdings:write",
+}
+
+
+@pytest.fixture(scope="module")
+def found(chromium: Browser, dev: DevServer, client_document: tuple[str, Path]) -> Mapping[str, Any]:
+    """What each program reports. All run at the same time."""
+    packages = node_packages(PROGRAMS)
+    for file in PROGRAMS.glob("*.mjs"):  # Node finds packages beside a program
+        (packages / file.name).write_bytes(file.read_bytes())
+    commands = {
+        "mcp-python": [sys.executable, str(PROGRAMS / "mcp_sdk.py")],
+        "mcp-typescript": [str(NODE), "mcp_sdk.mjs"],
+        "oauth4webapi": [str(NODE), "oauth4webapi.mjs"],
+        "openid-client": [str(NODE), "openid_client.mjs"],
+    }
+    with ExitStack() as opened:
+        site = opened.enter_context(sample_site())
+        context = opened.enter_context(chromium.new_context())
+        _sign_in(context.new_page(), dev)
+        given = {
+            "api": dev.url,
+            "mcp": dev.address("MCP server"),
+            "redirect": site.redirect,
+            "document": client_document[0],
+        }
+        programs = {
+            name: opened.enter_context(ClientProgram(command, given, packages, os.environ))
+            for name, command in commands.items()
+        }
+        return reports(programs, Person(context, site.redirect))
+
+
+def _sign_in(page: Page, dev: DevServer) -> None:
+    page.goto(f"{dev.url}/console/sign-in?to=/console")
+    page.get_by_role("link", name="Sign in at").click()
+    page.get_by_role("button", name="Erin Evans").click()
+    page.wait_for_url(f"{dev.url}/console**")
+
+
+@pytest.mark.parametrize("library", ["oauth4webapi", "openid-client"])
+def test_a_library_of_oauth(found: Mapping[str, Any], library: str) -> None:
+    report = found[library]
+    assert "fault" not in report, report["fault"]
+    assert [report[step]["status"] for step in ("read", "again", "written")] == [200, 200, 201]
+    assert report["lacking"] == LACKING
+    assert report["scopes"] == ["catalog:read", "catalog:read", "catalog:read holdings:write"]
+    assert (report["revoked"]["status"], report["revoked"]["description"]) == (401, REVOKED)
+    (first, refresh), (second, other) = report["rotated"]
+    assert first != second
+    assert (refresh == other) is (library == "openid-client"), "an app with a secret keeps its refresh token"
+
+
+@pytest.mark.parametrize("client", ["document", "registered", "typescript"])
+def test_an_sdk_of_mcp(
+    found: Mapping[str, Any], dev: DevServer, client_document: tuple[str, Path], client: str
+) -> None:
+    report = found["mcp-typescript" if client == "typescript" else "mcp-python"]
+    assert "fault" not in report, report["fault"]
+    report = report if client == "typescript" else report[client]
+    assert "BUF  Buffalo Bills, AFC East" in report["read"]
+    assert "broadcast: As it went on air." in report["again"]
+    assert report["written"].startswith("Added the tag from the ")
+    assert report["written"].endswith(" for user_erin.")
+    assert report["scopes"] == ["catalog:read holdings:read", "catalog:read holdings:read holdings:write"]
+    assert report["resources"] == [dev.address("MCP server")] * 2
+    assert report["revoked"] == {"status": 401, "description": REVOKED}
+    (first, refresh), (second, other) = report["rotated"]
+    assert first != second
+    assert (refresh == other) is (client == "registered"), "an app with a secret keeps its refresh token"
+    assert (report["client_id"] == client_document[0]) is (client == "document")
