@@ -72,7 +72,7 @@ class McpServer:
 
     async def answer(self, scope: HTTPScope, body: bytes) -> Reply:
         """The response to an HTTP request."""
-        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name.decode(): value.decode("latin-1").strip(" \t") for name, value in scope["headers"]}
         if not _is_local(
             headers.get("origin")
         ):  # a page of another site whose name was made to resolve to this machine
@@ -146,24 +146,28 @@ def _read(message: Mapping[str, Any], headers: Mapping[str, str]) -> RpcRequest:
     if not isinstance(method, str) or not isinstance(params, dict) or not isinstance(request_id, str | int | None):
         raise RpcError(INVALID_REQUEST, "The message is not a request.", status=400)
     meta = params.get("_meta")
-    version = meta.get(f"{_META}protocolVersion") if isinstance(meta, dict) else None
+    meta = meta if isinstance(meta, dict) else {}
     stated = headers.get("mcp-protocol-version")
-    known = LEGACY if version is None else MODERN
-    if version is not None:
-        _check_headers(method, params, headers, version)
-    if (version or stated or LEGACY[0]) not in known:
-        data = {"supported": [*MODERN, *LEGACY], "requested": version or stated}
-        raise RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version.", status=400, data=data)
-    return RpcRequest(request_id, method, params, version is not None)
+    is_modern = f"{_META}protocolVersion" in meta or (stated is not None and stated not in LEGACY)
+    if is_modern:
+        _check_stated(method, params, meta, headers)
+    return RpcRequest(request_id, method, params, is_modern)
 
 
-def _check_headers(method: str, params: Mapping[str, Any], headers: Mapping[str, str], version: object) -> None:
+def _check_stated(method: str, params: Mapping[str, Any], meta: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    """Check what a request states about itself, in its body and again in its headers. Raises RpcError."""
+    version = meta.get(f"{_META}protocolVersion")
+    if not isinstance(version, str) or not isinstance(meta.get(f"{_META}clientCapabilities"), dict):
+        raise RpcError(INVALID_PARAMS, "`_meta` must state the protocol version and capabilities.", status=400)
     expected = {"mcp-protocol-version": version, "mcp-method": method}
     if method == "tools/call":
-        expected["mcp-name"] = params.get("name")
+        expected["mcp-name"] = str(params.get("name"))
     for name, value in expected.items():
         if headers.get(name) != value:
             raise RpcError(HEADER_MISMATCH, f"The header {name} is not what the body says.", status=400)
+    if version not in MODERN:
+        data = {"supported": [*MODERN, *LEGACY], "requested": version}
+        raise RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version.", status=400, data=data)
 
 
 def _result(request: RpcRequest) -> Mapping[str, object]:
