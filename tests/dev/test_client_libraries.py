@@ -17,11 +17,12 @@ from playwright.sync_api import Browser, Page
 
 from tests.dev.client_programs import ClientProgram, Person, reports
 from tests.oauth.sample_site import sample_site
-from tests.support.browser import chromium
+from tests.support.browser import chromium, context, page
 from tests.support.dev_server import DevServer
 from tests.support.node_packages import NODE, node_packages
+from tests.support.trials.conformance import authorization_scenarios
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "context", "page"]
 PROGRAMS = Path(__file__).parent / "clients"
 REVOKED = "Token has been revoked."
 LACKING = {
@@ -66,6 +67,20 @@ def _sign_in(page: Page, dev: DevServer) -> None:
     page.get_by_role("link", name="Sign in at").click()
     page.get_by_role("button", name="Erin Evans").click()
     page.wait_for_url(f"{dev.url}/console**")
+
+
+def test_the_conformance_runner_finds_no_fault(page: Page, dev: DevServer) -> None:
+    _sign_in(page, dev)
+
+    def allow(address: str) -> None:
+        page.goto(address)
+        page.get_by_role("button", name="Allow", exact=True).click()
+        page.wait_for_url("http://127.0.0.1:*/callback?**")
+
+    found = authorization_scenarios(dev, allow)
+    assert found.passed, found.output
+    assert "authorization-server-metadata-endpoint: 2 passed, 0 failed" in found.output
+    assert "authorization-code-grant: 1 passed, 0 failed" in found.output
 
 
 @pytest.mark.parametrize("library", ["oauth4webapi", "openid-client"])
