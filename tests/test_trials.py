@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.support.mutation.mutants import tests_of as files_for
 from tests.support.mutation.parts import PARTS, ROOT, Part
 from tests.support.mutation.patching import NotPatchable, changed_functions
 from tests.support.mutation.warm_tests import Profile
-from tests.support.server import DATABASE
+from tests.support.server import DATABASE, eventually
 from tests.support.trials.abuse import Line, Trial
 from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
@@ -28,9 +29,11 @@ from tests.support.trials.failover import failover
 from tests.support.trials.flood import FloodName, flood
 from tests.support.trials.kills import kills
 from tests.support.trials.log_kills import log_kills
+from tests.support.trials.notifications import without_notifications
 from tests.support.trials.outage import outage
 from tests.support.trials.pooler import Mode, pooled
 from tests.support.trials.restore import restores
+from tests.support.trials.revocations import two_replicas
 from tests.support.trials.rolling_restart import rolling
 from tests.support.trials.siem_kills import siem_kills
 
@@ -56,6 +59,22 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
 
 def test_a_paused_replica_follows_a_restored_history(postgres: Postgres, issuer: LiveIssuer, tmp_path: Path) -> None:
     assert list(restores(1, (True,), issuer=issuer, postgres=postgres, place=tmp_path)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_replica_refuses_what_was_ended(
+    kind: Kind, issuer: LiveIssuer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").new(prepared=True) if kind == "postgresql" else None
+    with ExitStack() as stack:
+        trial = stack.enter_context(two_replicas(tmp_path, issuer, url))
+        revocations = {name: prepare() for name, prepare in trial.kinds.items()}
+        assert not [name for name, each in revocations.items() if each.is_obeyed()], "accepted before"
+        for number, each in enumerate(revocations.values()):
+            if url is not None and number == len(revocations) // 2:
+                stack.enter_context(without_notifications(url))
+            each.act()
+        assert eventually(lambda: all(each.is_obeyed() for each in revocations.values()), 20)
 
 
 def test_the_chain_of_a_log_verifies_after_kills(url: str, tmp_path: Path) -> None:

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import signal
-import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 
-from tests.history.replicas import ask, cut_off, replica
+from tests.history.replicas import replica
 from tests.history.test_publish import active, files
 from tests.support.databases import Postgres
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
+from tests.support.trials.notifications import without_listeners, without_notifications
+from tests.support.trials.timings import Timings, until
 
 EVERYTHING = ["catalog:read", "policies:read", "policies:write"]
 # The polled request must be cheap, since the servers load a policy meanwhile.
@@ -37,10 +37,9 @@ STYLE = "/docs/style.css"
 OPEN = f"p, anyone, {STYLE}, GET|HEAD, allow"
 SHUT = f"p, policies:write, {STYLE}, GET|HEAD, allow"
 LEAGUES = "/api/v1/leagues/"  # which every policy allows
-TOLD = 1.0  # seconds, with notifications
+BOUND = 1.0  # seconds, with notifications
 # Without notifications: keys are cached for a second, and revisions polled each second. Loading takes time too.
-UNTOLD = 2.0
-GIVE_UP = 30.0
+BOUND_UNNOTIFIED = 2.0
 
 
 class Trial:
@@ -54,9 +53,7 @@ class Trial:
         reader = issuer.token(sub="user_reader", permissions=["catalog:read"], exp=for_hours)
         self.readers = [server.client(reader) for server in servers]
         self.shared = files(servers[0])
-        self.broken = 0
-        self._waited = 0.0
-        threading.Thread(target=self._wait, daemon=True).start()
+        self.timings = Timings()
 
     def revocation(self) -> Callable[[], float]:
         """Issue a key that every replica caches; return a function that revokes it and times this at another."""
@@ -97,70 +94,6 @@ class Trial:
 
         return publish
 
-    def report(self, what: str, seconds: list[float], bound: float) -> None:
-        """Print the times, and record violations of the bound."""
-        if not seconds:
-            return
-        ordered = sorted(seconds)
-        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-        good = ordered[-1] < bound
-        self.broken += not good
-        told = f"min {ordered[0] * 1000:5.0f}  median {statistics.median(ordered) * 1000:5.0f}  "
-        told += f"p99 {p99 * 1000:5.0f}  max {ordered[-1] * 1000:5.0f} ms"
-        verdict = "holds" if good else "BROKEN"
-        kept = f"this program was kept waiting up to {self._waited * 1000:.0f} ms"
-        self._waited = 0.0
-        print(f"{what:45} {len(ordered):5} times  {told}  under {bound:.1f} s: {verdict}  ({kept})", flush=True)
-
-    def _wait(self) -> None:
-        """Measure how late the machine wakes a sleeping thread."""
-        while True:
-            started = time.monotonic()
-            time.sleep(0.01)
-            self._waited = max(self._waited, time.monotonic() - started - 0.01)
-
-
-def until(check: Callable[[], bool], started: float) -> float:
-    """Seconds from `started` until a check becomes true."""
-    while not check():
-        if time.monotonic() - started > GIVE_UP:
-            raise RuntimeError("it was never obeyed")
-        time.sleep(0.005)
-    return time.monotonic() - started
-
-
-@contextmanager
-def without_listeners(url: str) -> Iterator[list[int]]:
-    """Repeatedly end the connections on which replicas listen, at random moments."""
-    stop = threading.Event()
-    ended = [0]
-
-    def end() -> None:
-        while not stop.wait(random.uniform(0.05, 0.5)):
-            ended[0] += cut_off(url)
-
-    thread = threading.Thread(target=end)
-    thread.start()
-    try:
-        yield ended
-    finally:
-        stop.set()
-        thread.join()
-
-
-@contextmanager
-def without_notifications(url: str) -> Iterator[None]:
-    """Suppress notifications of the database, so that replicas only poll."""
-    names = ("note_key_change", "tell_of_policy")
-    told = [ask(url, f"SELECT pg_get_functiondef('{name}'::regproc)")[0][0] for name in names]
-    muted = [re.sub(r"PERFORM pg_notify\([^;]*;", "NULL;", definition) for definition in told]
-    assert all(before != after for before, after in zip(told, muted, strict=True))
-    ask(url, *muted)
-    try:
-        yield
-    finally:
-        ask(url, *told)
-
 
 def paused(trial: Trial, act: Callable[[], float]) -> float:
     """The time from the end of a pause until a replica applies the changes made meanwhile."""
@@ -181,7 +114,7 @@ def paused(trial: Trial, act: Callable[[], float]) -> float:
     return ended - resumed[0]
 
 
-def run(trial: Trial, asked: argparse.Namespace) -> None:
+def run(trial: Trial, options: argparse.Namespace) -> None:
     """Run the trials, each with its bound."""
     shut = [False]
 
@@ -189,22 +122,30 @@ def run(trial: Trial, asked: argparse.Namespace) -> None:
         shut[0] = not shut[0]
         return trial.change(shut=shut[0])
 
-    trial.report("revocations", [trial.revocation()() for _ in range(asked.revocations)], TOLD)
-    trial.report("policy changes", [change()() for _ in range(asked.changes)], TOLD)
+    trial.timings.report("revocations", [trial.revocation()() for _ in range(options.revocations)], BOUND)
+    trial.timings.report("policy changes", [change()() for _ in range(options.changes)], BOUND)
     with without_listeners(trial.url) as ended:
-        revoked = [trial.revocation()() for _ in range(asked.cut)]
-        changed = [change()() for _ in range(asked.cut)]
-    trial.report("revocations, news cut off at random", revoked, UNTOLD)
-    trial.report("policy changes, news cut off at random", changed, UNTOLD)
-    if asked.cut:
+        revoked = [trial.revocation()() for _ in range(options.cut)]
+        changed = [change()() for _ in range(options.cut)]
+    trial.timings.report("revocations, listeners cut off at random", revoked, BOUND_UNNOTIFIED)
+    trial.timings.report("policy changes, listeners cut off at random", changed, BOUND_UNNOTIFIED)
+    if options.cut:
         print(f"  ({ended[0]} connections were ended)")
     with without_notifications(trial.url):
-        trial.report("revocations, no news at all", [trial.revocation()() for _ in range(asked.cut)], UNTOLD)
-        trial.report("policy changes, no news at all", [change()() for _ in range(asked.cut)], UNTOLD)
-    trial.report(
-        "revocations, the others paused", [paused(trial, trial.revocation()) for _ in range(asked.pauses)], UNTOLD
+        trial.timings.report(
+            "revocations, no notification", [trial.revocation()() for _ in range(options.cut)], BOUND_UNNOTIFIED
+        )
+        trial.timings.report(
+            "policy changes, no notification", [change()() for _ in range(options.cut)], BOUND_UNNOTIFIED
+        )
+    trial.timings.report(
+        "revocations, the others paused",
+        [paused(trial, trial.revocation()) for _ in range(options.pauses)],
+        BOUND_UNNOTIFIED,
     )
-    trial.report("policy changes, the others paused", [paused(trial, change()) for _ in range(asked.pauses)], UNTOLD)
+    trial.timings.report(
+        "policy changes, the others paused", [paused(trial, change()) for _ in range(options.pauses)], BOUND_UNNOTIFIED
+    )
 
 
 def main() -> None:
@@ -215,8 +156,8 @@ def main() -> None:
     parser.add_argument("--cut", type=int, default=100, help="of each, while connections are ended")
     parser.add_argument("--pauses", type=int, default=20, help="of each, while the others are paused")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    random.seed(asked.seed)
+    options = parser.parse_args()
+    random.seed(options.seed)
     postgres = Postgres()
     try:
         url = postgres.new(prepared=True)
@@ -226,12 +167,12 @@ def main() -> None:
             servers = [stack.enter_context(replica(directory / name, issuer, url)) for name in ("one", "two", "three")]
             trial = Trial(servers, issuer, url)
             try:
-                run(trial, asked)
+                run(trial, options)
             except (httpx.HTTPError, RuntimeError, AssertionError):
                 for server in servers:
                     print("\n".join(line for line in server.lines if '"request"' not in line)[-5000:], file=sys.stderr)
                 raise
-        sys.exit(1 if trial.broken else 0)
+        sys.exit(1 if trial.timings.broken else 0)
     finally:
         postgres.stop()
 

@@ -16,6 +16,7 @@ from sqlmodel import col
 from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
 from app.db.tables.oauth_clients import OAuthClient
+from app.oauth.exchange import IssuedTokens
 from tests.oauth.flows import REDIRECT, SCOPES, VERIFIER, Flow, new_flow
 from tests.support.server import Server
 
@@ -64,6 +65,16 @@ class ServedApp:
             return await flow.consent(subject, scopes=scopes, now=datetime.now(UTC), **stated)
 
         return in_database(self.server, act)
+
+    def stored_tokens(self, subject: str = "user_ann", **stated: Any) -> IssuedTokens:
+        """The tokens for a new code, which is exchanged in the database and not at the server."""
+        code = self.consent(subject, **stated)
+
+        async def redeem(sessions: Sessions) -> IssuedTokens:
+            flow = Flow(sessions, self.server.env["AUTHZ_DATABASE_URL"], self.app, self.secret)
+            return await flow.redeem(code, datetime.now(UTC))
+
+        return in_database(self.server, redeem)
 
     def change(self, **values: Any) -> None:
         """Change the row of the app, as an administrator or its document would."""
