@@ -65,23 +65,30 @@ class World:
     gateways: Mapping[str, Gateway]
 
 
-def with_orders(directory: Path) -> Path:
+def with_orders(directory: Path, rows: str = ROWS) -> Path:
     """A directory with the shipped policy and the rules of another service."""
     policies = directory / "policies"
     shutil.copytree(ROOT / "policies", policies)
     (policies / "upstreams").mkdir(exist_ok=True)
     (policies / "upstreams/orders.openapi.yaml").write_text(ORDERS)
-    (policies / "orders.csv").write_text(ROWS)
+    (policies / "orders.csv").write_text(rows)
     return directory
 
 
 def built(
-    stack: ExitStack, directory: Path, issuer: LiveIssuer, service: str, names: Sequence[str] = NAMES, **settings: str
+    stack: ExitStack,
+    directory: Path,
+    issuer: LiveIssuer,
+    service: str,
+    names: Sequence[str] = NAMES,
+    *,
+    rows: str = ROWS,
+    **settings: str,
 ) -> World:
-    """Build the gateways, which live as long as the stack."""
+    """Build the gateways, which live as long as the stack, with the rows of a file of the policy."""
     upstream = stack.enter_context(Upstream())
     server = Server(
-        with_orders(directory),
+        with_orders(directory, rows),
         jwks_url=issuer.jwks_url,
         issuer=issuer.url,
         authorized_parties=PARTY,
