@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -223,6 +224,13 @@ def test_a_form_is_answered_once(visitor: Browser, issuer: LiveIssuer, app: Serv
     assert "code" in answer_of(click(visitor, page))
     for again in (click(visitor, page), click(visitor, page, "deny"), visitor.get(page.request.url.path)):
         assert (again.status_code, "location" in again.headers) == (400, False)
+
+
+def test_of_many_clicks_at_the_same_time_one_is_answered(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:
+    page = opened(visitor, issuer, ask(visitor, app))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda each: click(visitor, page, each), ["allow", "allow", "allow", "deny"] * 3))
+    assert sorted(answer.status_code for answer in answers) == [303, *[400] * 11]
 
 
 def test_more_than_the_page_showed_is_not_granted(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:

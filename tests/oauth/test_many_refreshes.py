@@ -1,4 +1,4 @@
-"""Many refreshes of one token at the same time at a server with four workers."""
+"""Many uses of one refresh token, and of one code, at the same time at a server with four workers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.console.conftest import console_server
+from tests.oauth.flows import VERIFIER
 from tests.oauth.served import ServedApp
 from tests.support.databases import Kind
 from tests.support.issuer import LiveIssuer
@@ -26,10 +27,10 @@ def workers(kind: Kind, issuer: LiveIssuer, request: pytest.FixtureRequest) -> S
 
 
 def test_fifty_refreshes_are_one_rotation_and_its_siblings(workers: Server) -> None:
-    async def refresh_all(app: ServedApp, token: str) -> list[httpx.Response]:
-        form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": app.client_id}
+    async def send_all(times: int, **form: str) -> list[httpx.Response]:
         async with httpx.AsyncClient(timeout=60) as client:
-            return await asyncio.gather(*(client.post(f"{workers.url}/oauth/token", data=form) for _ in range(50)))
+            sent = {"client_id": app.client_id, **form}
+            return await asyncio.gather(*(client.post(f"{workers.url}/oauth/token", data=sent) for _ in range(times)))
 
     def statuses(token: str) -> set[int]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -38,7 +39,7 @@ def test_fifty_refreshes_are_one_rotation_and_its_siblings(workers: Server) -> N
     with workers:
         app = ServedApp(workers)
         first, other = app.tokens(), app.tokens(subject="user_other")
-        answers = asyncio.run(refresh_all(app, first["refresh_token"]))
+        answers = asyncio.run(send_all(50, grant_type="refresh_token", refresh_token=first["refresh_token"]))
         found = Counter((answer.status_code, answer.json().get("error")) for answer in answers)
         assert found == {(200, None): 4, (400, "invalid_grant"): 46}
         (newest, *_) = [answer.json() for answer in answers if answer.status_code == 200]
@@ -49,3 +50,8 @@ def test_fifty_refreshes_are_one_rotation_and_its_siblings(workers: Server) -> N
         assert grandparent.json()["error"] == "invalid_grant"
         assert eventually(lambda: statuses(newest["access_token"]) == {401}), "in every worker"
         assert statuses(other["access_token"]) == {200}, "the family ended alone"
+        code = {"grant_type": "authorization_code", "code": app.consent(), "code_verifier": VERIFIER}
+        answers = asyncio.run(send_all(20, **code))
+        assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 19}
+        (issued,) = [answer.json() for answer in answers if answer.status_code == 200]
+        assert eventually(lambda: statuses(issued["access_token"]) == {401}), "a second use ends what the first gave"
