@@ -33,15 +33,15 @@ from app.db.session import Sessions, sessions_of
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unset_proxies import warn_about_unset_proxies
-from app.griddy.models import ResourceSchemas
-from app.handlers import handlers
+from app.griddy.models import example_of
+from app.handlers import TAGS, handlers
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.recovery import StartState, settled
 from app.history.replica import ReplicaSync
 from app.http.api import domain_problems, health, metadata
 from app.http.api.authzen.recent import Recent
-from app.http.api.openapi import OpenApiDocument
+from app.http.api.openapi.serving import OpenApiDocument
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
@@ -55,6 +55,7 @@ from app.http.door.route_table import table_of
 from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
 from app.http.wire import errors
+from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
 from app.identity.authenticate import Authenticator
 from app.identity.jwt import JwtVerifier
@@ -151,8 +152,7 @@ def create_app(
     authenticator = Authenticator(jwt, verifier, apps.verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
-    entrance = ConsoleEntrance(console, sessions)
-    pages = {template: entrance for template in route_keys.templates.values() if is_page(template)}
+    pages = dict.fromkeys(filter(is_page, route_keys.templates.values()), ConsoleEntrance(console, sessions))
     requests.set_templates({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
     if settings.trusted_proxies is None:
@@ -161,6 +161,13 @@ def create_app(
         proxies,
         bad_credentials=settings.bad_credentials_per_minute,
         key_issues=settings.key_issues_per_minute,
+    )
+    server = authorization_server(
+        settings.public_url,
+        console.url if console else None,
+        live,
+        disk,
+        count_bad_secret=budgets.count_client_secret,
     )
     sealer = _sealer(settings, sessions, disk, traffic)
     siem = SiemExport(destinations_of(settings), sessions, disk, traffic.give_way)
@@ -218,17 +225,13 @@ def create_app(
             check_budget=budgets.check_key_issue,
             invalidate=verifier.invalidate,
         ),
-        authorization_server=authorization_server(
-            settings.public_url,
-            console.url if console else None,
-            live,
-            disk,
-            count_bad_secret=budgets.count_client_secret,
-        ),
+        authorization_server=server,
         console=console,
         openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
         verifier=verifier,
-        documents=OpenApiDocument(lambda config: _assemble(routes, openapi=config)),
+        documents=OpenApiDocument(
+            live, lambda config: _assemble(routes, openapi=config), TAGS, settings.public_url, server
+        ),
         metrics=Metrics(
             MetricSources(
                 decision_log,
@@ -307,7 +310,7 @@ def _assemble(
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
         lifespan=[lifespan] if door else [],
-        plugins=[ResourceSchemas()],
+        plugins=[ModelSchemas(example_of)],
     )
 
 

@@ -41,8 +41,8 @@ from app.http.api import (
     shadow,
 )
 from app.http.api.explain import explain_decision
-from app.http.api.metrics import show_metrics
-from app.http.api.openapi import openapi_json
+from app.http.api.metrics import retrieve_metrics
+from app.http.api.openapi.serving import openapi_json
 from app.http.door.long_work import in_turn
 
 PAGES: list[ControllerRouterHandler] = [
@@ -58,6 +58,20 @@ PAGES: list[ControllerRouterHandler] = [
     Router("/", route_handlers=[*keys.ROUTES, *admin_pages.ROUTES], middleware=[in_turn]),
 ]
 
+# What the groups of operations in the OpenAPI document are about.
+TAGS = {
+    **catalog.TAGS,
+    **holdings.TAGS,
+    "admin log": "Administrative acts: who changed the policy, issued or revoked a key, or signed in to the console.",
+    "api keys": "The API keys of a user, and those of all users for administrators.",
+    "apps": "Third-party apps: their registry, what users allow them, and their tokens (OAuth 2.1).",
+    "authzen": "Decisions for other services by the OpenID Authorization API (AuthZEN 1.0).",
+    "decisions": "The decision log: who asked for what, what was decided and why.",
+    "health": "The state of the service, for those who operate it.",
+    "policies": "The policy: its files, its history, its meaning, and changes of it.",
+    "tokens": "What a token is worth, and how a client gets one.",
+}
+
 
 def handlers() -> list[ControllerRouterHandler]:
     """The handlers of the application. Rows of the policy decide who may call them.
@@ -68,9 +82,9 @@ def handlers() -> list[ControllerRouterHandler]:
         *catalog.ROUTES,
         *holdings.ROUTES,
         *api_keys.ROUTES,
-        owner_keys.revoke_all,
-        beyond_owner.list_beyond_owner,
-        policies.show_policy,
+        owner_keys.revoke_owner_api_keys,
+        beyond_owner.list_api_keys_beyond_owner,
+        policies.retrieve_policy,
         policies.reload_policy,
         *history.ROUTES,
         replicas.list_replicas,
@@ -80,13 +94,13 @@ def handlers() -> list[ControllerRouterHandler]:
         *reverse.ROUTES,
         *decisions.ROUTES,
         admin_actions.list_admin_actions,
-        introspection.introspect,
+        introspection.introspect_token,
         *metadata.ROUTES,
         *oauth.ROUTES,
         *authzen.ROUTES,
-        health.healthz,
-        health.readyz,
-        show_metrics,
+        health.check_liveness,
+        health.check_readiness,
+        retrieve_metrics,
         openapi_json,
         docs.docs,
         docs.docs_style,

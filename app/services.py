@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from app.history.replica import ReplicaSync
     from app.http.api.authzen.recent import Recent
     from app.http.api.health import DatabaseProbe
-    from app.http.api.openapi import OpenApiDocument
+    from app.http.api.openapi.serving import OpenApiDocument
     from app.http.door.access_log import AccessLog
     from app.http.door.budgets import Budgets
     from app.http.door.long_work import LongWork

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.griddy.handlers import routes
-from app.griddy.resource import TableResource
+from app.griddy.resource import TableResource, tags_of
 from app.griddy.tables import catalog as tables
 
 RESOURCES = (
@@ -16,3 +16,4 @@ RESOURCES = (
     TableResource("games/{game_id}/drives", tables.Drive, tables.DriveBody),
 )
 ROUTES = [handler for resource in RESOURCES for handler in routes(resource)]
+TAGS = tags_of(RESOURCES)

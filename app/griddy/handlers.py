@@ -11,6 +11,7 @@ from types import GenericAlias
 from typing import Annotated, Any, cast
 
 from litestar import Response, delete, patch, post, put
+from litestar.datastructures.response_header import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
@@ -28,6 +29,7 @@ from app.http.wire.json_body import json_where_room
 from app.http.wire.problems import Problem, invalid
 
 PAGE_SIZE = 50
+_LOCATION = ResponseHeader(name="Location", documentation_only=True, description="The path of the new row.")
 _Keys = NamedDependency[Keys]
 _Cursor = Annotated[
     str | None, QueryParameter(description="From `next` or `previous` of a page; the first without it.")
@@ -71,7 +73,10 @@ def _create(resource: BoundResource) -> HTTPRouteHandler:
         return Response(row, headers={"Location": f"{resource.listing(within)}{row['id']}/"})
 
     decorate = post(
-        **resource.collection(), before_request=json_where_room, **resource.described("create", 400, 409, 415)
+        **resource.collection(),
+        before_request=json_where_room,
+        response_headers=[_LOCATION],
+        **resource.described("create", 400, 409),
     )
     return decorate(
         _typed(create_row, data=resource.models.body, returns=GenericAlias(Response, (resource.models.row,)))
@@ -92,9 +97,7 @@ def _replace(resource: BoundResource) -> HTTPRouteHandler:
     async def replace_row(keys: _Keys, data: Body, session: RequestSession) -> rows.Row:
         return await _write(resource, session, keys, data.model_dump())
 
-    decorate = put(
-        **resource.item(), before_request=json_where_room, **resource.described("replace", 400, 404, 409, 415)
-    )
+    decorate = put(**resource.item(), before_request=json_where_room, **resource.described("replace", 400, 404, 409))
     return decorate(_typed(replace_row, data=resource.models.body, returns=resource.models.row))
 
 
@@ -115,9 +118,7 @@ def _change(resource: BoundResource) -> HTTPRouteHandler:
             else before
         )
 
-    decorate = patch(
-        **resource.item(), before_request=json_where_room, **resource.described("change", 400, 404, 409, 415)
-    )
+    decorate = patch(**resource.item(), before_request=json_where_room, **resource.described("change", 400, 404, 409))
     return decorate(_typed(change_row, data=resource.models.patch, returns=resource.models.row))
 
 

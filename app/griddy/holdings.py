@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.griddy.handlers import routes
-from app.griddy.resource import TableResource
+from app.griddy.resource import TableResource, tags_of
 from app.griddy.tables import holdings as tables
 
 RESOURCES = (
@@ -14,3 +14,4 @@ RESOURCES = (
     TableResource("tags", tables.Tag, tables.TagBody),
 )
 ROUTES = [handler for resource in RESOURCES for handler in routes(resource)]
+TAGS = tags_of(RESOURCES)

@@ -1,4 +1,4 @@
-"""The models of a resource, created from its table and body, and their schemas in the OpenAPI document."""
+"""The models of a resource, created from its table and body, and examples of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from litestar.openapi.spec import OpenAPIType, Schema
-from litestar.plugins import OpenAPISchemaPlugin
-from litestar.typing import FieldDefinition
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from sqlalchemy import Table
 
 from app.db.tables import Body
-from app.http.wire.litestar_private import SchemaCreator, registered_schema
+from app.griddy.examples import example_row
+from app.http.wire.model_schemas import PageModel
+
+# The table and the body of each model, for the examples in the OpenAPI document.
+_TABLES: dict[type[BaseModel], tuple[Table, type[Body]]] = {}
 
 
 class RowModel(BaseModel):
@@ -36,7 +37,7 @@ class Models:
     body: type[Body]
     patch: type[PatchModel]
     row: type[RowModel]
-    page: type[BaseModel]
+    page: type[PageModel]
 
 
 def models_of(name: str, table: Table, body: type[Body]) -> Models:
@@ -59,11 +60,13 @@ def models_of(name: str, table: Table, body: type[Body]) -> Models:
     )
     page = create_model(
         f"{name}Page",
+        __base__=PageModel,
         __doc__="A page of a list, by ascending id.",
         next=(str | None, Field(description="The path of the next page.")),
         previous=(str | None, Field(description="The path of the previous page.")),
         results=(list[row], ...),
     )
+    _TABLES.update(dict.fromkeys((body, patch, row), (table, body)))
     return Models(body, patch, row, page)
 
 
@@ -77,24 +80,9 @@ def messages(error: ValidationError) -> dict[str, str]:
     return {".".join(map(str, fault["loc"])): fault["msg"] for fault in error.errors(include_input=False)}
 
 
-class ResourceSchemas(OpenAPISchemaPlugin):
-    """Documents these models with pydantic's JSON Schema: Litestar's own schema loses bounds and patterns."""
-
-    @staticmethod
-    def is_plugin_supported_type(value: Any) -> bool:
-        return isinstance(value, type) and issubclass(value, Body | RowModel | PatchModel)
-
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
-        json_schema = field_definition.annotation.model_json_schema()
-        schema = registered_schema(schema_creator, field_definition)
-        schema.type = OpenAPIType.OBJECT
-        schema.title = json_schema["title"]
-        schema.description = json_schema.get("description")
-        schema.properties = {name: _without_title(field) for name, field in json_schema["properties"].items()}
-        schema.required = json_schema.get("required")
-        schema.additional_properties = json_schema.get("additionalProperties")
-        return schema
-
-
-def _without_title(json_schema: dict[str, Any]) -> Any:
-    return {key: value for key, value in json_schema.items() if key != "title"}
+def example_of(model: type[BaseModel]) -> dict[str, Any] | None:
+    """An example of a model, from the sample data; None if it is not a model of a resource."""
+    if model not in _TABLES:
+        return None
+    row = example_row(*_TABLES[model])
+    return {name: row[name] for name in model.model_fields}

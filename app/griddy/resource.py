@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter as Argument
 from inspect import Signature
@@ -12,23 +12,20 @@ from typing import Annotated, Any
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter
 from sqlalchemy import Table
 
 from app.db.tables import Body, table_of
 from app.griddy.models import Models, models_of
-from app.http.wire.ids import read_id
+from app.http.wire.ids import id_of, read_id
 from app.http.wire.problems import Detail, InvalidBody, Problem
 
 Keys = dict[str, str]  # the unparsed ids in a path, by name
 
 _PREFIX = "/api/v1"
-_ID_SCHEMA: dict[str, object] = {"type": "integer", "format": "int64", "minimum": 1}
 _REFUSALS = {
     400: ResponseSpec(InvalidBody, description="The body is invalid", generate_examples=False),
     404: ResponseSpec(Detail, description="No such row", generate_examples=False),
     409: ResponseSpec(Detail, description="A conflict with another row", generate_examples=False),
-    415: ResponseSpec(Detail, description="The body is not JSON", generate_examples=False),
 }
 _BAD_CURSOR = {400: ResponseSpec(Detail, description="The cursor is invalid", generate_examples=False)}
 
@@ -112,8 +109,18 @@ def bind(resource: TableResource) -> BoundResource:
         parents=parents,
         key=f"{snake}_id",
         words=words_of(f"{snake}_id"),
-        words_of_many=table.name.replace("_", " "),
+        words_of_many=_words_of_many(table),
     )
+
+
+def tags_of(resources: Iterable[TableResource]) -> dict[str, str]:
+    """The descriptions of the tags of resources in the OpenAPI document."""
+    bodies = {_words_of_many(table_of(resource.model)): str(resource.body.__doc__) for resource in resources}
+    return {words: f"{words.capitalize()}, each {body[0].lower()}{body[1:]}" for words, body in bodies.items()}
+
+
+def _words_of_many(table: Table) -> str:
+    return table.name.replace("_", " ")
 
 
 def words_of(key: str) -> str:
@@ -144,10 +151,7 @@ def _keys(names: list[str]) -> Provide:
     async def keys(**ids: str) -> Keys:
         return ids
 
-    types = {
-        name: Annotated[str, PathParameter(description=f"The id of the {words_of(name)}.", schema_extra=_ID_SCHEMA)]
-        for name in names
-    }
+    types = {name: Annotated[str, id_of(f"the {words_of(name)}")] for name in names}
     arguments = [Argument(name, Argument.KEYWORD_ONLY, annotation=of) for name, of in types.items()]
     keys.__signature__ = Signature(arguments, return_annotation=Keys)  # type: ignore[attr-defined]  # inspect reads it
     keys.__annotations__ = {**types, "return": Keys}

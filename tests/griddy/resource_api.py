@@ -22,8 +22,9 @@ from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.session import sessions_of
 from app.griddy import catalog, holdings
-from app.griddy.models import ResourceSchemas
+from app.griddy.models import example_of
 from app.http.wire import errors
+from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
 from tests.support.services import state_of
 
@@ -35,7 +36,7 @@ def build(engine: AsyncEngine) -> Litestar:
         dependencies={"session": Provide(provide_session)},
         state=state_of(sessions=sessions_of(engine), disk=DiskSpace(f"sqlite:///{engine.url.database}", 0)),
         exception_handlers=errors.HANDLERS,
-        plugins=[ResourceSchemas()],
+        plugins=[ModelSchemas(example_of)],
         logging_config=None,
         on_shutdown=[engine.dispose],
     )

@@ -84,19 +84,18 @@ def _moment(value: object) -> object:
     raise PydanticCustomError("moment", "must be a time with its offset from UTC, such as 2025-02-09T23:30:00Z")
 
 
-_INTEGER = BeforeValidator(_integer)
+INTEGER = BeforeValidator(_integer)
 _STRING = BeforeValidator(_string)
 
 # The type check is last, since pydantic applies it first.
-Integer = Annotated[int, _INTEGER]
-Id = Annotated[int, Bounds(ge=1, le=MAX_ID), _INTEGER]
-Count = Annotated[int, Bounds(ge=0, le=1_000_000), _INTEGER]
-Year = Annotated[int, Bounds(ge=1850, le=2200), _INTEGER]
-Score = Annotated[int, Bounds(ge=0, le=999), _INTEGER]
-Ordinal = Annotated[int, Bounds(ge=1, le=99), _INTEGER]
-Yards = Annotated[int, Bounds(ge=-99, le=99), _INTEGER]
-Money = Annotated[int, Bounds(ge=0, le=MAX_ID), _INTEGER]
-Pixels = Annotated[int, Bounds(ge=1, le=20_000), _INTEGER]
+Id = Annotated[int, Bounds(ge=1, le=MAX_ID), INTEGER]
+Count = Annotated[int, Bounds(ge=0, le=1_000_000), INTEGER]
+Year = Annotated[int, Bounds(ge=1850, le=2200), INTEGER]
+Score = Annotated[int, Bounds(ge=0, le=999), INTEGER]
+Ordinal = Annotated[int, Bounds(ge=1, le=99), INTEGER]
+Yards = Annotated[int, Bounds(ge=-99, le=99), INTEGER]
+Money = Annotated[int, Bounds(ge=0, le=MAX_ID), INTEGER]
+Pixels = Annotated[int, Bounds(ge=1, le=20_000), INTEGER]
 
 Name = Annotated[str, Bounds(min_length=1, max_length=120), AfterValidator(_line), _STRING]
 Note = Annotated[str, Bounds(min_length=1, max_length=4000), AfterValidator(_prose), _STRING]

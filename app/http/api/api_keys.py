@@ -12,14 +12,14 @@ from typing import Annotated, Literal
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db.tables.fields import Integer, Moment, Name
+from app.db.tables.fields import INTEGER, Moment, Name
 from app.http.api.actors import requesting_actor
 from app.http.door.long_work import in_turn
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
-from app.http.wire.ids import read_id
+from app.http.wire.ids import id_of, read_id
 from app.http.wire.json_body import json_or_nothing, only_json
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
@@ -36,6 +36,7 @@ PAGE_SIZE = 100
 GRACE_SECONDS = 86_400
 MAX_GRACE_SECONDS = 30 * 86_400
 _PATH = "/api/v1/api-keys"
+_KeyId = Annotated[str, id_of("the API key")]
 
 
 class IssueKey(BaseModel):
@@ -54,7 +55,7 @@ class RotateKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_seconds: Annotated[Integer, Field(ge=0, le=MAX_GRACE_SECONDS)] = GRACE_SECONDS
+    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS), INTEGER] = GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ _TOO_MANY_SPEC = ResponseSpec(
         429: _TOO_MANY_SPEC,
     },
 )
-async def issue_key(data: JSONBody[IssueKey], request: AllowedRequest, session: RequestSession) -> Response[IssuedKey]:
+async def issue_api_key(
+    data: JSONBody[IssueKey], request: AllowedRequest, session: RequestSession
+) -> Response[IssuedKey]:
     """The plaintext is only in this response. A key never has more permissions than its issuer."""
     services = services_of(request.app)
     now = datetime.now(UTC)
@@ -112,7 +115,7 @@ async def issue_key(data: JSONBody[IssueKey], request: AllowedRequest, session: 
     responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
     response_headers=[LINK],
 )
-async def list_keys(
+async def list_api_keys(
     request: AllowedRequest,
     session: RequestSession,
     cursor: Annotated[
@@ -134,7 +137,7 @@ async def list_keys(
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def show_key(key_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> KeyView:
+async def retrieve_api_key(key_id: _KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
     """A key of another user is not found, like one that does not exist."""
     row = await stored.own_key(session, request.user.subject, read_id(key_id))
     return view_of(row, datetime.now(UTC))
@@ -147,7 +150,7 @@ async def show_key(key_id: FromPath[str], request: AllowedRequest, session: Requ
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def revoke_key(key_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> KeyView:
+async def revoke_api_key(key_id: _KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
     services = services_of(request.app)
     now = datetime.now(UTC)
@@ -174,8 +177,8 @@ async def revoke_key(key_id: FromPath[str], request: AllowedRequest, session: Re
         429: _TOO_MANY_SPEC,
     },
 )
-async def rotate_key(
-    key_id: FromPath[str],
+async def rotate_api_key(
+    key_id: _KeyId,
     request: AllowedRequest,
     session: RequestSession,
     data: JSONBody[RotateKey | None] = None,
@@ -197,4 +200,4 @@ async def rotate_key(
     return Response(answer, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = [issue_key, list_keys, show_key, revoke_key, rotate_key]
+ROUTES = [issue_api_key, list_api_keys, retrieve_api_key, revoke_api_key, rotate_api_key]

@@ -51,7 +51,9 @@ class KeysBeyondOwner:
     tags=["api keys"],
     responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
 )
-async def list_beyond_owner(request: AnyRequest, owner: Owner = None, cursor: Cursor = None) -> KeysBeyondOwner:
+async def list_api_keys_beyond_owner(
+    request: AnyRequest, owner: Owner = None, cursor: Cursor = None
+) -> KeysBeyondOwner:
     """An owner has the grants of role rows and those of the last token of theirs in the decision log.
 
     For a page 100 active keys are examined: follow `next` until it is null.

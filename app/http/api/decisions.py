@@ -23,6 +23,7 @@ from app.db.shielded import shielded
 from app.http.wire.cursors import DecisionsAround, read_log_cursor, write_log_cursor
 from app.http.wire.filters import filtered_operation, given_filters, read_filters
 from app.http.wire.handlers import RequestSession, get_or_head
+from app.http.wire.json_lines import JSON_LINES, line_type
 from app.http.wire.problems import InvalidBody
 from app.services import AnyRequest, services_of
 
@@ -80,13 +81,12 @@ async def list_decisions(request: AnyRequest, session: RequestSession) -> Decisi
     summary="Export decisions",
     tags=["decisions"],
     operation_class=filtered_operation(FILTERS),
-    media_type="application/jsonl",
     responses={
         **_BAD,
         200: ResponseSpec(
             _LINE,
             description="A decision, or a time of which decisions were lost or deleted, on each line",
-            media_type="application/jsonl",
+            media_type=JSON_LINES,
         ),
     },
 )
@@ -113,18 +113,18 @@ async def export_decisions(request: AnyRequest) -> Stream:
                     yield b"".join(json_line(row.id, row.record) for row in rows)
 
     headers = {"Content-Disposition": 'attachment; filename="decisions.jsonl"', "Cache-Control": "no-store"}
-    return Stream(lines(), media_type="application/jsonl", headers=headers)
+    return Stream(lines(), media_type=line_type(request, JSON_LINES), headers=headers)
 
 
 @get_or_head(f"{_PATH}/health", summary="Show the health of the decision log", tags=["decisions"])
-async def decision_log_health(request: AnyRequest) -> Response[Health]:
+async def retrieve_decision_log_health(request: AnyRequest) -> Response[Health]:
     """The numbers of written, queued and lost decisions of this process since its start."""
     services = services_of(request.app)
     log = services.decision_log
     return Response(log.health, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = [list_decisions, export_decisions, decision_log_health]
+ROUTES = [list_decisions, export_decisions, retrieve_decision_log_health]
 
 
 async def found_decisions(

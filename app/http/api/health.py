@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.record import time_of
@@ -20,6 +22,7 @@ from app.services import AnyRequest, Services, services_of
 _DROPPING_SECONDS = 60.0  # after a loss of decisions
 _REFUSED_SECONDS = 60  # after a SIEM did not accept a record
 _DATABASE_SECONDS = 0.5  # a health check does not wait for long
+Status = Literal["ready", "degraded", "not ready", "draining"]
 
 
 class DatabaseProbe:
@@ -47,14 +50,37 @@ class DatabaseProbe:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the process can serve, and the result of each check."""
+
+    status: Status
+    checks: dict[str, dict[str, Any]]
+
+
 @get_or_head("/healthz", summary="Is the process alive?", tags=["health"])
-async def healthz() -> dict[str, str]:
+async def check_liveness() -> Liveness:
     """Always `ok`: restart the process if it does not answer."""
-    return {"status": "ok"}
+    return Liveness()
 
 
-@get_or_head("/readyz", summary="Can it serve?", tags=["health"])
-async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
+@get_or_head(
+    "/readyz",
+    summary="Can it serve?",
+    tags=["health"],
+    responses={
+        200: ResponseSpec(Readiness, description="The process serves requests", generate_examples=False),
+        503: ResponseSpec(Readiness, description="No request can be served", generate_examples=False),
+    },
+)
+async def check_readiness(request: AnyRequest) -> Response[Readiness]:
     """503 if no request can be served: the policy is suspended, no credential can be verified, or it is draining.
 
     Without the database, or without the signing keys of an issuer, the status is `degraded` with 200: callers with
@@ -72,10 +98,9 @@ async def readyz(request: AnyRequest) -> Response[dict[str, Any]]:
     verifies = checks["database"]["ok"] or any(each.keys.ready for each in services.issuers.verifiers)
     ready = verifies and checks["policy"]["ok"] and not draining.begun
     complete = all(each["ok"] for each in checks.values()) and "disk" not in checks["database"]
-    serving_status = "ready" if complete else "degraded"
-    status = "draining" if draining.begun else serving_status if ready else "not ready"
-    content = {"status": status, "checks": checks}
-    return Response(content, status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
+    serving_status: Status = "ready" if complete else "degraded"
+    status: Status = "draining" if draining.begun else serving_status if ready else "not ready"
+    return Response(Readiness(status, checks), status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
 async def _database(services: Services) -> dict[str, Any]:

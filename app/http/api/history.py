@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import structlog
 from litestar import MediaType, Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.serialization import encode_json
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,6 +48,9 @@ PAGE_SIZE = 50
 MAX_FILES_BYTES = 40_000_000
 _log = structlog.stdlib.get_logger("policy")
 _Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+_RevisionInPath = Annotated[
+    str, PathParameter(description="The revision, 16 hexadecimal digits.", schema_extra={"pattern": "^[0-9a-f]{16}$"})
+]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 
 
@@ -111,7 +114,7 @@ _NOT_PUBLISHED: Mapping[int, ResponseSpec] = {
     tags=["policies"],
     responses=_NOT_PUBLISHED,
 )
-async def publish(
+async def publish_policy(
     data: JSONBody[Publish], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Check a policy, store it as a revision and activate it. With `dry_run` nothing changes.
@@ -132,7 +135,7 @@ async def publish(
     tags=["policies"],
     responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
 )
-async def rollback(
+async def roll_back_policy(
     data: JSONBody[Rollback], request: AllowedRequest, wait: Wait = None
 ) -> PublishedPolicy | Response[NotPublished]:
     """Activate an earlier revision again; it is checked like any other policy.
@@ -145,7 +148,7 @@ async def rollback(
 
 
 @get_or_head(f"{PATH}/history", summary="List accepted policies", tags=["policies"])
-async def list_history(session: RequestSession, cursor: _Cursor = None) -> History:
+async def list_policy_revisions(session: RequestSession, cursor: _Cursor = None) -> History:
     """All policies that were active, newest first. Pages of very large changes have fewer entries."""
     listing = f"{PATH}/history/"
     before = read_cursor(cursor, listing).before if cursor is not None else None
@@ -162,7 +165,7 @@ async def list_history(session: RequestSession, cursor: _Cursor = None) -> Histo
     tags=["policies"],
     responses={404: ResponseSpec(Detail, description="No such revision")},
 )
-async def show_revision(revision: FromPath[str], session: RequestSession) -> Response[EntryWithFiles]:
+async def retrieve_policy_revision(revision: _RevisionInPath, session: RequestSession) -> Response[EntryWithFiles]:
     """The files of a revision, and its last entry in the history."""
     row = await revisions.find(session, revision)
     if row is None:
@@ -173,7 +176,7 @@ async def show_revision(revision: FromPath[str], session: RequestSession) -> Res
     return Response(cast(Any, body), media_type=MediaType.JSON)
 
 
-ROUTES = (publish, rollback, list_history, show_revision)
+ROUTES = (publish_policy, roll_back_policy, list_policy_revisions, retrieve_policy_revision)
 
 
 def _change(data: Publish | Rollback, author: Actor, *, dry_run: bool = False) -> PolicyChange:

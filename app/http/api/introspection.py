@@ -39,9 +39,9 @@ class Introspection(msgspec.Struct, omit_defaults=True):
         str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key, the id of an app")
     ] = None
     token_type: str | None = None
-    exp: int | float | None = None
-    iat: int | float | None = None
-    nbf: int | float | None = None
+    exp: float | None = None  # as an integer if it is one
+    iat: float | None = None
+    nbf: float | None = None
     iss: str | None = None
     aud: str | list[str] | None = None
     jti: str | None = None
@@ -69,9 +69,13 @@ class _FormOperation(Operation):
     summary="Introspect a token",
     tags=["tokens"],
     operation_class=_FormOperation,
-    responses={200: ResponseSpec(Introspection, description="The state of the token"), 400: ResponseSpec(Detail)},
+    responses={
+        200: ResponseSpec(Introspection, description="The state of the token"),
+        400: ResponseSpec(Detail, description="The form is invalid"),
+        415: ResponseSpec(Detail, description="The body is not a form"),
+    },
 )
-async def introspect(request: AnyRequest) -> Response[bytes]:
+async def introspect_token(request: AnyRequest) -> Response[bytes]:
     """Whether a token is active, with its permissions and claims. For an inactive token there is only `active`."""
     services = services_of(request.app)
     token = _token(request.content_type[0], await request.body(), services.authenticator.max_bytes)

@@ -46,7 +46,9 @@ class ProtectedResource:
     tags=["tokens"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
-async def protected_resource(request: AnyRequest, resource: _ResourceQuery = None) -> Response[ProtectedResource]:
+async def retrieve_protected_resource(
+    request: AnyRequest, resource: _ResourceQuery = None
+) -> Response[ProtectedResource]:
     """The authorization server for apps, and the scopes that an app which is not registered may ask it for.
 
     If this deployment gives no tokens to apps: the issuers whose tokens are accepted, and all permissions. The address
@@ -67,7 +69,7 @@ async def protected_resource_below(path: FromPath[Path], request: AnyRequest) ->
     return _describe(request, _known_resource(f"{url.scheme}://{url.netloc}/{str(path).strip('/')}", base))
 
 
-ROUTES = (protected_resource, protected_resource_below)
+ROUTES = (retrieve_protected_resource, protected_resource_below)
 
 
 def url_of(public_url: str, resource: str) -> str:

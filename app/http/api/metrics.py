@@ -22,7 +22,7 @@ _TEXT = ResponseSpec(str, description="Prometheus' text format", media_type="tex
     media_type="text/plain",
     responses={200: _TEXT, 503: ResponseSpec(Detail, description="Another worker holds the lock of the metrics")},
 )
-async def show_metrics(request: AnyRequest) -> Response[bytes]:
+async def retrieve_metrics(request: AnyRequest) -> Response[bytes]:
     """The metrics of this process and its fellow workers, in OpenMetrics if the client accepts it."""
     services = services_of(request.app)
     try:

@@ -38,7 +38,7 @@ class RevokeKeys(BaseModel):
     tags=["api keys"],
     responses={400: ResponseSpec(InvalidBody, description="The body is invalid")},
 )
-async def revoke_all(
+async def revoke_owner_api_keys(
     data: JSONBody[RevokeKeys],
     request: AllowedRequest,
     session: RequestSession,

@@ -83,7 +83,7 @@ class ReloadRefused:
 
 
 @get_or_head("/api/v1/policies", summary="Show the policy", tags=["policies"])
-async def show_policy(request: AnyRequest) -> ActivePolicy:
+async def retrieve_policy(request: AnyRequest) -> ActivePolicy:
     """The active revision with its files, and the faults of the last refused policy."""
     services = services_of(request.app)
     live = services.live

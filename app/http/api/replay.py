@@ -23,13 +23,13 @@ from app.audit.replay_view import ReplayProgress, ReplayResult
 from app.db.replay import replay_steps
 from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPolicy, faulty, snapshot_of
 from app.http.wire.json_body import only_json
+from app.http.wire.json_lines import NDJSON, line_type
 from app.http.wire.problems import invalid
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import PolicyRefused
 from app.services import AnyRequest, Services, services_of
 
 PATH = "/api/v1/policies/replay"
-JSON_LINES = "application/x-ndjson"
 MAX_CHANGES = 1_000  # in an answer
 _KEPT = 10_000  # distinct changes that are counted to find the most frequent ones
 _SLICES = 50  # of time, each read in one query and followed by a line
@@ -61,7 +61,7 @@ class ReplayLine:
 
 
 _ANSWERS: Mapping[int, ResponseSpec] = {
-    200: ResponseSpec(ReplayLine, description="Lines of JSON, the result last", media_type=JSON_LINES),
+    200: ResponseSpec(ReplayLine, description="Lines of JSON, the result last", media_type=NDJSON),
     **FAULTY,
 }
 
@@ -73,7 +73,6 @@ _ANSWERS: Mapping[int, ResponseSpec] = {
     request_max_body_size=MAX_FILES_BYTES,
     summary="Replay decisions under a policy",
     tags=["policies"],
-    media_type=JSON_LINES,
     responses=_ANSWERS,
 )
 async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> Stream | Response[FaultyPolicy]:
@@ -92,7 +91,7 @@ async def replay_policy(data: JSONBody[ReplayPolicy], request: AnyRequest) -> St
     except PolicyRefused as refused:
         return faulty(refused)
     lines = _lines(services, snapshot, period, data)
-    return Stream(lines, media_type=JSON_LINES, headers={"Cache-Control": "no-store"})
+    return Stream(lines, media_type=line_type(request, NDJSON), headers={"Cache-Control": "no-store"})
 
 
 async def _lines(

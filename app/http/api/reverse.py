@@ -89,7 +89,7 @@ class UsageView:
 
 
 @get_or_head(f"{PATH}/reach", summary="What grants or a key reach", tags=["policies"], responses=_NO_KEY)
-async def list_reach(
+async def list_reachable_resources(
     request: AnyRequest,
     grants: _Grants = None,
     key_id: Annotated[int | None, _KEY] = None,
@@ -122,7 +122,7 @@ async def list_reach(
 
 
 @get_or_head(f"{PATH}/who", summary="Who reaches something", tags=["policies"], responses=_BAD)
-async def who_reaches(
+async def list_permitted_callers(
     request: AnyRequest, action: _Action, resource: _Resource, cursor: _Cursor = None
 ) -> Response[WhoPage]:
     """The grants that suffice, and the roles, users and keys that have them."""
@@ -162,7 +162,7 @@ async def who_reaches(
 
 
 @get_or_head(f"{PATH}/usage", summary="Which scopes a key uses", tags=["policies"], responses=_NO_KEY)
-async def key_usage(
+async def retrieve_api_key_usage(
     request: AnyRequest,
     session: RequestSession,
     key_id: Annotated[int, _KEY],
@@ -186,7 +186,7 @@ async def key_usage(
     )
 
 
-ROUTES = (list_reach, who_reaches, key_usage)
+ROUTES = (list_reachable_resources, list_permitted_callers, retrieve_api_key_usage)
 
 
 def _target(snapshot: Snapshot, action: str, resource: str) -> Target:

@@ -39,7 +39,7 @@ class ShadowPolicy(Candidate):
     tags=["policies"],
     responses=FAULTY,
 )
-async def deploy_shadow(
+async def deploy_shadow_policy(
     data: JSONBody[ShadowPolicy], request: AllowedRequest, session: RequestSession
 ) -> ShadowView | Response[FaultyPolicy]:
     """Compare the decisions of a policy with those of the active policy. Replaces the current shadow policy."""
@@ -53,7 +53,7 @@ async def deploy_shadow(
 
 
 @get_or_head(PATH, summary="Show the policy in shadow", tags=["policies"], responses=_NONE)
-async def show_shadow(request: AllowedRequest) -> Response[ShadowView]:
+async def retrieve_shadow_policy(request: AllowedRequest) -> Response[ShadowView]:
     """The number of different decisions, and the most frequent differences."""
     services = services_of(request.app)
     found = shadow_view(services.shadowing.current(), services.live.active.revision)
@@ -61,9 +61,9 @@ async def show_shadow(request: AllowedRequest) -> Response[ShadowView]:
 
 
 @delete(PATH, summary="Withdraw the policy in shadow", tags=["policies"], responses=_NONE)
-async def withdraw_shadow(request: AllowedRequest, session: RequestSession) -> None:
+async def withdraw_shadow_policy(request: AllowedRequest, session: RequestSession) -> None:
     """Stop the comparison, and discard its counts."""
     await withdraw(services_of(request.app).shadowing, session, requesting_actor(request))
 
 
-ROUTES = (deploy_shadow, show_shadow, withdraw_shadow)
+ROUTES = (deploy_shadow_policy, retrieve_shadow_policy, withdraw_shadow_policy)

@@ -11,6 +11,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from app.audit.filter_values import BadFilter
 from app.audit.sanitize import clean
+from app.db.tables.fields import MAX_ID
 from app.http.wire.problems import Problem
 from app.services import AnyRequest
 
@@ -21,8 +22,8 @@ _Filter = TypeVar("_Filter")
 def filtered_operation(described: Mapping[str, str]) -> type[Operation]:
     """An operation with these filters, for the OpenAPI document."""
     parameters = [
-        Parameter(name=name, param_in="query", schema=Schema(type=OpenAPIType.STRING), description=description)
-        for name, description in described.items()
+        Parameter(name=name, param_in="query", schema=_schema(name), description=f"{text[0].upper()}{text[1:]}.")
+        for name, text in described.items()
     ]
 
     @dataclass  # so that __init__ calls __post_init__
@@ -31,6 +32,12 @@ def filtered_operation(described: Mapping[str, str]) -> type[Operation]:
             self.parameters = list(parameters)
 
     return FilteredOperation
+
+
+def _schema(name: str) -> Schema:
+    if name == "key_id":
+        return Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=MAX_ID)
+    return Schema(type=OpenAPIType.STRING, enum=["allow", "deny"] if name == "verdict" else None)
 
 
 def given_filters(request: AnyRequest) -> dict[str, str]:

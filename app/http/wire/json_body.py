@@ -11,6 +11,7 @@ from app.http.wire.problems import Problem
 from app.services import AnyRequest, services_of
 
 NO_NUL = r"^[^\x00]*$"  # for text that is stored: PostgreSQL cannot store NUL
+NOT_JSON = "The request body must be JSON: send Content-Type: application/json."
 _UTF8 = ("utf-8", "utf8")
 
 
@@ -18,7 +19,7 @@ async def only_json(request: Request[Any, Any, Any]) -> None:
     """Raises Problem 415 for another content type or encoding, and 400 for a body that is not a JSON object."""
     kind, parameters = request.content_type
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise Problem(415, "The request body must be JSON: send Content-Type: application/json.")
+        raise Problem(415, NOT_JSON)
     if parameters.get("charset", "utf-8").strip('"').lower() not in _UTF8:
         raise Problem(415, "The request body must be in UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":

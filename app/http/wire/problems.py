@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from msgspec import UNSET, UnsetType
 
 INVALID_BODY = "The request body is invalid."
 
@@ -47,7 +49,8 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class InvalidBody:
-    """Why the body was refused, field by field."""
+    """Why the request was refused; `errors` are the invalid fields of its body, or its invalid filters."""
 
     detail: str
-    errors: list[FieldError]
+    # A factory, because the OpenAPI document cannot show the default.
+    errors: list[FieldError] | UnsetType = field(default_factory=lambda: UNSET)

@@ -157,7 +157,8 @@ def test_the_openapi_document_describes_tokens_and_required_permissions(server: 
     assert document["openapi"].startswith("3.1")
     assert set(document["components"]["securitySchemes"]) == {"jwt", "api_key"}
     listing = document["paths"]["/api/v1/teams"]["get"]
-    assert listing["security"] == [{"jwt": ["catalog:read"]}, {"api_key": ["catalog:read"]}]
+    assert listing["security"] == [{"jwt": []}, {"api_key": []}]
+    assert listing["x-needs"] == [["catalog:read"]]
     assert document["paths"]["/api/v1/api-keys"]["post"]["security"] == [{"jwt": []}]
     assert document["paths"]["/healthz"]["get"]["security"] == [{}]
 

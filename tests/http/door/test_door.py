@@ -17,13 +17,13 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 def operations(server: Server) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every operation of the OpenAPI document, with a concrete path."""
+    """Every operation of the OpenAPI document, and the HEAD of each GET, with a concrete path."""
     document = httpx.get(f"{server.url}/openapi.json").json()
     for path, item in document["paths"].items():
         for method in METHODS:
-            if method in item:
+            if operation := item.get("get" if method == "head" else method):
                 concrete = "/".join("999999" if part.startswith("{") else part for part in path.split("/"))
-                yield method.upper(), concrete, item[method]
+                yield method.upper(), concrete, operation
 
 
 def key_for(server: Server, issuer: LiveIssuer, scopes: list[str]) -> str:

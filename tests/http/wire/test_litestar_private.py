@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response, get, route
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.testing import create_test_client
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
-from app.http.wire.litestar_private import SchemaCreator, registered_schema, without_exception_layer
+from app.http.wire.litestar_private import (
+    SchemaCreator,
+    is_options_of_litestar,
+    registered_schema,
+    without_exception_layer,
+)
 
 
 def test_the_private_middleware_around_a_handler_can_be_replaced() -> None:
@@ -65,3 +70,17 @@ def test_a_registered_schema_is_that_of_the_document() -> None:
     document = Litestar([handler], plugins=[Plugin()]).openapi_schema.to_schema()
     (schema,) = document["components"]["schemas"].values()
     assert schema["description"] == "filled in"
+
+
+def test_handlers_of_options_are_told_apart() -> None:
+    @get("/", sync_to_thread=False)
+    def handler() -> None: ...
+
+    @route("/own", http_method=["GET", "OPTIONS"], sync_to_thread=False)
+    def own() -> None: ...
+
+    found = {each.path: each.route_handler_map["OPTIONS"][0] for each in Litestar([handler, own]).routes}  # type: ignore[union-attr]  # both are HTTP
+    assert {path: is_options_of_litestar(each) for path, each in found.items() if path in ("/", "/own")} == {
+        "/": True,
+        "/own": False,
+    }

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from app.http.api.authzen.discovery import configuration
-from app.http.api.authzen.evaluation import evaluate_many, evaluate_once
-from app.http.api.authzen.search import search_action, search_resource, search_subject
+from app.http.api.authzen.discovery import retrieve_authzen_configuration
+from app.http.api.authzen.evaluation import evaluate_access, evaluate_access_batch
+from app.http.api.authzen.search import search_actions, search_resources, search_subjects
 
-ROUTES = (evaluate_once, evaluate_many, search_subject, search_resource, search_action, configuration)
+ROUTES = (
+    evaluate_access,
+    evaluate_access_batch,
+    search_subjects,
+    search_resources,
+    search_actions,
+    retrieve_authzen_configuration,
+)

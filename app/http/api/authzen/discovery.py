@@ -35,7 +35,7 @@ class Configuration:
     tags=["authzen"],
     responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
 )
-async def configuration(request: AnyRequest) -> Response[Configuration]:
+async def retrieve_authzen_configuration(request: AnyRequest) -> Response[Configuration]:
     """The endpoints at which to request decisions."""
     services = services_of(request.app)
     base = services.settings.public_url

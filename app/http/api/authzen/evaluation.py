@@ -83,7 +83,7 @@ _PLAIN = {allowed: EvaluationResult(allowed) for allowed in (True, False)}
     opt=DIRECT,
     responses={200: ResponseSpec(EvaluationResult, description="The decision, whichever it is"), **_REFUSED},
 )
-async def evaluate_once(request: AnyRequest) -> ASGIResponse:
+async def evaluate_access(request: AnyRequest) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
     return await _single(await read(request, _EVALUATION), services_of(request.app))
 
@@ -97,7 +97,7 @@ async def evaluate_once(request: AnyRequest) -> ASGIResponse:
     opt=DIRECT,
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
-async def evaluate_many(request: AnyRequest) -> ASGIResponse:
+async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     """Up to 1,000 evaluations, all under one policy. A body without items is a single evaluation."""
     services = services_of(request.app)
     services.long_work.check_waiting(request.user.subject)  # before reading a large body

@@ -87,7 +87,7 @@ class ActionResults(Struct, frozen=True):
     operation_class=described.search("subject"),
     responses={200: ResponseSpec(EntityResults, description="Who may"), **_REFUSED},
 )
-async def search_subject(request: AnyRequest) -> ASGIResponse:
+async def search_subjects(request: AnyRequest) -> ASGIResponse:
     """The subjects of a type that may do an action on a resource, of those in the policy and the database."""
     services = services_of(request.app)
     body = await read(request, _SUBJECT)
@@ -119,7 +119,7 @@ async def search_subject(request: AnyRequest) -> ASGIResponse:
     operation_class=described.search("resource"),
     responses={200: ResponseSpec(EntityResults, description="On what they may"), **_REFUSED},
 )
-async def search_resource(request: AnyRequest) -> ASGIResponse:
+async def search_resources(request: AnyRequest) -> ASGIResponse:
     """The resources of a type on which a subject may do an action, of those in the policy."""
     services = services_of(request.app)
     body = await read(request, _RESOURCE)
@@ -146,7 +146,7 @@ async def search_resource(request: AnyRequest) -> ASGIResponse:
     operation_class=described.search("action"),
     responses={200: ResponseSpec(ActionResults, description="What they may do"), **_REFUSED},
 )
-async def search_action(request: AnyRequest) -> ASGIResponse:
+async def search_actions(request: AnyRequest) -> ASGIResponse:
     """The actions that a subject may do on a resource, of those in rows, or of the methods of a route."""
     services = services_of(request.app)
     body = await read(request, _ACTION)

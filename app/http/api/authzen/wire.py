@@ -11,6 +11,7 @@ import msgspec
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from app.http.wire.json_body import NOT_JSON
 from app.http.wire.problems import Problem
 from app.policy.language.when.shape import Properties
 from app.services import AnyRequest
@@ -152,7 +153,7 @@ def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def _check_headers(request: AnyRequest) -> None:
     kind, parameters = request.content_type
     if kind != "application/json":
-        raise Problem(400, "The request body must be JSON: send Content-Type: application/json.")
+        raise Problem(400, NOT_JSON)
     if parameters.get("charset", "utf-8").strip('"').lower() not in _UTF8:
         raise Problem(400, "The request body must be in UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":

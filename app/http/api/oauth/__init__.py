@@ -18,12 +18,17 @@ from app.http.api.oauth.errors import HANDLERS
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *apps.ROUTES,
-    app_grants.list_user_grants,
+    app_grants.list_app_grants,
     *own_grants.ROUTES,
     *people.ROUTES,
     Router(
         "/",
-        route_handlers=[par.push, token.issue_tokens, revocation.revoke, registration.register],
+        route_handlers=[
+            par.push_authorization_request,
+            token.issue_tokens,
+            revocation.revoke_token,
+            registration.register_client,
+        ],
         exception_handlers=HANDLERS,
     ),
     *server_metadata.ROUTES,

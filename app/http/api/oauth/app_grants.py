@@ -6,9 +6,10 @@ from typing import Annotated
 
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from app.http.api.oauth.apps import PATH as APPS
+from app.http.api.oauth.apps import AppId
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.link import LINK, link_after, read_before
@@ -31,8 +32,8 @@ PAGE_SIZE = 100
     },
     response_headers=[LINK],
 )
-async def list_user_grants(
-    app_id: FromPath[str],
+async def list_app_grants(
+    app_id: AppId,
     request: AllowedRequest,
     session: RequestSession,
     cursor: Annotated[

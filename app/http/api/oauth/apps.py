@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 
 from litestar import Response, delete, patch, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db.tables.fields import Flag, Integer
+from app.db.tables.fields import INTEGER, Flag
 from app.db.tables.oauth_clients import OAuthClient
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
-from app.http.wire.ids import read_id
+from app.http.wire.ids import id_of, read_id
 from app.http.wire.json_body import json_or_nothing, json_where_room
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
@@ -33,6 +33,7 @@ from app.services import services_of
 PATH = "/api/v1/oauth/apps"
 PAGE_SIZE = 100
 _TAG = "apps"
+AppId = Annotated[str, id_of("the app")]
 _NOT_FOUND: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such app")}
 _INVALID: Mapping[int, ResponseSpec] = {400: ResponseSpec(InvalidBody, description="The body is invalid")}
 
@@ -64,7 +65,7 @@ class RotateSecret(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_seconds: Annotated[Integer, Field(ge=0, le=registry.MAX_OVERLAP_SECONDS)] = registry.OVERLAP_SECONDS
+    overlap_seconds: Annotated[int, Field(ge=0, le=registry.MAX_OVERLAP_SECONDS), INTEGER] = registry.OVERLAP_SECONDS
 
 
 @post(
@@ -115,7 +116,7 @@ async def list_apps(
 
 
 @get_or_head(f"{PATH}/{{app_id:str}}", summary="Show an app", tags=[_TAG], responses=_NOT_FOUND)
-async def show_app(app_id: FromPath[str], session: RequestSession) -> AppView:
+async def retrieve_app(app_id: AppId, session: RequestSession) -> AppView:
     """An app of any kind, also a disabled one."""
     return await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
 
@@ -128,7 +129,7 @@ async def show_app(app_id: FromPath[str], session: RequestSession) -> AppView:
     responses={**_NOT_FOUND, **_INVALID, 409: ResponseSpec(Detail, description="The app describes itself")},
 )
 async def change_app(
-    app_id: FromPath[str], data: JSONBody[EditApp], request: AllowedRequest, session: RequestSession
+    app_id: AppId, data: JSONBody[EditApp], request: AllowedRequest, session: RequestSession
 ) -> AppView:
     """What the body does not have stays. Only a registered app can be changed."""
     now = datetime.now(UTC)
@@ -150,8 +151,8 @@ async def change_app(
         409: ResponseSpec(Detail, description="The app has no secret, or two secrets are accepted already"),
     },
 )
-async def rotate_secret(
-    app_id: FromPath[str],
+async def rotate_app_secret(
+    app_id: AppId,
     request: AllowedRequest,
     session: RequestSession,
     data: JSONBody[RotateSecret | None] = None,
@@ -172,7 +173,7 @@ async def rotate_secret(
     tags=[_TAG],
     responses=_NOT_FOUND,
 )
-async def disable_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> AppView:
+async def disable_app(app_id: AppId, request: AllowedRequest, session: RequestSession) -> AppView:
     """Nothing that the app was given is accepted any more. Disabling again changes nothing."""
     now = datetime.now(UTC)
     row = await registry.disable_app(session, read_id(app_id), requesting_actor(request), now)
@@ -186,7 +187,7 @@ async def disable_app(app_id: FromPath[str], request: AllowedRequest, session: R
     tags=[_TAG],
     responses=_NOT_FOUND,
 )
-async def enable_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> AppView:
+async def enable_app(app_id: AppId, request: AllowedRequest, session: RequestSession) -> AppView:
     """What users allowed the app counts again. Enabling again changes nothing."""
     now = datetime.now(UTC)
     row = await registry.enable_app(session, read_id(app_id), requesting_actor(request), now)
@@ -200,7 +201,7 @@ async def enable_app(app_id: FromPath[str], request: AllowedRequest, session: Re
     tags=[_TAG],
     responses={**_NOT_FOUND, 409: ResponseSpec(Detail, description="The app is known by its document and disabled")},
 )
-async def remove_app(app_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> None:
+async def delete_app(app_id: AppId, request: AllowedRequest, session: RequestSession) -> None:
     """Delete an app, with everything that users allowed it.
 
     Its client id is never used again, except by an app that is known by its document: that one stays disabled instead.
@@ -209,7 +210,16 @@ async def remove_app(app_id: FromPath[str], request: AllowedRequest, session: Re
     services_of(request.app).app_tokens.invalidate(tag_of(row))
 
 
-ROUTES = [register_app, list_apps, show_app, change_app, rotate_secret, disable_app, enable_app, remove_app]
+ROUTES = [
+    register_app,
+    list_apps,
+    retrieve_app,
+    change_app,
+    rotate_app_secret,
+    disable_app,
+    enable_app,
+    delete_app,
+]
 
 
 async def _changed(request: AllowedRequest, session: RequestSession, row: OAuthClient, now: datetime) -> AppView:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from litestar import Response, delete
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
-from app.http.wire.ids import read_id
+from app.http.wire.ids import id_of, read_id
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.problems import Detail
 from app.oauth.grants import list_grants
@@ -52,7 +52,9 @@ async def list_own_grants(
     tags=[_TAG],
     responses={404: ResponseSpec(Detail, description="You allowed no such access, or have ended it")},
 )
-async def end_grant(grant_id: FromPath[str], request: AllowedRequest, session: RequestSession) -> None:
+async def end_grant(
+    grant_id: Annotated[str, id_of("the access")], request: AllowedRequest, session: RequestSession
+) -> None:
     """All tokens of the app that act for you are refused from the next request on."""
     by, now = requesting_actor(request), datetime.now(UTC)
     ended = await end_own_grant(session, request.user.subject, read_id(grant_id), by, now)
@@ -60,7 +62,7 @@ async def end_grant(grant_id: FromPath[str], request: AllowedRequest, session: R
 
 
 @delete(PATH, status_code=200, summary="End the access of all apps", tags=[_TAG])
-async def end_grants(request: AllowedRequest, session: RequestSession) -> EndedGrants:
+async def end_all_grants(request: AllowedRequest, session: RequestSession) -> EndedGrants:
     """All tokens that act for you are refused from the next request on."""
     by, now = requesting_actor(request), datetime.now(UTC)
     ended = await end_own_grants(session, request.user.subject, by, now)
@@ -69,4 +71,4 @@ async def end_grants(request: AllowedRequest, session: RequestSession) -> EndedG
     return EndedGrants(len(ended))
 
 
-ROUTES = (list_own_grants, end_grant, end_grants)
+ROUTES = (list_own_grants, end_grant, end_all_grants)

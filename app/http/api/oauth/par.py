@@ -57,7 +57,7 @@ _Form = form_operation(
         429: ResponseSpec(TokenError, description="Too many requests"),
     },
 )
-async def push(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+async def push_authorization_request(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Check an authorization request, and keep it for one use."""
     server_of(request)
     services = services_of(request.app)

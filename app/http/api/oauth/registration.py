@@ -16,7 +16,7 @@ from app.http.api.oauth.form import server_of
 from app.http.door.budgets import REGISTRATIONS
 from app.http.wire.handlers import RequestSession
 from app.http.wire.problems import Detail, Problem
-from app.oauth.dynamic_clients import read_metadata, register_client
+from app.oauth import dynamic_clients
 from app.oauth.errors import OAuthError
 from app.oauth.exchange import GRANT_TYPES
 from app.oauth.fair_share import origin_of
@@ -73,7 +73,7 @@ class _RegistrationOperation(Operation):
         429: ResponseSpec(TokenError, description="Too many registrations"),
     },
 )
-async def register(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+async def register_client(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Every caller gets a client id. The app may do nothing until a user allows it something."""
     server_of(request)
     services = services_of(request.app)
@@ -81,9 +81,9 @@ async def register(request: AnyRequest, session: RequestSession) -> Response[byt
         raise Problem(404, OFF)
     services.budgets.check_app_request(REGISTRATIONS, request.scope)
     services.disk.require_space()
-    requested = read_metadata(await _metadata(request))
+    requested = dynamic_clients.read_metadata(await _metadata(request))
     origin = origin_of(services.budgets.address_of(request.scope))
-    new = await register_client(session, requested, origin, datetime.now(UTC))
+    new = await dynamic_clients.register_client(session, requested, origin, datetime.now(UTC))
     content = RegistrationResponse(
         client_id=new.app.client_id,
         client_id_issued_at=int(new.app.created_at.timestamp()),

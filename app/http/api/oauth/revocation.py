@@ -11,9 +11,9 @@ from app.http.api.oauth.errors import TokenError, no_store
 from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, read_form, server_of
 from app.http.door.budgets import TOKENS
 from app.http.wire.handlers import RequestSession
+from app.oauth import revocation
 from app.oauth.client_authentication import authenticate_client, read_credentials
 from app.oauth.errors import OAuthError
-from app.oauth.revocation import revoke_token
 from app.services import AnyRequest, services_of
 
 _Form = form_operation(
@@ -31,12 +31,13 @@ _Form = form_operation(
     tags=["apps"],
     operation_class=_Form,
     responses={
+        200: ResponseSpec(None, description="The token is revoked, or was never valid"),
         400: ResponseSpec(TokenError, description="The request is invalid, or the token belongs to another app"),
         401: ResponseSpec(TokenError, description="The app is not authenticated"),
         429: ResponseSpec(TokenError, description="Too many requests"),
     },
 )
-async def revoke(request: AnyRequest, session: RequestSession) -> Response[bytes]:
+async def revoke_token(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Revoke an access token, or with a refresh token all tokens that came from one consent of the user.
 
     An unknown token gets the same answer as one that was revoked.
@@ -52,7 +53,7 @@ async def revoke(request: AnyRequest, session: RequestSession) -> Response[bytes
     if token is None:
         raise OAuthError("invalid_request", "Send a `token`.")
     await session.rollback()  # `revoke_token` begins with the lock
-    family = await revoke_token(session, client, token, now)
+    family = await revocation.revoke_token(session, client, token, now)
     if family is not None:
         services.app_tokens.invalidate(f"family:{family}")
     return no_store(b"")

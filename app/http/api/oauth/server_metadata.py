@@ -20,7 +20,6 @@ from app.oauth.server import AuthorizationServer
 from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/oauth-authorization-server"
-_NOT_FOUND = {404: ResponseSpec(Detail, description="This deployment gives no tokens to apps")}
 
 
 class ServerMetadata(msgspec.Struct, omit_defaults=True):
@@ -44,8 +43,14 @@ class ServerMetadata(msgspec.Struct, omit_defaults=True):
     registration_endpoint: str | None = None
 
 
-@get_or_head(PATH, summary="Describe the authorization server to apps", tags=["apps"], responses=_NOT_FOUND)
-async def authorization_server(request: AnyRequest) -> Response[bytes]:
+_ANSWERS = {
+    200: ResponseSpec(ServerMetadata, description="The endpoints, and what they support"),
+    404: ResponseSpec(Detail, description="This deployment gives no tokens to apps"),
+}
+
+
+@get_or_head(PATH, summary="Describe the authorization server to apps", tags=["apps"], responses=_ANSWERS)
+async def retrieve_authorization_server(request: AnyRequest) -> Response[bytes]:
     """The endpoints, and what they support. The address is never read from a Host header."""
     return _answer(server_of(request), request)
 
@@ -59,7 +64,7 @@ async def authorization_server_below(path: FromPath[Path], request: AnyRequest) 
     return _answer(server, request)
 
 
-ROUTES = (authorization_server, authorization_server_below)
+ROUTES = (retrieve_authorization_server, authorization_server_below)
 
 
 def _answer(server: AuthorizationServer, request: AnyRequest) -> Response[bytes]:

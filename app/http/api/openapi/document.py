@@ -1,0 +1,117 @@
+"""The OpenAPI document of an application, without what a policy requires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Contact, License, Server, Tag
+from litestar.routes import HTTPRoute
+
+from app import __version__
+from app.http.api.openapi.example_bodies import EXAMPLE_BODIES
+from app.http.api.openapi.examples import ExampleComposer
+from app.http.api.openapi.names import operation_namer
+from app.http.api.openapi.requirements import METHODS
+from app.http.api.openapi.responses import completed_responses
+from app.http.api.openapi.shared_responses import components
+from app.http.api.openapi.tidy import tidied, tidied_response
+
+Assemble = Callable[[OpenAPIConfig], Litestar]
+_DESCRIPTION = """\
+Football data: a catalog of leagues, teams and games, and holdings, which are what you own.
+
+Send one header, `Authorization: Bearer <token>`: the token of a signed-in user, an API key, or the access token of a
+third-party app. A 401 says “fix your token”, a 403 says “ask for more scope”. An error is JSON with the key `detail`.
+Each path works with and without a slash at its end, each GET as a HEAD too, and OPTIONS lists the methods of a path."""
+
+
+def base_document(assemble: Assemble, tags: Mapping[str, str], public_url: str | None) -> dict[str, Any]:
+    """The document of an application; `tags` are the descriptions of groups of operations."""
+    app = assemble(_config(tags, public_url))
+    handlers = _handlers(app)
+    document: dict[str, Any] = tidied(app.openapi_schema.to_schema())
+    schemas = document["components"]["schemas"]
+    schemas["Detail"]["additionalProperties"] = False  # it has this single key, by contract
+    composer = ExampleComposer(schemas)
+    document["paths"] = {
+        path: _path_item(item, handlers.get(path, {}), composer) for path, item in sorted(document["paths"].items())
+    }
+    document["components"] = {"schemas": schemas, **components()}
+    return document
+
+
+def _config(tags: Mapping[str, str], public_url: str | None) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Griddy API",
+        version=__version__,
+        summary="Football data behind one authorization policy.",
+        description=_DESCRIPTION,
+        contact=Contact(name="The operator of this deployment"),
+        license=License(name="Apache License 2.0", identifier="Apache-2.0"),
+        servers=[Server(url=public_url or "/", description="This deployment.")],
+        tags=[Tag(name=name, description=text) for name, text in sorted(tags.items())],
+        use_handler_docstrings=True,
+        operation_id_creator=operation_namer(),
+    )
+
+
+def _handlers(app: Litestar) -> dict[str, dict[str, HTTPRouteHandler]]:
+    """The handlers of each path, by method."""
+    found: dict[str, dict[str, HTTPRouteHandler]] = {}
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, _) in route.route_handler_map.items():
+                # Litestar would generate examples at random, in half of the time that it takes to create the document.
+                specs = (handler.responses or {}).items()
+                handler.responses = {status: replace(spec, generate_examples=False) for status, spec in specs}
+                found.setdefault(route.path_format, {})[method.lower()] = handler
+    return found
+
+
+def _path_item(
+    item: Mapping[str, Any], handlers: Mapping[str, HTTPRouteHandler], composer: ExampleComposer
+) -> dict[str, Any]:
+    """A path without the HEAD of each GET, and with complete operations."""
+    return {
+        key: _operation(value, handlers[key], composer) if key in METHODS else value
+        for key, value in item.items()
+        if not (key == "head" and "get" in item)
+    }
+
+
+def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer: ExampleComposer) -> dict[str, Any]:
+    """An operation with all its responses, and with examples."""
+    documented = {
+        status: tidied_response(status, each, composer.schemas) for status, each in operation["responses"].items()
+    }
+    responses = completed_responses({**operation, "responses": documented}, handler)
+    complete = {
+        **operation,
+        "responses": {status: _with_examples(each, composer) for status, each in responses.items()},
+    }
+    if "requestBody" in operation:
+        own = EXAMPLE_BODIES.get(operation["operationId"])
+        complete["requestBody"] = _with_examples(operation["requestBody"], composer, own)
+    if "parameters" in operation:
+        complete["parameters"] = [
+            {**each, "example": composer.compose(each["schema"], each["name"])} for each in operation["parameters"]
+        ]
+    return complete
+
+
+def _with_examples(
+    part: Mapping[str, Any], composer: ExampleComposer, own: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A body or a response, with an example for each media type that has none."""
+    if "content" not in part:
+        return dict(part)
+    content = {
+        kind: media if "examples" in media else {**media, "example": own or composer.compose(media["schema"])}
+        for kind, media in part["content"].items()
+    }
+    return {**part, "content": content}

@@ -1,0 +1,104 @@
+"""The document as it is served: created when the process has started, and again for each policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import MediaType, Response
+
+from app.audit.periodic_task import pause
+from app.http.api.openapi.document import Assemble, base_document
+from app.http.api.openapi.page import render
+from app.http.api.openapi.requirements import with_requirements
+from app.http.wire.handlers import get_or_head
+from app.oauth.server import AuthorizationServer
+from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
+from app.policy.gc_control import release_memory
+from app.services import AnyRequest, services_of
+
+START_SECONDS = 10.0  # so that it does not slow down the first requests; it takes half a second in a thread
+_log = structlog.stdlib.get_logger("openapi")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedDocument:
+    """The document under the policy of a revision, as JSON and as a page."""
+
+    revision: str
+    json: bytes
+    page: bytes
+
+
+class OpenApiDocument:
+    """The document of a process under its active policy.
+
+    `tags` are the descriptions of groups of operations. `server` gives tokens to third-party apps, if there is one.
+    """
+
+    def __init__(
+        self,
+        live: LivePolicy,
+        assemble: Assemble,
+        tags: Mapping[str, str],
+        public_url: str | None,
+        server: AuthorizationServer | None,
+    ) -> None:
+        self._live = live
+        self._assemble = assemble
+        self._tags = tags
+        self._public_url = public_url
+        self._server = server
+        self._base: bytes | None = None  # encoded, because its objects would take ten times as much memory
+        self._served: ServedDocument | None = None
+        self._lock = asyncio.Lock()
+        self._reloaded = asyncio.Event()
+        live.on_reload(lambda reload: self._reloaded.set() if reload.outcome == "swapped" else None)
+
+    async def current(self) -> ServedDocument:
+        """The document under the active policy. Waits for it if it is not created yet."""
+        served = self._served
+        if served is not None and served.revision == self._live.active.revision:
+            return served
+        async with self._lock:
+            served, active = self._served, self._live.active
+            if served is None or served.revision != active.revision:
+                served = self._served = await asyncio.to_thread(self._create, active)
+        return served
+
+    async def run(self, stop: asyncio.Event, start_seconds: float = START_SECONDS) -> None:
+        """Create the document some time after the start and for each policy, until `stop` is set."""
+        await pause(stop, start_seconds)
+        self._reloaded.set()
+        stopping = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            waiting = asyncio.create_task(self._reloaded.wait())
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if self._reloaded.is_set() and not stop.is_set():
+                self._reloaded.clear()
+                try:
+                    await self.current()
+                except Exception:  # noqa: BLE001  # a defect in a description must not stop the process
+                    _log.exception("the OpenAPI document could not be created")
+        stopping.cancel()
+
+    def _create(self, snapshot: Snapshot) -> ServedDocument:
+        if self._base is None:
+            self._base = msgspec.json.encode(base_document(self._assemble, self._tags, self._public_url))
+            release_memory()
+        base: dict[str, Any] = msgspec.json.decode(self._base)
+        document = with_requirements(base, snapshot, self._server)
+        return ServedDocument(snapshot.revision, msgspec.json.encode(document), render(document))
+
+
+@get_or_head("/openapi.json", include_in_schema=False)
+async def openapi_json(request: AnyRequest) -> Response[bytes]:
+    """The OpenAPI document."""
+    served = await services_of(request.app).documents.current()
+    return Response(served.json, media_type=MediaType.JSON, headers={"Cache-Control": "no-cache"})
