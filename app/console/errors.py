@@ -39,7 +39,9 @@ def _http(request: _AnyRequest, error: HTTPException) -> Response[str]:
         return _page(request, 400, errors.CUT_OFF)
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(request, error)
-    return _page(request, error.status_code, error.detail)
+    answer = _page(request, error.status_code, error.detail)
+    answer.headers.update(error.headers or {})  # the methods of a 405
+    return answer
 
 
 def _invalid(request: _AnyRequest, _error: ValidationException) -> Response[str]:

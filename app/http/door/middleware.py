@@ -133,6 +133,8 @@ class Door:
                 if caller is None or caller.method == "anonymous":
                     await state.throttle.wait()
                 await answer.send(scope, receive, send)
+            elif scope.get("method") == "OPTIONS" and (options := state.keys.options.get(scope["path_template"])):
+                await options.send(scope, receive, send)
             elif is_direct(scope["route_handler"]):
                 await call_direct(scope["route_handler"], scope, receive, send)
             else:

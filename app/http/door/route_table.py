@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litestar import Litestar
@@ -12,6 +12,8 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.routes import ASGIRoute, BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.types import Scope
 
+from app.http.door.refusal import Refusal
+from app.http.wire.litestar_private import is_options_of_litestar
 from app.policy.routing.routes import METHODS, Route, RouteTable
 from app.policy.routing.template_tree import TAIL
 
@@ -26,10 +28,14 @@ class CannotMount(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RouteKeys:
-    """The keys (resource, action) of matched requests: `templates` by those of Litestar, `mounts` by handler id."""
+    """The keys (resource, action) of matched requests: `templates` by those of Litestar, `mounts` by handler id.
+
+    `options` are the responses to OPTIONS by template of Litestar, if the route has no handler for it.
+    """
 
     templates: Mapping[str, str]
     mounts: Mapping[int, str]
+    options: Mapping[str, Refusal] = field(default_factory=dict)
 
     def key(self, scope: Scope) -> tuple[str, str]:
         """The key of a matched request. An unknown route has an empty resource, which no rule matches."""
@@ -43,6 +49,7 @@ def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
     routes: list[Route] = []
     templates: dict[str, str] = {}
     mounts: dict[int, str] = {}
+    options: dict[str, Refusal] = {}
     for route in app.routes:
         if isinstance(route, ASGIRoute) and route.route_handler.is_mount:
             template = _mount(route.route_handler)
@@ -50,7 +57,14 @@ def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
         else:
             template = templates[route.path_format] = _template(route)
         routes += [Route(template, method) for method in _methods(route)]
-    return RouteTable(routes), RouteKeys(templates, mounts)
+        if isinstance(route, HTTPRoute) and is_options_of_litestar(route.route_handler_map["OPTIONS"][0]):
+            options[route.path_format] = _options(route)
+    return RouteTable(routes), RouteKeys(templates, mounts, options)
+
+
+def _options(route: HTTPRoute) -> Refusal:
+    """The methods of a route. Litestar's own response lacks those of handlers that were registered later."""
+    return Refusal(204, ((b"allow", ", ".join(sorted(route.methods)).encode()),), b"")
 
 
 def _methods(route: BaseRoute) -> tuple[str, ...]:
