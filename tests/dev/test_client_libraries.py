@@ -41,7 +41,8 @@ def found(chromium: Browser, dev: DevServer, client_document: tuple[str, Path]) 
         (packages / file.name).write_bytes(file.read_bytes())
     commands = {
         "mcp-python": [sys.executable, str(PROGRAMS / "mcp_sdk.py")],
-        "mcp-typescript": [str(NODE), "mcp_sdk.mjs"],
+        "mcp-typescript-1": [str(NODE), "mcp_sdk.mjs", "1"],
+        "mcp-typescript-2": [str(NODE), "mcp_sdk.mjs", "2"],
         "oauth4webapi": [str(NODE), "oauth4webapi.mjs"],
         "openid-client": [str(NODE), "openid_client.mjs"],
     }
@@ -96,13 +97,21 @@ def test_a_library_of_oauth(found: Mapping[str, Any], library: str) -> None:
     assert (refresh == other) is (library == "openid-client"), "an app with a secret keeps its refresh token"
 
 
-@pytest.mark.parametrize("client", ["document", "registered", "typescript"])
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        ("mcp-python", "document"),
+        ("mcp-python", "registered"),
+        ("mcp-typescript-1", "public"),
+        ("mcp-typescript-2", "document"),
+    ],
+)
 def test_an_sdk_of_mcp(
-    found: Mapping[str, Any], dev: DevServer, client_document: tuple[str, Path], client: str
+    found: Mapping[str, Any], dev: DevServer, client_document: tuple[str, Path], program: str, kind: str
 ) -> None:
-    report = found["mcp-typescript" if client == "typescript" else "mcp-python"]
+    report = found[program]
     assert "fault" not in report, report["fault"]
-    report = report if client == "typescript" else report[client]
+    report = report.get(kind, report)
     assert "BUF  Buffalo Bills, AFC East" in report["read"]
     assert "broadcast: As it went on air." in report["again"]
     assert report["written"].startswith("Added the tag from the ")
@@ -112,5 +121,5 @@ def test_an_sdk_of_mcp(
     assert report["revoked"] == {"status": 401, "description": REVOKED}
     (first, refresh), (second, other) = report["rotated"]
     assert first != second
-    assert (refresh == other) is (client == "registered"), "an app with a secret keeps its refresh token"
-    assert (report["client_id"] == client_document[0]) is (client == "document")
+    assert (refresh == other) is (kind == "registered"), "an app with a secret keeps its refresh token"
+    assert (report["client_id"] == client_document[0]) is (kind == "document")

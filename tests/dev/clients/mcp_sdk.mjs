@@ -1,9 +1,14 @@
-// The official TypeScript SDK of MCP, as a client that registers itself.
-import { auth, extractWWWAuthenticateParams, UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport, StreamableHTTPError } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { mcp, redirect, report, visit } from "./person.mjs";
+// The official TypeScript SDK of MCP: version 1 as a client that registers itself, version 2 as one with a document.
+import { document, mcp, redirect, report, visit } from "./person.mjs";
 
+const isSecond = process.argv[2] === "2";
+const { auth, Client, extractWWWAuthenticateParams, StreamableHTTPClientTransport, UnauthorizedError } = isSecond
+  ? await import("@modelcontextprotocol/client")
+  : {
+      ...(await import("@modelcontextprotocol/sdk/client/auth.js")),
+      ...(await import("@modelcontextprotocol/sdk/client/index.js")),
+      ...(await import("@modelcontextprotocol/sdk/client/streamableHttp.js")),
+    };
 const url = new URL(mcp);
 const issued = [];
 const asked = [];
@@ -12,6 +17,7 @@ let isSteppingUp = false;
 
 const provider = {
   redirectUrl: redirect,
+  clientMetadataUrl: isSecond ? document : undefined,
   clientMetadata: { client_name: "TypeScript SDK", redirect_uris: [redirect], token_endpoint_auth_method: "none" },
   state: () => "a state",
   clientInformation: () => client_information,
@@ -34,7 +40,7 @@ async function noting(input, init) {
   return response;
 }
 
-/** Ask the person for the scopes of the last challenge as well: the SDK itself only refreshes a token that lacks one. */
+/** Ask the person for the scopes of the last challenge as well: version 1 itself only refreshes a token that lacks one. */
 async function stepUp() {
   const scope = `${issued.at(-1).scope} ${challenge.scope}`;
   const options = { serverUrl: url, resourceMetadataUrl: challenge.resourceMetadataUrl, scope };
@@ -52,8 +58,9 @@ async function connected(act) {
     await client.connect(transport);
     return await act(client);
   } catch (error) {
-    if (error instanceof UnauthorizedError) await transport.finishAuth(back.searchParams.get("code"));
-    else if (error instanceof StreamableHTTPError && error.code === 403) await stepUp();
+    if (error instanceof UnauthorizedError)
+      await transport.finishAuth(isSecond ? back.searchParams : back.searchParams.get("code"));
+    else if (!isSecond && error.code === 403) await stepUp();
     else throw error;
   } finally {
     await client.close();
@@ -69,7 +76,7 @@ const first = issued.at(-1);
 issued.push({ ...first, access_token: first.access_token.replace(/.{4}$/, "0000") });
 const again = await connected((client) => text(client, "list_tags"));
 const second = issued.at(-1);
-const written = await connected((client) => text(client, "add_tag", { name: "from the TypeScript SDK" }));
+const written = await connected((client) => text(client, "add_tag", { name: `from the TypeScript SDK ${isSecond ? 2 : 1}` }));
 const third = issued.at(-1);
 const server = discovered.authorizationServerMetadata;
 const form = new URLSearchParams({ token: third.refresh_token, client_id: client_information.client_id });

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
-export const { api, mcp, redirect } = JSON.parse((await lines.next()).value);
+export const { api, document, mcp, redirect } = JSON.parse((await lines.next()).value);
 
 /** The address to which the browser was sent back after a visit of this one. */
 export async function visit(address) {
