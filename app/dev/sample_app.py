@@ -104,7 +104,8 @@ class SampleApp:
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             answers = [(path, await client.get(path, headers=headers)) for path in _CALLS]
         calls = {f"GET {path}": _shown(answer) for path, answer in answers}
-        return html(200, sample_page("Access", f"You allowed: {tokens['scope']}", calls=calls, connect="/connect"))
+        text = f"You allowed: {tokens['scope']}. No app manages API keys, whatever you allow it."
+        return html(200, sample_page("Access", text, calls=calls, connect="/connect"))
 
 
 def _shown(answer: httpx.Response) -> str:
