@@ -26,9 +26,9 @@ _TO_APP_HEADERS = {**POPUP_HEADERS, "Referrer-Policy": "no-referrer"}
 
 
 class ConsentAnswer(BaseModel):
-    """The answer of a user, and what the page showed."""
+    """The answer of a user, and what the page showed. Of two answers none counts."""
 
-    decision: Literal["allow", "deny"]
+    decision: Annotated[list[Literal["allow", "deny"]], Field(min_length=1, max_length=1)]
     scopes: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=500)
     version: Annotated[str, Field(max_length=32)] = ""
 
@@ -60,7 +60,7 @@ async def answer_consent(
     if form.value is None:
         return refusal_page(request, "This form is incomplete, so nothing was done. Go back and send it again.")
     given = form.value
-    allowed = given.scopes if given.decision == "allow" else None
+    allowed = given.scopes if given.decision == ["allow"] else None
     try:
         return _to_app(await consents.answer(session, _visit(request, name), allowed=allowed, version=given.version))
     except ConsentRefused as refused:

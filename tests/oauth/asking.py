@@ -70,7 +70,9 @@ def fields_of(page: httpx.Response) -> dict[str, Any]:
     return found
 
 
-def click(browser: Browser, page: httpx.Response, decision: str = "allow", **changes: Any) -> httpx.Response:
+def click(
+    browser: Browser, page: httpx.Response, decision: str | list[str] = "allow", **changes: Any
+) -> httpx.Response:
     """The answer to a click on the page."""
     fields = {**fields_of(page), "decision": decision, **changes}
     return browser.http.post(page.request.url.path, data=fields, headers={"Origin": browser.server.url})

@@ -217,6 +217,9 @@ def test_a_click_from_another_site_or_without_the_token_of_the_session_allows_no
     )
     assert foreign.status_code == 403
     assert click(visitor, page, "perhaps").status_code == 400
+    for both in (["deny", "allow"], ["allow", "deny"], ["allow", "allow"]):
+        assert click(visitor, page, both).status_code == 400
+    assert "code" in answer_of(click(visitor, page)), "nothing of that answered it"
 
 
 def test_a_form_is_answered_once(visitor: Browser, issuer: LiveIssuer, app: ServedApp) -> None:

@@ -165,7 +165,8 @@ _DENIED_APP = "app_denied"
 def open_trial(stack: ExitStack, place: Path, issuer: LiveIssuer) -> DoorTrial:
     """Start the server and the gateways, which live as long as the stack."""
     rows = ROWS.replace("# end\n", _MORE_ROWS.format(denied=_DENIED_APP) + "# end\n")
-    world = built(stack, place, issuer, "", rows=rows, public_url=PUBLIC_URL, organizations="clerk")
+    settings = {"public_url": PUBLIC_URL, "organizations": "clerk", "bad_credentials_per_minute": "0"}
+    world = built(stack, place, issuer, "", rows=rows, **settings)
     return DoorTrial(world, issuer)
 
 
