@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from app.identity.budget import Budget, peer_of
+from app.identity.budget import NETWORKS, Budget, peer_of
 from tests.identity.clock import Clock
 
 
@@ -74,6 +74,36 @@ def test_the_default_number_of_counted_parties() -> None:
     refused = [budget.spend(f"party {number}") for number in range(20_002)]
     assert sum(map(bool, refused)) == 1, "the first after 20,000 has the shared budget, which is then spent"
     assert len(budget) == 20_001
+
+
+def test_a_caller_with_very_many_addresses_spends_the_budget_of_its_own_networks() -> None:
+    clock = Clock()
+    budget = Budget(3, max_parties=50, wider=NETWORKS, clock=clock)
+
+    def accepted(*addresses: str) -> int:
+        return sum(not budget.spend(peer_of(address)) for address in addresses for _ in range(5))
+
+    # First all peers, and then all networks, are those of one provider.
+    assert accepted(*(f"2001:db8:1:{number:x}::1" for number in range(50))) == 150
+    assert accepted(*(f"2001:db8:1:{number:x}::1" for number in range(50, 200))) == 3, "they share their network"
+    for other in ("2001:db8:2::1", "2001:db9::1", "192.0.2.1", "198.51.100.1"):
+        assert accepted(other) == 3
+    assert accepted("192.0.2.2") == 0, "in the network of another"
+    assert accepted(*(f"2001:db8:{number:x}:9::1" for number in range(3, 300))) == 45 * 3 + 3
+    for other in ("2001:db9:7::1", "203.0.113.1", "100.64.0.1"):
+        assert accepted(other) == 3, other
+    assert accepted("100.64.1.1") == 0
+    assert len(budget) <= 151
+    clock.now += 61
+    assert accepted("2001:db8:9:9::1", "192.0.2.2") == 6
+
+
+def test_beyond_all_networks_one_budget_is_shared() -> None:
+    budget = Budget(1, max_parties=4, wider=NETWORKS, clock=Clock())
+    accepted = sum(not budget.spend(f"{number}.0.0.1") for number in range(1, 200))
+    assert accepted == 4 * 3 + 1
+    assert budget.spend("unix:/run/authz.sock") and budget.spend("")
+    assert len(budget) == 13
 
 
 @pytest.mark.parametrize(

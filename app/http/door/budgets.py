@@ -17,7 +17,7 @@ from litestar.types import Receive, Scope, Send
 
 from app.gateway.proxies import TrustedProxies
 from app.http.door.refusal import Refusal, refusal
-from app.identity.budget import Budget, BudgetSpent, peer_of
+from app.identity.budget import NETWORKS, Budget, BudgetSpent, peer_of
 
 TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
@@ -70,9 +70,12 @@ class Budgets:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._proxies = proxies
-        self._bad_credentials = Budget(bad_credentials, clock=clock)
+        self._bad_credentials = Budget(bad_credentials, wider=NETWORKS, clock=clock)
         self._key_issues = Budget(key_issues, clock=clock)
-        self._apps = {name: Budget(per_minute, clock=clock) for name, per_minute in APP_BUDGETS.items()}
+        self._apps = {
+            name: Budget(per_minute, wider=() if name == CLIENT_SECRETS else NETWORKS, clock=clock)
+            for name, per_minute in APP_BUDGETS.items()
+        }
         self._clock = clock
         self._log_at: dict[str, float] = {}
 
