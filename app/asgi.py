@@ -34,13 +34,14 @@ from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unset_proxies import warn_about_unset_proxies
 from app.griddy.models import example_of
-from app.handlers import TAGS, handlers
+from app.handlers import SAMPLE_SUMMARY, SAMPLE_TAGS, TAGS, handlers
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.recovery import StartState, settled
 from app.history.replica import ReplicaSync
 from app.http.api import domain_problems, health, metadata
 from app.http.api.authzen.recent import Recent
+from app.http.api.openapi.document import ApiInfo
 from app.http.api.openapi.serving import OpenApiDocument
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
@@ -54,6 +55,7 @@ from app.http.door.request_id import with_request_id
 from app.http.door.route_table import table_of
 from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
+from app.http.own_routes import own_handlers, refused_routes
 from app.http.wire import errors
 from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
@@ -82,9 +84,13 @@ from app.trust import issuer_faults, trust_issuers
 MAX_BODY_BYTES = 1_000_000
 
 
-def route_table() -> RouteTable:
-    """The application's routes, which `scripts/declare_routes.py` writes to a file for commands."""
-    return table_of(_assemble(handlers()))[0]
+def route_table(*, sample: bool = True, routes: str | None = None) -> RouteTable:
+    """The application's routes, with or without the sample API, and those of the handlers at `routes`.
+
+    Raises SettingsError if these cannot be used.
+    """
+    with refused_routes(routes):
+        return table_of(_assemble([*handlers(sample=sample), *own_handlers(routes)]))[0]
 
 
 def create_app(
@@ -94,13 +100,14 @@ def create_app(
     *,
     files_win: bool = False,
 ) -> ASGIApp:
-    """Create the application, with `extra` routes under the same policy.
+    """Create the application, with `extra` routes under the same policy besides those of the settings.
 
     `start` and `files_win` are arguments of the Follower.
 
-    Raises PolicyRefused if the policy has faults or a route has no row, and UnusableDatabase.
+    Raises PolicyRefused if the policy has faults or a route has no row, UnusableDatabase, and SettingsError if the
+    handlers at `settings.routes` cannot be used.
     """
-    routes = [*handlers(), *extra]
+    routes = [*handlers(sample=settings.sample_api), *own_handlers(settings.routes), *extra]
     door = Door()
     engine = open_engine(
         settings.database_url,
@@ -133,7 +140,8 @@ def create_app(
         on_accepted=last_used.note_use,
     )
     apps = app_access(settings, sessions, disk)
-    with long_lived_build():  # routes live as long as the process, so garbage collection need not visit them
+    # Routes live as long as the process, so garbage collection need not visit them.
+    with refused_routes(settings.routes), long_lived_build():
         app = _assemble(routes, door=door, cors=_cors(settings))
         table, route_keys = table_of(app)
 
@@ -229,9 +237,7 @@ def create_app(
         console=console,
         openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
         verifier=verifier,
-        documents=OpenApiDocument(
-            live, lambda config: _assemble(routes, openapi=config), TAGS, settings.public_url, server
-        ),
+        documents=OpenApiDocument(live, lambda config: _assemble(routes, openapi=config), _info(settings), server),
         metrics=Metrics(
             MetricSources(
                 decision_log,
@@ -323,6 +329,12 @@ def _sealer(settings: Settings, sessions: Sessions, disk: DiskSpace, traffic: Tr
         between_pages=traffic.give_way,
         seal_seconds=settings.decision_log_seal_seconds,
     )
+
+
+def _info(settings: Settings) -> ApiInfo:
+    if settings.sample_api:
+        return ApiInfo(settings.api_title, SAMPLE_SUMMARY, {**TAGS, **SAMPLE_TAGS}, settings.public_url)
+    return ApiInfo(settings.api_title, "An API behind the policy of griddy-authz.", TAGS, settings.public_url)
 
 
 def _cors(settings: Settings) -> CORSConfig | None:

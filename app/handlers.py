@@ -60,8 +60,6 @@ PAGES: list[ControllerRouterHandler] = [
 
 # What the groups of operations in the OpenAPI document are about.
 TAGS = {
-    **catalog.TAGS,
-    **holdings.TAGS,
     "admin log": "Administrative acts: who changed the policy, issued or revoked a key, or signed in to the console.",
     "api keys": "The API keys of a user, and those of all users for administrators.",
     "apps": "Third-party apps: their registry, what users allow them, and their tokens (OAuth 2.1).",
@@ -72,15 +70,18 @@ TAGS = {
     "tokens": "What a token is worth, and how a client gets one.",
 }
 
+SAMPLE_SUMMARY = "Football data: a catalog of leagues, teams and games, and holdings, which are what you own."
+SAMPLE_TAGS = {**catalog.TAGS, **holdings.TAGS}
+SAMPLE: list[ControllerRouterHandler] = [*catalog.ROUTES, *holdings.ROUTES]
 
-def handlers() -> list[ControllerRouterHandler]:
-    """The handlers of the application. Rows of the policy decide who may call them.
+
+def handlers(*, sample: bool = True) -> list[ControllerRouterHandler]:
+    """The handlers of the application, with or without the sample API. Rows of the policy decide who may call them.
 
     After a change run `scripts/declare_routes.py`, which writes the routes that commands read.
     """
     return [
-        *catalog.ROUTES,
-        *holdings.ROUTES,
+        *(SAMPLE if sample else ()),
         *api_keys.ROUTES,
         owner_keys.revoke_owner_api_keys,
         beyond_owner.list_api_keys_beyond_owner,

@@ -75,6 +75,12 @@ class LocalSettings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(not_empty)] = "sqlite:///.authz/authz.db"
     policy_dir: Annotated[Path, BeforeValidator(not_empty)] = Path("policies")
+    # The handlers of your own API, as `module:NAME`; they run behind the policy like those of the application.
+    routes: Text | None = None
+    # The name of the API in its documentation and metadata.
+    api_title: Text = "Griddy API"
+    # Whether the sample API, football data, is a part of the application.
+    sample_api: bool = True
     # The proxies in front of this deployment, whose X-Forwarded-For is trusted; empty if there is no proxy, None if
     # that is unknown.
     trusted_proxies: TrustedProxyNetworks = None

@@ -18,6 +18,7 @@ main = group(
     """,
     {
         "dev": ("app.cli.server.dev:dev_command", "Serve the API locally, with an issuer and sample data."),
+        "init": ("app.cli.init:init_command", "Write a policy for a service."),
         "serve": ("app.cli.server.serve:serve_command", "Serve the API."),
         "token": ("app.cli.server.token:token_command", "Print a JWT that `authz dev` accepts."),
         "keys": ("app.cli.keys:keys_group", "List, check and revoke API keys."),

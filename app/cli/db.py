@@ -21,16 +21,22 @@ def db_group() -> None:
 def upgrade_command() -> None:
     """Upgrade the database to the schema of this version. Running it again changes nothing.
 
+    With AUTHZ_SAMPLE_API=false a new database gets no tables of the sample API.
+
     On PostgreSQL it also creates the partitions for the decisions of the next days.
 
     Example: AUTHZ_DATABASE_URL=sqlite:////var/lib/authz/authz.db authz db upgrade
     """
     from app.db.migrate import current_revision, upgrade
+    from app.griddy.tables import presence
 
-    url = load_local().database_url
+    settings = load_local()
+    url = settings.database_url
 
     async def run() -> tuple[str | None, str]:
-        return await current_revision(url), await upgrade(url)
+        return await current_revision(url), await upgrade(
+            url, presence.provide if settings.sample_api else presence.leave_out
+        )
 
     before, after = asyncio.run(run())
     click.echo(

@@ -7,6 +7,7 @@ Alembic is imported only for an upgrade, so that it does not slow down the start
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,13 +25,14 @@ _ADVISORY_LOCK = 0x617574687A
 T = TypeVar("T")
 
 
-async def upgrade(url: str) -> str:
+async def upgrade(url: str, after: Callable[[Connection, bool], None] | None = None) -> str:
     """Upgrade the database to the newest revision in one transaction, and return that revision.
 
-    Several processes may call this at the same time. Raises UnusableDatabase also for a database that a newer version
+    `after` ends the transaction; it is called with whether the database was empty before. Several processes may call
+    this at the same time. Raises UnusableDatabase also for a database that a newer version
     has upgraded.
     """
-    await _with_connection(url, _upgrade, LOCK_FIRST)
+    await _with_connection(url, partial(_upgrade, after=after), LOCK_FIRST)
     return head()
 
 
@@ -44,8 +46,10 @@ async def at_head(url: str) -> bool:
     return await current_revision(url) == head()
 
 
-async def schema_fault(url: str) -> str | None:
+async def schema_fault(url: str, sample_table: str | None = None) -> str | None:
     """Why this version does not start on the database, and what to do; None if it does.
+
+    `sample_table` is a table of the sample API, if that is served.
 
     It does not start on a newer schema than it knows, although a process that was started before keeps running: see
     tests/db/test_expand. A missing SQLite file is not created.
@@ -60,6 +64,11 @@ async def schema_fault(url: str) -> str | None:
     if current is not None and current not in _known():
         return f"the database has revision {current}, which this version does not know: run the newer version."
     if current == head():
+        if sample_table and not await _with_connection(url, partial(_has_table, name=sample_table), {}):
+            return (
+                "the database has no tables of the sample API: set AUTHZ_SAMPLE_API=false, or create them with "
+                "`authz db upgrade`."
+            )
         return None
     which = f" {file.absolute()}" if file else ""
     return f"the database{which} is not prepared for this version: run `authz db upgrade`."
@@ -93,7 +102,11 @@ def _current(connection: Connection) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection) -> None:
+def _has_table(connection: Connection, name: str) -> bool:
+    return inspect(connection).has_table(name)
+
+
+def _upgrade(connection: Connection, after: Callable[[Connection, bool], None] | None) -> None:
     from alembic import command  # noqa: PLC0415  # see above
     from alembic.config import Config  # noqa: PLC0415  # see above
 
@@ -109,3 +122,5 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     make_ahead(connection)
+    if after:
+        after(connection, current is None)

@@ -5,21 +5,24 @@ A test compares them with the application, and `scripts/declare_routes.py` write
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
 from app.policy.routing.routes import Route, RouteTable
 
 FILE = Path(__file__).with_suffix(".txt")
+SAMPLE_FILE = FILE.with_name("declared_sample_routes.txt")
 
 
-def route_table() -> RouteTable:
-    """The route table, for commands that read a policy without starting the application."""
-    lines = (line.split() for line in FILE.read_text(encoding="utf-8").splitlines())
+def route_table(*, sample: bool = True) -> RouteTable:
+    """The route table, with or without the sample API, for commands that do not start the application."""
+    files = (FILE, SAMPLE_FILE) if sample else (FILE,)
+    lines = (line.split() for file in files for line in file.read_text(encoding="utf-8").splitlines())
     return RouteTable(Route(template, method) for template, *methods in lines for method in methods)
 
 
-def declaration(table: RouteTable) -> str:
-    """A route table as text: a template and its methods on each line."""
-    grouped = groupby(table.routes, key=lambda route: route.template)
+def declaration(routes: Iterable[Route]) -> str:
+    """Sorted routes as text: a template and its methods on each line."""
+    grouped = groupby(routes, key=lambda route: route.template)
     return "".join(f"{template} {' '.join(route.method for route in routes)}\n" for template, routes in grouped)

@@ -89,7 +89,7 @@ class _Report:
 
 
 def _examine(directory: Path) -> _Report:
-    from app.http.declared_routes import route_table
+    from app.cli.routes import route_table
     from app.policy.analysis.findings import find
     from app.policy.engine.live import build
     from app.policy.engine.snapshot import Snapshot

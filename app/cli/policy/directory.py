@@ -60,7 +60,7 @@ def issuer_faults(policy: Policy) -> list[Fault]:
 
 def snapshot_of(directory: Path) -> Snapshot:
     """Build the policy of a directory. Raises PolicyRefused with every fault."""
-    from app.http.declared_routes import route_table
+    from app.cli.routes import route_table
     from app.policy.engine.live import build
     from app.policy.language.load import load
 

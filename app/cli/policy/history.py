@@ -245,6 +245,7 @@ def _apply(
 ) -> tuple[Published, FleetProgress | None]:
     """Apply a change to the active policy, on which it is based; exit with 1 if it is refused."""
     from app import logs
+    from app.cli.routes import route_table
     from app.db.engine import is_embedded
     from app.history.acknowledgements import Unacknowledged
     from app.history.fleet import until_served
@@ -253,7 +254,6 @@ def _apply(
     from app.history.recovery import settled
     from app.history.refusals import NoSuchRevision, StaleParent
     from app.history.replica import beat_seconds
-    from app.http.declared_routes import route_table
     from app.policy.engine.live import LivePolicy
     from app.policy.language.fault import PolicyRefused
     from app.settings import load_local

@@ -69,7 +69,7 @@ def snapshot_of(argument: PolicyArgument, *, is_old: bool = False, as_json: bool
 
     An old one may lack rows for endpoints that are newer than it.
     """
-    from app.http.declared_routes import route_table
+    from app.cli.routes import route_table
     from app.policy.engine.live import build
     from app.policy.engine.snapshot import Snapshot
     from app.policy.language.load import parse

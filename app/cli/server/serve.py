@@ -79,8 +79,9 @@ def serve_command(
         from app.asgi import build_app
         from app.db.engine import is_embedded
         from app.db.migrate import schema_fault
+        from app.griddy.tables.presence import FIRST
 
-    if fault_of_schema := asyncio.run(schema_fault(settings.database_url)):
+    if fault_of_schema := asyncio.run(schema_fault(settings.database_url, FIRST if settings.sample_api else None)):
         fail(fault_of_schema)
 
     run = partial(

@@ -113,7 +113,7 @@ def _describe(request: AnyRequest, resource: str) -> Response[ProtectedResource]
         authorization_servers=servers,
         scopes_supported=sorted(scopes),
         bearer_methods_supported=["header"],
-        resource_name="Griddy API",
+        resource_name=services.settings.api_title,
         resource_documentation=f"{services.settings.public_url}/docs",
     )
     return Response(content, headers={"Cache-Control": "no-cache"})

@@ -23,16 +23,24 @@ from app.http.api.openapi.tidy import tidied, tidied_response
 
 Assemble = Callable[[OpenAPIConfig], Litestar]
 _DESCRIPTION = """\
-Football data: a catalog of leagues, teams and games, and holdings, which are what you own.
-
 Send one header, `Authorization: Bearer <token>`: the token of a signed-in user, an API key, or the access token of a
 third-party app. A 401 says “fix your token”, a 403 says “ask for more scope”. An error is JSON with the key `detail`.
 Each path works with and without a slash at its end, each GET as a HEAD too, and OPTIONS lists the methods of a path."""
 
 
-def base_document(assemble: Assemble, tags: Mapping[str, str], public_url: str | None) -> dict[str, Any]:
-    """The document of an application; `tags` are the descriptions of groups of operations."""
-    app = assemble(_config(tags, public_url))
+@dataclass(frozen=True, slots=True)
+class ApiInfo:
+    """What a deployment says of its API; `tags` are the descriptions of groups of operations."""
+
+    title: str
+    summary: str
+    tags: Mapping[str, str]
+    public_url: str | None
+
+
+def base_document(assemble: Assemble, info: ApiInfo) -> dict[str, Any]:
+    """The document of an application."""
+    app = assemble(_config(info))
     handlers = _handlers(app)
     document: dict[str, Any] = tidied(app.openapi_schema.to_schema())
     schemas = document["components"]["schemas"]
@@ -45,16 +53,16 @@ def base_document(assemble: Assemble, tags: Mapping[str, str], public_url: str |
     return document
 
 
-def _config(tags: Mapping[str, str], public_url: str | None) -> OpenAPIConfig:
+def _config(info: ApiInfo) -> OpenAPIConfig:
     return OpenAPIConfig(
-        title="Griddy API",
+        title=info.title,
         version=__version__,
-        summary="Football data behind one authorization policy.",
-        description=_DESCRIPTION,
+        summary=info.summary,
+        description=f"{info.summary}\n\n{_DESCRIPTION}",
         contact=Contact(name="The operator of this deployment"),
         license=License(name="Apache License 2.0", identifier="Apache-2.0"),
-        servers=[Server(url=public_url or "/", description="This deployment.")],
-        tags=[Tag(name=name, description=text) for name, text in sorted(tags.items())],
+        servers=[Server(url=info.public_url or "/", description="This deployment.")],
+        tags=[Tag(name=name, description=text) for name, text in sorted(info.tags.items())],
         use_handler_docstrings=True,
         operation_id_creator=operation_namer(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import structlog
 from litestar import MediaType, Response
 
 from app.audit.periodic_task import pause
-from app.http.api.openapi.document import Assemble, base_document
+from app.http.api.openapi.document import ApiInfo, Assemble, base_document
 from app.http.api.openapi.page import render
 from app.http.api.openapi.requirements import with_requirements
 from app.http.wire.handlers import get_or_head
@@ -38,21 +37,19 @@ class ServedDocument:
 class OpenApiDocument:
     """The document of a process under its active policy.
 
-    `tags` are the descriptions of groups of operations. `server` gives tokens to third-party apps, if there is one.
+    `server` gives tokens to third-party apps, if there is one.
     """
 
     def __init__(
         self,
         live: LivePolicy,
         assemble: Assemble,
-        tags: Mapping[str, str],
-        public_url: str | None,
+        info: ApiInfo,
         server: AuthorizationServer | None,
     ) -> None:
         self._live = live
         self._assemble = assemble
-        self._tags = tags
-        self._public_url = public_url
+        self._info = info
         self._server = server
         self._base: bytes | None = None  # encoded, because its objects would take ten times as much memory
         self._served: ServedDocument | None = None
@@ -90,7 +87,7 @@ class OpenApiDocument:
 
     def _create(self, snapshot: Snapshot) -> ServedDocument:
         if self._base is None:
-            self._base = msgspec.json.encode(base_document(self._assemble, self._tags, self._public_url))
+            self._base = msgspec.json.encode(base_document(self._assemble, self._info))
             release_memory()
         base: dict[str, Any] = msgspec.json.decode(self._base)
         document = with_requirements(base, snapshot, self._server)

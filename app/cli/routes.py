@@ -1,0 +1,22 @@
+"""The routes of the application, for commands that do not serve it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.settings import load_local
+
+if TYPE_CHECKING:
+    from app.policy.routing.routes import RouteTable
+
+
+def route_table() -> RouteTable:
+    """The routes of the application with the settings of the environment. Raises SettingsError."""
+    settings = load_local()
+    if settings.routes:
+        from app import asgi  # takes a second
+
+        return asgi.route_table(sample=settings.sample_api, routes=settings.routes)
+    from app.http import declared_routes
+
+    return declared_routes.route_table(sample=settings.sample_api)
