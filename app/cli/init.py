@@ -59,8 +59,8 @@ def init_command(directory: Path, *, name: str, openapi: Path | None, listen: st
         values = {"LISTEN": listen, "AUTHZ": authz, "UPSTREAM": upstream, "GATEWAY_SECRET": secret, "SERVICE": name}
         _write_private(gateway, _with_values((_BASE / _GATEWAY).read_text(encoding="utf-8"), values))
         lines.append(f"AUTHZ_GATEWAY_SECRETS={secret}")
-    elif address := os.environ.get("AUTHZ_ROUTES"):
-        lines.append(f"AUTHZ_ROUTES={address}")
+    else:
+        lines.append(f"AUTHZ_ROUTES={_handlers_address()}")
     _write_private(settings, "\n".join([*lines, ""]))
     click.echo(f"Wrote {directory}/ with rows and cases for {len(routes)} endpoints of {name}:")
     click.echo("".join(f"  {line}\n" for line in files[f"{name}.csv"].splitlines() if line.startswith("p, ")))
@@ -118,17 +118,25 @@ def _policy(name: str, base: Mapping[str, str], document: Mapping[str, str]) -> 
 
 def _served() -> RouteTable:
     """The routes of the application with the handlers of AUTHZ_ROUTES, without the sample API."""
-    from app.settings import load_local
-
-    address = load_local().routes
-    if address is None:
-        raise click.UsageError("name the service's document with --openapi, or set AUTHZ_ROUTES to your handlers.")
+    address = _handlers_address()
     from app.asgi import route_table
 
     return route_table(sample=False, routes=address)
 
 
+def _handlers_address() -> str:
+    from app.settings import load_local
+
+    address = load_local().routes
+    if address is None:
+        raise click.UsageError("name the service's document with --openapi, or set AUTHZ_ROUTES to your handlers.")
+    return address
+
+
 def _with_values(text: str, values: Mapping[str, str]) -> str:
+    """The configuration with its values, without the paragraph that says how to write them."""
+    paragraphs = text.split("#\n")
+    text = "#\n".join(each for each in paragraphs if not each.startswith("# Put your values"))
     for variable, value in values.items():
         text = text.replace(f"${{{variable}}}", value)
     return text

@@ -40,7 +40,7 @@ def own_handlers(address: str | None) -> list[ControllerRouterHandler]:
         raise SettingsError(f"{_VARIABLE}: {_import_fault(module_name, error, here)}") from error
     found = getattr(module, name, None)
     if found is None:
-        names = ", ".join(each for each in vars(module) if each.isupper()) or "none in capitals"
+        names = ", ".join(sorted(each for each in vars(module) if each.isupper())) or "none in capitals"
         raise SettingsError(f"{_VARIABLE}: the module `{module_name}` has no `{name}`; it has {names}")
     handlers = list(found) if isinstance(found, Sequence) and not isinstance(found, str) else [found]
     if not handlers:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db.engine import open_engine
 from app.db.errors import UnusableDatabase
 from app.db.migrate import at_head, current_revision, head, schema_fault, upgrade
-from app.griddy.tables import metadata
+from app.griddy.tables import metadata, presence
 from tests.support.server import ROOT
 
 pytestmark = [
@@ -89,6 +89,23 @@ async def test_the_migrated_schema_is_that_of_the_models(empty: str) -> None:
         await connection.execute(text("ALTER TABLE tags ADD COLUMN stray TEXT"))
         assert [found[0] for found in await connection.run_sync(differences)] == ["remove_column"]
     await engine.dispose()
+
+
+async def test_a_new_database_without_the_sample_api_has_no_tables_of_it(empty: str) -> None:
+    await upgrade(empty, presence.leave_out)
+    sample = {table.name for table in presence.TABLES}
+    assert set(await _schema(empty)) == {*metadata.tables, "alembic_version"} - sample
+    assert len(sample) == 12
+    assert await schema_fault(empty) is None
+    fault = await schema_fault(empty, presence.FIRST)
+    assert fault is not None
+    assert "AUTHZ_SAMPLE_API=false" in fault
+    await upgrade(empty, presence.provide)
+    assert set(await _schema(empty)) == {*metadata.tables, "alembic_version"}
+    assert await schema_fault(empty, presence.FIRST) is None
+    await _ask(empty, "INSERT INTO tags (name) VALUES ('kept')")
+    await upgrade(empty, presence.leave_out)
+    assert await _ask(empty, "SELECT name FROM tags") == [("kept",)], "tables that may have rows stay"
 
 
 async def test_no_table_reuses_ids(empty: str) -> None:

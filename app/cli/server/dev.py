@@ -20,7 +20,8 @@ from app.cli.server.listening import bind, say_listening, url_of
 from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
 from app.cli.server.on_uvicorn import serve_in_thread
 from app.cli.server.run import serve
-from app.settings import load
+from app.cli.server.things_to_try import Credentials, own_commands, sample_commands, things_to_try
+from app.settings import Settings, load
 from app.settings_variables import PREFIX, read_variables
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _SUBJECT = "user_alice"
 _KEY_NAME = "authz dev"
-_SCOPES = ("catalog:read",)
 _UNUSED = ("workers", "worker_timeout_seconds", "log_level")  # it is one process, which logs for a terminal
 
 
@@ -86,6 +86,8 @@ def dev_command(
             own["app_registration"] = "true"
         _name_ignored((*own, *_UNUSED))
         settings = load(**own, **{name: value for name, value in chosen.items() if value is not None})
+        if mcp and not settings.sample_api:
+            raise click.UsageError("--mcp serves the sample API, which AUTHZ_SAMPLE_API=false leaves out.")
         if mcp:
             copy = copy_with_mcp_rows(settings.policy_dir, data_dir)
             settings, secret = with_gateway_secret(settings.model_copy(update={"policy_dir": copy}))
@@ -93,25 +95,29 @@ def dev_command(
         with bind(settings.host, settings.port) as listener, bind("127.0.0.1", 0) as app_listener:
             console_url = _browsers_reach(settings.host, listener.getsockname()[1])
             settings = settings.model_copy(update={"console_url": console_url, "public_url": console_url})
-            key, client_id = asyncio.run(_prepare(settings.database_url))
+            scopes = _scopes(settings)
+            key, client_id = asyncio.run(_prepare(settings.database_url, scopes, with_sample=settings.sample_api))
             sample = SampleApp(client_id, url_of(app_listener), console_url)
             app = asyncio.run(build_app(settings, files_win=True))
             if mcp:
                 app = serve_mcp(app, secret, settings.database_url)
             provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
-            token = issuer.mint(_SUBJECT, list(_SCOPES), issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
+            token = issuer.mint(_SUBJECT, scopes, issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
             mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
-            text = _things_to_try(
-                url_of(listener),
-                console_url,
-                issuer_url,
-                settings.policy_dir,
-                sample=sample.url,
-                mcp=f"{console_url}{MCP_PATH}" if mcp else None,
-                mints=mints,
-                token=token,
-                key=key,
+            api = url_of(listener)
+            credentials = Credentials(token, key, scopes, mints)
+            addresses = {
+                "Griddy API" if settings.sample_api else "API": (api, f"documentation: {api}/docs"),
+                "Console": (f"{console_url}/console", ""),
+                "Local issuer": (issuer_url, f"{mints} prints its tokens"),
+                "Sample app": (sample.url, "open it, and allow it to act for a sample user"),
+                **(_mcp_address(f"{console_url}{MCP_PATH}" if mcp else None) if settings.sample_api else {}),
+                "Policy": (f"{settings.policy_dir}/", "edit a row, save, and the next request obeys it"),
+            }
+            commands = (
+                sample_commands(api) if settings.sample_api else own_commands(credentials, _own_routes(settings), api)
             )
+            text = things_to_try(addresses, credentials, commands)
 
             def started() -> None:
                 say_listening(listener, None)
@@ -141,7 +147,33 @@ def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
     return f"authz token{port}{where}"
 
 
-async def _prepare(database_url: str) -> tuple[str, str]:
+def _mcp_address(address: str | None) -> dict[str, tuple[str, str]]:
+    return {"MCP server": (address, "for an MCP client") if address else ("start with --mcp to try an MCP client", "")}
+
+
+def _scopes(settings: Settings) -> list[str]:
+    """The permissions of the credentials that are printed: without the sample API those of viewers."""
+    if settings.sample_api:
+        return ["catalog:read"]
+    from app.policy.language.load import load as load_policy
+    from app.policy.language.roles import close
+
+    policy = load_policy(settings.policy_dir)
+    return sorted(close(["role:viewer"], policy.roles) & policy.catalog.keys())
+
+
+def _own_routes(settings: Settings) -> list[str]:
+    """The templates of the handlers at AUTHZ_ROUTES that can be read."""
+    from app.cli.routes import route_table
+    from app.http import declared_routes
+
+    if settings.routes is None:
+        return []
+    application = declared_routes.route_table(sample=False)
+    return [route.template for route in route_table().routes if route.method == "GET" and route not in application]
+
+
+async def _prepare(database_url: str, scopes: list[str], *, with_sample: bool) -> tuple[str, str]:
     """Migrate, load the sample data, issue a key for the commands that are printed, and register the sample app.
 
     Returns the plaintext of the key, and the id of the app.
@@ -150,23 +182,24 @@ async def _prepare(database_url: str) -> tuple[str, str]:
     from app.db.migrate import upgrade
     from app.db.session import sessions_of
     from app.griddy import sample
+    from app.griddy.tables import presence
     from app.identity.api_keys import mint
     from app.keys import api_keys
     from app.keys.admin_log import RevokedKey, record_issue, record_revocation
 
-    await upgrade(database_url)
+    await upgrade(database_url, presence.provide if with_sample else presence.leave_out)
     engine = open_engine(database_url)
     now, by = datetime.now(UTC), operator()
     try:
         async with sessions_of(engine)() as session:
-            await sample.load(session)
+            if with_sample:
+                await sample.load(session)
             # The key of an earlier run is useless, since it was shown once.
             for old in await api_keys.list_for(session, _SUBJECT):
                 if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
                     await api_keys.revoke(session, _SUBJECT, old.id, now)
                     record_revocation(session, by, RevokedKey(old.id, old.key_prefix, _SUBJECT), now)
             new = mint("live")
-            scopes = list(_SCOPES)
             row = await api_keys.insert(
                 session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=scopes, now=now, token_grants=scopes
             )
@@ -198,45 +231,3 @@ def _browsers_reach(host: str, port: int) -> str:
     """The address of the console on this machine: without TLS its cookie is only for a loopback host."""
     loopback = host if host in ("127.0.0.1", "localhost") else "127.0.0.1"
     return f"http://[::1]:{port}" if host in ("::1", "::") else f"http://{loopback}:{port}"
-
-
-def _things_to_try(
-    api: str,
-    console: str,
-    issuer: str,
-    policy_dir: Path,
-    *,
-    sample: str,
-    mcp: str | None,
-    mints: str,
-    token: str,
-    key: str,
-) -> str:
-    server = f"{mcp}          for an MCP client" if mcp else "start with --mcp to try an MCP client"
-    return f"""
-  Griddy API    {api}          documentation: {api}/docs
-  Console       {console}/console
-  Local issuer  {issuer}          {mints} prints its tokens
-  Sample app    {sample}          open it, and allow it to act for a sample user
-  MCP server    {server}
-  Policy        {policy_dir}/   edit a row, save, and the next request obeys it
-
-Try, in another terminal:
-
-  JWT='{token}'
-  KEY='{key}'
-
-  # 200: a person with catalog:read
-  curl -i -H "Authorization: Bearer $JWT" {api}/api/v1/teams/
-
-  # 200: a program with the same permission
-  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/teams/
-
-  # 403: neither has holdings:read
-  curl -i -H "Authorization: Bearer $KEY" {api}/api/v1/sources/
-
-  # 401: no caller is known
-  curl -i {api}/api/v1/teams/
-
-Stop with Ctrl-C.
-"""

@@ -44,6 +44,8 @@ def is_reading(method: str) -> bool:
 def _rows(name: str, routes: Iterable[Route]) -> str:
     methods: dict[str, set[str]] = {}
     for route in routes:
+        if route.method == "OPTIONS" and route.template.startswith("/"):
+            continue  # a row of the base is about those of the application
         methods.setdefault(_prefix(route.template), set()).add(route.method)
     # A prefix within another has the rows of that one.
     outer = {each: next(other for other in sorted(methods) if _is_within(each, other)) for each in methods}

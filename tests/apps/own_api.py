@@ -1,0 +1,35 @@
+"""Handlers of a team's own API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.params import FromPath, JSONBody
+
+ORDERS = {1: "two tickets", 2: "a jersey"}
+
+
+@get("/v1/orders")
+async def list_orders() -> list[str]:
+    """All orders."""
+    return list(ORDERS.values())
+
+
+@get("/v1/orders/{order_id:int}")
+async def show_order(order_id: FromPath[int], request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """An order, and who asks for it."""
+    user = request.user
+    return {"order": ORDERS[order_id], "subject": user.subject, "method": user.method, "rule": request.auth.rule.file}
+
+
+@post("/v1/orders")
+async def place_order(data: JSONBody[dict[str, str]]) -> dict[str, str]:
+    """Place an order."""
+    return data
+
+
+ROUTES = [list_orders, show_order, place_order]
+CLASHING = [get("/healthz")(list_orders.fn)]
+EMPTY: list[object] = []
+NUMBER = 7

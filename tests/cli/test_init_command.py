@@ -1,0 +1,177 @@
+"""`authz init`: a policy for a service, which is sound from the start."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.cli import init
+from tests.cli.command import command
+from tests.support.server import ROOT
+
+ORDERS: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Orders", "version": "1"},
+    "servers": [{"url": "https://orders.example.com/v1"}],
+    "paths": {
+        "/orders": {"get": {"responses": {}}, "post": {"responses": {}}},
+        "/orders/{id}": {"get": {"responses": {}}, "delete": {"responses": {}}},
+        "/orders/archive/{year}": {"get": {"responses": {}}},
+        "/stock/{id}.json": {"get": {"responses": {}}, "options": {"responses": {}}},
+        "/{tenant}": {"patch": {"responses": {}}},
+    },
+}
+SAMPLE = ("catalog:", "holdings", "football", "teams", "league", "griddy")
+HANDLERS = {"AUTHZ_ROUTES": "tests.apps.own_api:ROUTES"}
+
+
+def variables(file: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    file = tmp_path / "orders.yaml"
+    file.write_text(yaml.safe_dump(ORDERS))
+    return file
+
+
+def test_the_policy_of_a_service_behind_a_gateway_is_sound(tmp_path: Path, document: Path) -> None:
+    done = command("init", "mine", "--openapi", str(document), "--name", "orders", cwd=tmp_path, env={})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine" / "orders.csv").read_text().splitlines()[3:] == [
+        "p, orders:read, orders:/v1/**, GET|OPTIONS, allow",
+        "p, orders:write, orders:/v1/**, POST|PATCH|DELETE, allow",
+        "# end",
+    ]
+    env = variables(tmp_path / "mine.env")
+    checked = command("policy", "check", "mine", "--json", cwd=tmp_path, env=env)
+    assert json.loads(checked.stdout)["faults"] == []
+    cases = command("policy", "test", "mine", "--json", cwd=tmp_path, env=env)
+    assert cases.returncode == 0, cases.stdout
+    assert json.loads(cases.stdout)["passed"] == 35
+    asked = ("--as", "auth:jwt", "GET", "orders:/v1/orders/7")
+    explained = command("policy", "explain", *asked, cwd=tmp_path, env=env)
+    assert "Missing `orders:read`" in explained.stdout
+
+
+def test_its_rows_are_by_the_first_segments_of_paths(tmp_path: Path) -> None:
+    file = tmp_path / "orders.json"
+    file.write_text(json.dumps({**ORDERS, "paths": {k: v for k, v in ORDERS["paths"].items() if k != "/{tenant}"}}))
+    assert command("init", "mine", "--openapi", str(file), "--name", "shop-2", cwd=tmp_path, env={}).returncode == 0
+    assert (tmp_path / "mine" / "shop-2.csv").read_text().splitlines()[3:-1] == [
+        "p, shop-2:read, shop-2:/v1/orders/**, GET, allow",
+        "p, shop-2:write, shop-2:/v1/orders/**, POST|DELETE, allow",
+        "",
+        "p, shop-2:read, shop-2:/v1/stock/**, GET|OPTIONS, allow",
+    ]
+
+
+def test_nothing_of_the_sample_api_is_in_it(tmp_path: Path, document: Path) -> None:
+    command("init", "mine", "--openapi", str(document), "--name", "orders", cwd=tmp_path, env={})
+    files = [file for file in (tmp_path / "mine").rglob("*") if file.is_file()]
+    assert len(files) > 15
+    for file in files:
+        text = file.read_text().lower()
+        assert not [word for word in SAMPLE if word in text], file
+    permissions = tomllib.loads((tmp_path / "mine" / "permissions.toml").read_text())
+    shipped = tomllib.loads((ROOT / "policies" / "permissions.toml").read_text())
+    sample = {name for name in shipped if name.startswith(("catalog:", "holdings:"))}
+    assert permissions.keys() == {"orders:read", "orders:write"} | (shipped.keys() - sample)
+
+
+def test_the_gateway_and_the_settings_share_a_secret_that_only_the_owner_reads(tmp_path: Path, document: Path) -> None:
+    words = ("--openapi", str(document), "--name", "orders", "--listen", "8443", "--upstream", "10.0.0.7:80")
+    for name in ("one", "two"):
+        command("init", name, *words, cwd=tmp_path, env={})
+    gateway, settings = tmp_path / "one.nginx.conf", tmp_path / "one.env"
+    env = variables(settings)
+    assert env["AUTHZ_POLICY_DIR"] == str(tmp_path / "one")
+    assert env["AUTHZ_SAMPLE_API"] == "false"
+    secret = env["AUTHZ_GATEWAY_SECRETS"]
+    text = gateway.read_text()
+    assert "${" not in text
+    for line in (
+        "listen 8443;",
+        "server 10.0.0.7:80;",
+        f'X-Gateway-Secret   "{secret}"',
+        'X-Gateway-Service  "orders"',
+    ):
+        assert line in text
+    assert secret != variables(tmp_path / "two.env")["AUTHZ_GATEWAY_SECRETS"]
+    for file in (gateway, settings):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_policy_of_own_handlers_is_sound(tmp_path: Path) -> None:
+    done = command("init", "mine", "--name", "orders", cwd=tmp_path, env=HANDLERS)
+    assert done.returncode == 0, done.stderr
+    assert "p, orders:write, /v1/orders/**, POST, allow" in done.stdout
+    assert not (tmp_path / "mine.nginx.conf").exists()
+    env = variables(tmp_path / "mine.env")
+    assert env["AUTHZ_ROUTES"] == HANDLERS["AUTHZ_ROUTES"]
+    for words in (("check", "--strict"), ("test",)):
+        done = command("policy", *words, "mine", cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stdout
+    routes = command("policy", "routes", "mine", cwd=tmp_path, env=env).stdout
+    assert "/v1/orders/{order_id}" in routes
+    assert "/api/v1/teams" not in routes
+
+
+@pytest.mark.parametrize("name", ["user", "app", "policies", "keys", "role"])
+def test_a_name_that_the_policy_uses_already_is_refused(tmp_path: Path, document: Path, name: str) -> None:
+    done = command("init", "mine", "--openapi", str(document), "--name", name, cwd=tmp_path, env={})
+    assert done.returncode == 2
+    assert f"words that begin with `{name}:`" in done.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["Orders", "", "a b", "../x", "1st", "ö", "a" * 41])
+def test_a_name_that_is_no_word_is_refused(tmp_path: Path, document: Path, name: str) -> None:
+    done = command("init", "mine", "--openapi", str(document), "--name", name, cwd=tmp_path, env={})
+    assert (done.returncode, (tmp_path / "mine").exists()) == (2, False)
+    assert "lower-case letters" in done.stderr
+
+
+@pytest.mark.parametrize("there", ["mine", "mine.env", "mine.nginx.conf"])
+def test_nothing_is_overwritten(tmp_path: Path, document: Path, there: str) -> None:
+    (tmp_path / there).write_text("kept")
+    done = command("init", "mine", "--openapi", str(document), "--name", "orders", cwd=tmp_path, env={})
+    assert (done.returncode, (tmp_path / there).read_text()) == (1, "kept")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("orders.yaml", "openapi: 3.1.0\ninfo: {}\npaths: {}\n", "no endpoint"),
+        ("orders.yaml", "swagger: '2.0'\npaths: {}\n", "orders.openapi.yaml"),
+        ("orders.yaml", "\xff", "UTF-8"),
+        ("orders.txt", "{}", ".yaml or .json"),
+    ],
+)
+def test_a_document_that_says_nothing_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    done = command("init", "mine", "--openapi", name, "--name", "orders", cwd=tmp_path, env={})
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_service_must_be_named(tmp_path: Path) -> None:
+    done = command("init", "mine", "--name", "orders", cwd=tmp_path, env={})
+    assert done.returncode == 2
+    assert "--openapi" in done.stderr
+    assert "AUTHZ_ROUTES" in done.stderr
+
+
+def test_the_starter_has_each_file_of_the_policy_that_is_not_about_the_sample_api() -> None:
+    starter = {file.name for file in (Path(init.__file__).parents[1] / "starter").iterdir()}
+    shipped = {file.name for file in (ROOT / "policies").iterdir() if file.suffix in (".csv", ".toml", ".conf")}
+    assert starter == {"nginx.conf"} | (shipped - {"catalog.csv", "holdings.csv", "apps.csv"})
