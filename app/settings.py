@@ -78,7 +78,7 @@ class LocalSettings(BaseSettings):
     # The handlers of your own API, as `module:NAME`; they run behind the policy like those of the application.
     routes: Text | None = None
     # The name of the API in its documentation and metadata.
-    api_title: Text = "Griddy API"
+    api_title: Annotated[str, Field(max_length=100), AfterValidator(not_empty)] = "Griddy API"
     # Whether the sample API, football data, is a part of the application.
     sample_api: bool = True
     # The proxies in front of this deployment, whose X-Forwarded-For is trusted; empty if there is no proxy, None if

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, issuer: LiveIssuer) -> Iterato
         issuer=issuer.url,
         routes=ROUTES,
         sample_api="false",
+        api_title="Orders of the shop",
         database_url=database,
     ) as server:
         yield server
@@ -62,7 +64,11 @@ def test_the_policy_is_enforced_in_front_of_it(own: Server, issuer: LiveIssuer) 
 def test_the_sample_api_is_left_out(own: Server, issuer: LiveIssuer) -> None:
     with own.client(issuer.token(permissions=["orders:read"])) as client:
         assert client.get("/api/v1/teams/").status_code == 404
-        paths = client.get("/openapi.json").json()["paths"]
+        document = client.get("/openapi.json").json()
+        paths = document["paths"]
+        assert document["info"]["title"] == "Orders of the shop"
+        assert "ootball" not in json.dumps(document)
+        assert not [tag for tag in document["tags"] if tag["name"] in ("catalog", "holdings")]
     assert {"/v1/orders", "/v1/orders/{order_id}"} <= paths.keys()
     assert not [path for path in paths if "teams" in path or "sources" in path]
 
@@ -100,7 +106,7 @@ def test_the_place_of_an_error_in_a_module_is_named(
 ) -> None:
     (tmp_path / "broken.py").write_text(text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.syspath_prepend(tmp_path)  # undone afterwards, with what the function adds
     monkeypatch.delitem(sys.modules, "broken", raising=False)
     with pytest.raises(SettingsError, match=r"^AUTHZ_ROUTES: ") as refused:
         own_handlers("broken:ROUTES")

@@ -22,6 +22,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "database_url": ("", " \n"),
     "policy_dir": ("", " "),
     "routes": ("", " ", "a b", "'my_api:ROUTES'"),
+    "api_title": ("", " ", "x" * 101),
     "sample_api": ("", "maybe", "2"),
     "host": ("", "0.0.0.0:8000", "localhost:80", "[::1]:80", ":8000", "http://0.0.0.0", "0.0.0.0/0", "1.2.3", "a b"),
     "port": (*NUMBERS, "65536", "8000.5", "http", "tcp://10.0.0.1"),

@@ -107,7 +107,7 @@ def dev_command(
             api = url_of(listener)
             credentials = Credentials(token, key, scopes, mints)
             addresses = {
-                "Griddy API" if settings.sample_api else "API": (api, f"documentation: {api}/docs"),
+                settings.api_title: (api, f"documentation: {api}/docs"),
                 "Console": (f"{console_url}/console", ""),
                 "Local issuer": (issuer_url, f"{mints} prints its tokens"),
                 "Sample app": (sample.url, "open it, and allow it to act for a sample user"),
