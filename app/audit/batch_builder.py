@@ -11,7 +11,8 @@ from app.audit.batch import Batch
 from app.audit.decision_class import class_of
 from app.audit.decision_queue import QueuedDecision, losses_of
 from app.audit.drops import Loss
-from app.audit.record import DecisionKey, Unverified, decision_key, token_id_of
+from app.audit.record import MAX_TEXT, DecisionKey, Unverified, decision_key, token_id_of
+from app.audit.sanitize import clean_once
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
@@ -37,6 +38,7 @@ class BatchBuilder:
     def fill(self, count: int) -> list[Loss]:
         """Move at most `count` of the taken decisions to the batch; return those that cannot be recorded."""
         batch, indexes, taken, lost = self.batch, self._indexes, self.taken, list[Loss]()
+        rows = batch.rows
         for _ in range(min(count, len(taken))):
             queued = taken.popleft()
             at, latency, request_id, door, resource, action, principal, outcome, times = queued
@@ -46,7 +48,9 @@ class BatchBuilder:
                 if found is None:
                     index = batch.key_index(self._key(cache_key, principal, outcome))
                     found = indexes[cache_key] = (token_id_of(principal), index)
-                batch.add(at, latency, request_id, *found, times=times)
+                # As `batch.add` does, in half the time.
+                token_id, index = found
+                rows.append((at // 1000, latency // 1000, clean_once(request_id, MAX_TEXT), token_id, index, times))
             except Exception:  # noqa: BLE001  # a defect, which must not end the log
                 lost.extend(losses_of((queued,)))
                 _log.exception("a decision cannot be recorded")

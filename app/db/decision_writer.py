@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.batch import Batch, BatchRow
+from app.audit.batch import Batch
 from app.audit.decision_class import class_of
 from app.audit.log import BatchNotStored
 from app.db.compact_ids import compact, compact_request_id
@@ -35,6 +36,7 @@ _TAKE_IDS = (
     "UPDATE sqlite_sequence SET seq = ? + (SELECT max(seq) FROM sqlite_sequence "
     "WHERE name IN ('decisions', 'decision_rows')) WHERE name = 'decisions' RETURNING seq"
 )
+_compact_token_id = lru_cache(maxsize=2_000)(compact)  # callers send a token many times
 # The id of the key, second, microsecond, latency, request id, token id and number of equal decisions.
 _Row = tuple[int, int, int, int, bytes, bytes | None, int | None]
 
@@ -117,12 +119,14 @@ async def insert_batch(
     for start in range(0, len(batch), _STATEMENT_SIZE):
         if start:
             await between_statements()
-        chunk = batch.rows[start : start + _STATEMENT_SIZE]
-        rows = [_values(row, key_ids, one) for row in chunk]
+        rows: list[_Row] = []
+        for at, latency, request_text, token_text, key_index, count in batch.rows[start : start + _STATEMENT_SIZE]:
+            request_id = compact_request_id(request_text, at)
+            token_id = None if token_text is None else _compact_token_id(token_text)
+            took, number = min(latency, MAX_LATENCY), one if count == 1 else count
+            rows.append((key_ids[key_index], *split_time(at), took, request_id, token_id, number))
+            changes.add_row(day_of(at), classes[key_index], row_bytes(dialect, len(request_id), len(token_id or b"")))
         await _insert_rows(connection, rows, None if ids is None else ids[start : start + _STATEMENT_SIZE])
-        for (at, _, _, _, key_index, _), (*_, request_id, token_id, _) in zip(chunk, rows, strict=True):
-            byte_count = row_bytes(dialect, len(request_id), len(token_id or b""))
-            changes.add_row(day_of(at), classes[key_index], byte_count)
     for decision_class, byte_count in keys.added_bytes.items():
         changes.add_keys(decision_class, byte_count)
     await changes.store(connection)
@@ -132,7 +136,7 @@ async def _insert_rows(connection: AsyncConnection, rows: Sequence[_Row], ids: S
     if ids is None:  # PostgreSQL takes them from a sequence
         await _copy(connection, rows, _COLUMNS)
     elif connection.dialect.name == "sqlite":
-        values = tuple(value for row_id, row in zip(ids, rows, strict=True) for value in (row_id, *row))
+        values = tuple(chain.from_iterable([(row_id, *row) for row_id, row in zip(ids, rows, strict=True)]))
         await connection.exec_driver_sql(_sqlite_insert(len(rows)), values)
     else:
         await _copy(connection, [(row_id, *row) for row_id, row in zip(ids, rows, strict=True)], ("id", *_COLUMNS))
@@ -155,18 +159,6 @@ async def _copy(connection: AsyncConnection, rows: Sequence[tuple[object, ...]],
         await driver.copy_records_to_table(_TABLE, records=rows, columns=columns)
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _not_stored(error) from error
-
-
-def _values(row: BatchRow, key_ids: Sequence[int], one: int | None) -> _Row:
-    at, latency, request_id, token_id, key_index, times = row
-    return (
-        key_ids[key_index],
-        *split_time(at),
-        min(latency, MAX_LATENCY),
-        compact_request_id(request_id, at),
-        None if token_id is None else compact(token_id),
-        one if times == 1 else times,
-    )
 
 
 @contextmanager
