@@ -18,7 +18,7 @@ MAX_LINES_OF_ALL = 500  # a second of the same kind, for requests of all clients
 MAX_KINDS = 2_000  # counted at the same time
 EVERY_SECONDS = 1.0
 _MAX_LISTED = 10  # events in a report
-_CLIENT_ERROR = 400
+CLIENT_ERROR = 400
 _MESSAGE = "similar log lines were omitted"
 _Kind = tuple[str, str, str]
 _log = structlog.stdlib.get_logger("logs")
@@ -66,7 +66,7 @@ class FloodFilter(logging.Filter):
         """Whether a line is logged, which is about a request if it has a status: 0 if there was no response."""
         of_client = ""
         if status is not None:
-            if status and status < _CLIENT_ERROR:
+            if status and status < CLIENT_ERROR:
                 return True
             event, of_client = f"{event} {status}", str(client)
         if event == _MESSAGE:
