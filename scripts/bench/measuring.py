@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CONNECTIONS = 16
+_PROCESS_CLOCK = 2  # in the id of a clock, for the processor time of a process: clock_getcpuclockid(3)
 # A goal with a unit is for our figure, without one for the ratio.
 _GOAL = re.compile(r"(at least|at most|under) ([0-9.]+)(?: (µs|ms|s|MB)\b)?")
 
@@ -153,8 +154,9 @@ def pinned(*command: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests per second, the 99th percentile in milliseconds, and the load of the generator's core."""
+    """Requests, their rate per second, the 99th percentile in milliseconds, and the load of the generator's core."""
 
+    requests: int
     rate: float
     p99: float
     busy: float
@@ -179,14 +181,20 @@ def load(
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if loader(options) == "wrk":
         script = f"wrk.method = 'POST'\nwrk.body = [[{body}]]\n" if body else _TURNS.format(keys) if keys else ""
-        rate, p99 = _wrk(options, url, lines, script, connections)
+        requests, rate, p99 = _wrk(options, url, lines, script, connections)
     else:
-        rate, p99 = _own(options, url, lines, body, connections)
-    if not rate:
+        requests, rate, p99 = _own(options, url, lines, body, connections)
+    if not requests:
         raise RuntimeError(f"{url} answered nothing in {options.seconds:g} seconds; give more with --seconds")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Load(rate, p99, spent / options.seconds)
+    return Load(requests, rate, p99, spent / options.seconds)
+
+
+def processor_seconds(started: Server) -> float:
+    """The processor time of all threads of a server so far, including those that have ended."""
+    assert started.process
+    return time.clock_gettime((~started.process.pid << 3) | _PROCESS_CLOCK)
 
 
 def resident(started: Server) -> float:
@@ -198,7 +206,7 @@ def resident(started: Server) -> float:
     raise RuntimeError("the system does not say how much memory a process has")
 
 
-def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connections: int) -> tuple[float, float]:
+def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connections: int) -> tuple[int, float, float]:
     # It accepts only whole seconds.
     words = ["-t1", f"-c{connections}", f"-d{max(1, round(options.seconds))}s", "--latency"]
     words += [word for line in lines for word in ("-H", line)]
@@ -211,20 +219,21 @@ def _wrk(options: Options, url: str, lines: Sequence[str], script: str, connecti
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"not every answer of {url} was 200:\n{said}")
-    rate, p99 = re.search(r"Requests/sec: +([0-9.]+)", said), re.search(r"99% +([0-9.]+)(us|ms|s)\b", said)
-    if rate is None or p99 is None:
+    requests, rate = re.search(r"([0-9]+) requests in", said), re.search(r"Requests/sec: +([0-9.]+)", said)
+    p99 = re.search(r"99% +([0-9.]+)(us|ms|s)\b", said)
+    if requests is None or rate is None or p99 is None:
         raise RuntimeError(f"wrk printed an unknown format:\n{said}")
-    return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
+    return int(requests[1]), float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
 
 
-def _own(options: Options, url: str, lines: Sequence[str], body: str, connections: int) -> tuple[float, float]:
+def _own(options: Options, url: str, lines: Sequence[str], body: str, connections: int) -> tuple[int, float, float]:
     command = ["taskset", "-c", str(cores()[1]), sys.executable, "-m", "scripts.bench.measuring", url, body, *lines]
     env = {**os.environ, "SECONDS_OF_LOAD": str(options.seconds), "CONNECTIONS": str(connections)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    rate, p99 = done.stdout.split()
-    return float(rate), float(p99)
+    requests, rate, p99 = done.stdout.split()
+    return int(requests), float(rate), float(p99)
 
 
 async def _ask_until(ends: float, address: tuple[str, int], request: bytes, took: list[float]) -> None:
@@ -248,7 +257,7 @@ async def _generate(url: str, body: str, lines: Sequence[str], seconds: float, c
     took: list[float] = []
     ends = time.perf_counter() + seconds
     await asyncio.gather(*(_ask_until(ends, (name, int(port)), request, took) for _ in range(connections)))
-    print(len(took) / seconds, quantiles(took, n=100)[-1] * 1000)
+    print(len(took), len(took) / seconds, quantiles(took, n=100)[-1] * 1000)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.types import ASGIApp
 
 from app import logs
@@ -27,6 +27,7 @@ from tests.support.server import Server
 
 SECRET = "of-a-gateway-that-is-measured-here-alone"
 PATH = "/bench/7"
+POST_PATH = "/bench"  # of an unprotected handler that reads a JSON body
 LEAST_HEADER = "BENCH_HEADER"  # the variable with the header that the least guard knows
 
 
@@ -34,6 +35,12 @@ LEAST_HEADER = "BENCH_HEADER"  # the variable with the header that the least gua
 async def answered(number: str) -> dict[str, str]:
     """Return a small answer."""
     return {"number": number}
+
+
+@post(POST_PATH, status_code=200)
+async def accepted(data: dict[str, Any]) -> dict[str, bool]:  # its parsing is measured
+    """Parse a body, and return a small answer."""
+    return {"decision": True}
 
 
 def write_policy(directory: Path, rules: int) -> None:
@@ -98,8 +105,8 @@ def protected() -> ASGIApp:
 
 
 def unprotected() -> ASGIApp:
-    """The handler alone."""
-    return Litestar([answered], openapi_config=None, logging_config=None)
+    """The handlers alone."""
+    return Litestar([answered, accepted], openapi_config=None, logging_config=None)
 
 
 def least() -> ASGIApp:
