@@ -34,6 +34,7 @@ def block_command(sub: str, *, as_json: bool) -> None:
     from app.cli.database import with_session
     from app.oauth.people_blocks import block_person
 
+    _check(sub)
     blocked = with_session(lambda session: block_person(session, sub, operator(), datetime.now(UTC)))
     if as_json:
         show_view(blocked)
@@ -54,8 +55,16 @@ def unblock_command(sub: str, *, as_json: bool) -> None:
     from app.cli.database import with_session
     from app.oauth.people_blocks import unblock_person
 
+    _check(sub)
     unblocked = with_session(lambda session: unblock_person(session, sub, operator(), datetime.now(UTC)))
     if as_json:
         show_view(unblocked)
     else:
         click.echo(f"{quoted(sub)} is not blocked.")
+
+
+def _check(sub: str) -> None:
+    from app.oauth.people_blocks import subject_fault
+
+    if fault := subject_fault(sub):
+        raise click.UsageError(fault)

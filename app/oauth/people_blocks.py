@@ -16,9 +16,12 @@ from app.db import admin_actions, console_sessions
 from app.db.disk import with_last_space
 from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth import Person
+from app.identity.org_facts import ORG
 from app.keys.revocations import revoke_keys_of
 from app.oauth.grants import end_grants
 from app.oauth.own_grants import record_ends
+
+MAX_SUBJECT = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class BlockedPerson:
     apps: int = 0
     sessions: int = 0
     keys: int = 0
+
+
+def subject_fault(subject: str) -> str:
+    """Why no person can have this `sub`; empty if one can."""
+    if not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        return f"The `sub` of a user has 1 to {MAX_SUBJECT} printable characters."
+    if subject.startswith(ORG):
+        return f"`{ORG}` begins the owner of an organization's keys, and the `sub` of no user: revoke its keys instead."
+    return ""
 
 
 async def block_person(session: AsyncSession, subject: str, by: Actor, now: datetime) -> BlockedPerson:

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -90,6 +91,44 @@ def test_the_page_of_the_apps_that_a_user_allowed(app_server: Server, user: str)
     assert person.post("/console/apps/end-all").headers["location"] == "/console/apps?done=all"
     assert [call(app_server, token) for token in tokens] == [REVOKED] * 3
     assert "The access of every app has ended." in person.get("/console/apps?done=all").text
+
+
+ODD_SUBJECTS = ("auth0|5f7c", "https://id.example/u/1", "a;b?c#d", "..", "100%", "José María", "block", "x" * 255)
+
+
+@pytest.mark.parametrize("sub", ODD_SUBJECTS)
+def test_a_person_with_any_sub_can_be_blocked(app_server: Server, issuer: LiveIssuer, sub: str) -> None:
+    token = issuer.token(sub=sub, permissions=["catalog:read"])
+    with app_server.client(issuer.token(sub="user_admin", permissions=["apps:write", "keys:write"])) as admin:
+        for what, status in (("block", 403), ("unblock", 201), ("block", 403)):
+            answer = admin.post(f"/api/v1/oauth/people/{what}/", json={"sub": sub})
+            assert (answer.status_code, answer.json()["subject"]) == (200, sub)
+            with app_server.client(token) as client:
+                assert client.post("/api/v1/api-keys/", json={"name": "k"}).status_code == status
+        done = command("people", "unblock", sub, "--json", env=app_server.env, cwd=app_server.directory)
+        assert (done.returncode, json.loads(done.stdout)["subject"]) == (0, sub)
+        encoded = quote(sub, safe="")
+        if not {"%2F", "%3B", "%3F", "%23", "%25"}.intersection(re.findall("%..", encoded)) and sub != "..":
+            answer = admin.post(f"/api/v1/oauth/people/{encoded}/block/")
+            assert (answer.status_code, answer.json()["subject"]) == (200, sub)
+
+
+@pytest.mark.parametrize("sub", ["", "x" * 256, "a\nb", "a\x00b", "org:acme", 7, None, ["a"]])
+def test_what_is_no_sub_blocks_no_person(app_server: Server, issuer: LiveIssuer, sub: object) -> None:
+    with app_server.client(issuer.token(sub="user_admin", permissions=["apps:write", "keys:write"])) as admin:
+        for body in ({"sub": sub}, {"sub": "user_a", "more": sub}, {}):
+            for what in ("block", "unblock"):
+                answer = admin.post(f"/api/v1/oauth/people/{what}/", json=body)
+                assert (answer.status_code, answer.json()["detail"]) == (400, "The request body is invalid."), (
+                    answer.text
+                )
+        if isinstance(sub, str) and sub and sub.isprintable():
+            assert admin.post(f"/api/v1/oauth/people/{quote(sub, safe='')}/block/").status_code == 400
+            done = command("people", "block", sub, env=app_server.env, cwd=app_server.directory)
+            assert done.returncode == 2
+    for permissions in (["apps:write"], ["keys:write"]):
+        with app_server.client(issuer.token(sub="user_admin", permissions=permissions)) as half:
+            assert half.post("/api/v1/oauth/people/block/", json={"sub": "user_a"}).status_code == 403
 
 
 @pytest.mark.parametrize("door", ["api", "command"])

@@ -1,4 +1,4 @@
-"""The API to block a person, for example one who leaves."""
+"""The API to block a person, for example one who leaves: named in the path, or in the body where a path cannot."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Annotated
 
 from litestar import post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter
+from litestar.params import JSONBody, PathParameter
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.json_body import only_json
+from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
 from app.oauth import people_blocks
-from app.oauth.people_blocks import BlockedPerson
+from app.oauth.people_blocks import MAX_SUBJECT, BlockedPerson, subject_fault
 from app.services import services_of
 
-PATH = "/api/v1/oauth/people/{sub:str}"
-MAX_SUBJECT = 255
+PEOPLE = "/api/v1/oauth/people"
+PATH = f"{PEOPLE}/{{sub:str}}"
 _TAG = "apps"
 _Sub = Annotated[
     str,
@@ -27,19 +29,25 @@ _Sub = Annotated[
     ),
 ]
 _INVALID = {400: ResponseSpec(Detail, description="No user can have this `sub`")}
+_INVALID_BODY = {400: ResponseSpec(InvalidBody, description="The body is invalid, or no user can have this `sub`")}
+
+
+class NamedPerson(BaseModel):
+    """A person, by their `sub`: also one with `/`, `;`, `.` and others that a path must not encode."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sub: Annotated[str, Field(min_length=1, max_length=MAX_SUBJECT)]
 
 
 @post(f"{PATH}/block", status_code=200, summary="Block a person", tags=[_TAG], responses=_INVALID)
 async def block_person(sub: _Sub, request: AllowedRequest, session: RequestSession) -> BlockedPerson:
     """End what a person allowed apps, their API keys and their console sessions, and refuse new ones.
 
-    A token that the issuer signed is accepted until it expires: disable the person there first.
+    A token that the issuer signed is accepted until it expires: disable the person there first. A `|` is written `%7C`;
+    a `sub` with `/` goes in the body of the request without it in the path.
     """
-    blocked = await people_blocks.block_person(session, _read(sub), requesting_actor(request), datetime.now(UTC))
-    services = services_of(request.app)
-    services.app_tokens.invalidate_all()
-    services.verifier.invalidate_all()
-    return blocked
+    return await _block(_read(sub), request, session)
 
 
 @post(f"{PATH}/unblock", status_code=200, summary="Unblock a person", tags=[_TAG], responses=_INVALID)
@@ -48,10 +56,54 @@ async def unblock_person(sub: _Sub, request: AllowedRequest, session: RequestSes
     return await people_blocks.unblock_person(session, _read(sub), requesting_actor(request), datetime.now(UTC))
 
 
-ROUTES = (block_person, unblock_person)
+@post(
+    f"{PEOPLE}/block",
+    status_code=200,
+    before_request=only_json,
+    summary="Block a person named in the body",
+    tags=[_TAG],
+    responses=_INVALID_BODY,
+)
+async def block_named_person(
+    data: JSONBody[NamedPerson], request: AllowedRequest, session: RequestSession
+) -> BlockedPerson:
+    """As with the `sub` in the path, for any `sub`."""
+    return await _block(_named(data), request, session)
+
+
+@post(
+    f"{PEOPLE}/unblock",
+    status_code=200,
+    before_request=only_json,
+    summary="Unblock a person named in the body",
+    tags=[_TAG],
+    responses=_INVALID_BODY,
+)
+async def unblock_named_person(
+    data: JSONBody[NamedPerson], request: AllowedRequest, session: RequestSession
+) -> BlockedPerson:
+    """As with the `sub` in the path, for any `sub`."""
+    return await people_blocks.unblock_person(session, _named(data), requesting_actor(request), datetime.now(UTC))
+
+
+ROUTES = (block_person, unblock_person, block_named_person, unblock_named_person)
+
+
+async def _block(sub: str, request: AllowedRequest, session: RequestSession) -> BlockedPerson:
+    blocked = await people_blocks.block_person(session, sub, requesting_actor(request), datetime.now(UTC))
+    services = services_of(request.app)
+    services.app_tokens.invalidate_all()
+    services.verifier.invalidate_all()
+    return blocked
 
 
 def _read(sub: str) -> str:
-    if not 0 < len(sub) <= MAX_SUBJECT or not sub.isprintable():
-        raise Problem(400, f"The `sub` of a user has 1 to {MAX_SUBJECT} printable characters.")
+    if fault := subject_fault(sub):
+        raise Problem(400, fault)
     return sub
+
+
+def _named(data: NamedPerson) -> str:
+    if fault := subject_fault(data.sub):
+        raise invalid({"sub": fault})
+    return data.sub
