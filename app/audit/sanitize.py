@@ -13,6 +13,12 @@ _SECRET = re.compile(rf"(?i:grd_(?:live|test|oat|ort|oac|ocs)_[0-9a-f]+)|{_JWT}|
 # A key with more than the eight digits of its public prefix. The tokens of apps have no public part.
 _WHOLE = re.compile(rf"(?i:grd_(?:oat|ort|oac|ocs)_[0-9a-f]+|grd_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}")
 _KEY_DIGITS = 48
+# What a person pastes by mistake. A header of a JWT has 20 characters at least (`{"alg":"RS256"}`): a shorter word with
+# `eyJ` may be a name.
+_PASTED = re.compile(
+    r"(?i:grd_(?:oat|ort|oac|ocs)_[0-9a-f]+|grd_(?:live|test)_[0-9a-f]{9,})"
+    rf"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{{17,}}|{_DIGITS}"
+)
 
 
 def without_secrets(text: str) -> str:
@@ -25,6 +31,11 @@ def without_secrets(text: str) -> str:
 def without_whole_secrets(text: str) -> str:
     """Like `without_secrets`, but the public prefixes of keys stay."""
     return _WHOLE.sub("[secret]", text)
+
+
+def has_secret(text: str) -> bool:
+    """Whether a text for people contains a JWT, an API key or a token of an app; public prefixes of keys are none."""
+    return _PASTED.search(text) is not None
 
 
 @lru_cache(maxsize=2_000)

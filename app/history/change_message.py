@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from app.audit.sanitize import has_secret
+
 MAX_MESSAGE = 2000  # characters
 MIN_REASON = 3  # letters and digits
 _JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
@@ -27,6 +29,8 @@ def _fault(text: str, least: int, refused: tuple[str, ...]) -> str:
     for char in text.replace("\r\n", "\n"):
         if unicodedata.category(char).startswith(refused) and char not in f"\n\t{_JOINERS}":
             return f"Leave out the character U+{ord(char):04X}, which cannot be seen."
+    if has_secret(text):
+        return "Leave out the API key or the token: this text is stored and shown."
     if sum(char.isalnum() and char not in _FILLERS for char in text) < least:
         return f"Write words: at least {least} letters or digits." if least > 1 else "Write words, not signs alone."
     return ""

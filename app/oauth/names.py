@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from app.audit.sanitize import has_secret
+
 MAX_CHARACTERS = 60
 UNNAMED = "Unnamed app"
 _MAX_MARKS = 3  # in a row, on one letter: no script needs more, and they would cover the lines above
@@ -22,6 +24,8 @@ def name_fault(name: str) -> str | None:
         return f"must have at most {MAX_CHARACTERS} characters"
     if not name.isprintable() or not _BLANK.isdisjoint(name):
         return "must be printable, without invisible characters and controls of the direction of text"
+    if has_secret(name):
+        return "must not contain an API key or a token, since it is stored and shown"
     marks = 0
     for character in name:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0

@@ -8,6 +8,7 @@ from app.history.change_message import message_fault, reason_fault
 from tests.cli.command import command
 from tests.history.test_publish import PUBLISH, READ, ROLLBACK, active, admin, body, files, history
 from tests.support.issuer import LiveIssuer
+from tests.support.secret_texts import PLAIN, SECRETS
 from tests.support.server import Server
 
 HIDDEN = (
@@ -50,6 +51,17 @@ def test_a_reason_has_a_minimum_length() -> None:
         True, True, True, True, False, True,
     ]  # fmt: skip
     assert [bool(message_fault(text)) for text in ("", "m", "x" * 2001)] == [False, False, True]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_pasted_secret_is_refused(text: str) -> None:
+    for fault in (message_fault(text), reason_fault(text), message_fault(f"Rotate {text}, now")):
+        assert fault == "Leave out the API key or the token: this text is stored and shown."
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_only_resembles_a_secret_is_stored(text: str) -> None:
+    assert (reason_fault(text), message_fault(text)) == ("", "")
 
 
 def test_no_door_accepts_an_invisible_text(own_server: Server, issuer: LiveIssuer) -> None:

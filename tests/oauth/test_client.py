@@ -9,6 +9,7 @@ import pytest
 
 from app.oauth.client import Client, ClientSecret, client_host, client_version
 from app.oauth.names import name_fault
+from tests.support.secret_texts import PLAIN, SECRETS
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SECRET, FORMER = "grd_ocs_" + "5a" * 24, "grd_ocs_" + "c3" * 24
@@ -110,3 +111,10 @@ def test_the_version_changes_with_redirects_and_keys_alone() -> None:
         client_version(["https://a.example/", "https://b.example/"], {"jwks_uri": "https://b.example/keys"}),
     }
     assert len(others | {version}) == 5
+
+
+def test_the_name_of_a_client_contains_no_secret() -> None:
+    for text in SECRETS:
+        if len(text) <= 60:
+            assert name_fault(text) == "must not contain an API key or a token, since it is stored and shown", text
+    assert [name_fault(text) for text in PLAIN if len(text) <= 60] == [None] * 6

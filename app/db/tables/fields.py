@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic import Field as Bounds
 from pydantic_core import PydanticCustomError
 
+from app.audit.sanitize import has_secret
+
 MAX_ID = 2**63 - 1
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -59,6 +61,8 @@ def _printable(value: str, also: str) -> str:
         unprintable = unicodedata.category(character) in _UNPRINTABLE or character in _REORDERING
         if unprintable and character not in also:
             raise PydanticCustomError("control", "must not contain control characters")
+    if has_secret(value):
+        raise PydanticCustomError("secret", "must not contain an API key or a token, since it is stored and shown")
     return value
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.command import command
 from tests.support.issuer import PARTY, LiveIssuer
+from tests.support.secret_texts import PLAIN, SECRETS
 from tests.support.server import Server, eventually
 
 KEYS = "/api/v1/api-keys/"
@@ -264,3 +265,17 @@ def test_only_a_digest_is_stored(server: Server, issuer: LiveIssuer, subject: st
     assert row
     assert not any(isinstance(cell, str) and plaintext[9:] in cell for cell in row)
     assert any(isinstance(cell, bytes) and len(cell) == 32 for cell in row)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_no_name(server: Server, issuer: LiveIssuer, subject: str, name: str) -> None:
+    message = "must not contain an API key or a token, since it is stored and shown"
+    token = issuer.token(sub=subject, permissions=["catalog:write"])
+    answer = issue(server, token, name=f"for {name}")
+    assert (answer.status_code, answer.json()["errors"]) == (400, [{"field": "name", "message": message}])
+    assert name not in answer.text
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_name_may_resemble_a_secret(server: Server, issuer: LiveIssuer, subject: str, name: str) -> None:
+    assert issue(server, issuer.token(sub=subject), name=name).json()["api_key"]["name"] == name
