@@ -45,6 +45,7 @@ IDENTITY_HEADERS = (
     b"x-auth-revision",
     b"x-auth-key-id",
     b"x-auth-client",
+    b"x-auth-organization",
 )
 _CHECKED = (
     REQUEST_HEADERS

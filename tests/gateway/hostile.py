@@ -58,6 +58,7 @@ _METHOD_NAMES = """
 _IDENTITY = """
     X-Auth-Subject x-auth-subject X_Auth_Subject X-Auth_Subject X.Auth.Subject X-Auth-Method X-Auth-Permissions
     X_Auth_Permissions X-Auth-Revision X-Auth-Key-Id X_Auth_Key_Id X-Auth-Key_Id X-Auth-Client X_Auth_Client
+    X-Auth-Organization X_Auth_Organization
     X-Gateway-Secret X_Gateway_Secret X-Gateway-Service X_Gateway_Service X-Forwarded-For X-Forwarded-Host
     """.split()
 # Only a gateway states the origin of a request. The mark shows whose header reached the service.
@@ -127,11 +128,11 @@ def _faults(reached: Reached, gateway: str, hostile: Hostile) -> Iterator[str]:
     wrong = [reading for reading in readings(reached) if not reader_may(*reading)]
     if wrong:
         yield f"reached as {reached.method} {reached.target}: {wrong[:3]}"
-    named = ("x-auth-subject", "x-auth-permissions", "x-auth-key-id", "x-auth-client")
+    named = ("x-auth-subject", "x-auth-permissions", "x-auth-key-id", "x-auth-client", "x-auth-organization")
     who = tuple(reached.header(name) for name in named)
     # An HTTP/0.9 request has no headers, so it is anonymous and reaches public routes.
-    is_anonymous = who == ([], [], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
-    if who != ([SUBJECT], ["catalog:read"], [], []) and not is_anonymous:
+    is_anonymous = who == ([], [], [], [], []) and reached.target == "/v1/public" and b"HTTP/" not in hostile.data
+    if who != ([SUBJECT], ["catalog:read"], [], [], []) and not is_anonymous:
         yield f"the service receives {who}"
     if SECRET in "".join(value for _, value in reached.headers) or reached.header("x-gateway-service"):
         yield "the gateway's proof reached the service"

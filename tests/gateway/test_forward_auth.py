@@ -95,13 +95,33 @@ def test_the_service_receives_the_app_of_a_user(world: World, gateway: Gateway, 
     assert denied.status == 403
 
 
+def test_the_service_receives_the_organization(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
+    stated = ["org:org-keys:write", "org:catalog:read"]
+    token = issuer.token(sub="user_ann", org_id="partner:org_1", org_permissions=stated)
+    with world.server.client(token) as client:
+        answer = client.post("/api/v1/orgs/partner:org_1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]})
+    assert answer.status_code == 201, answer.text
+    for credentials, subject in ((token, "user_ann"), (answer.json()["plaintext"], "org:partner:org_1")):
+        world.upstream.reached.clear()
+        asked = gateway.ask(
+            "GET", "/v1/orders/7", Authorization=f"Bearer {credentials}", X_Auth_Organization="org_forged"
+        )
+        assert asked.status == 200
+        (reached,) = world.upstream.reached
+        assert reached.header("x-auth-organization") == ["partner:org_1"]
+        assert reached.header("x-auth-subject") == [subject]
+
+
 def test_no_client_names_an_app_itself(world: World, gateway: Gateway, issuer: LiveIssuer) -> None:
     world.upstream.reached.clear()
     token = issuer.token(permissions=["catalog:read"])
-    answer = gateway.ask("GET", "/v1/orders/7", Authorization=f"Bearer {token}", X_Auth_Client="app_forged")
+    answer = gateway.ask(
+        "GET", "/v1/orders/7", Authorization=f"Bearer {token}", X_Auth_Client="app_forged", X_Auth_Organization="o"
+    )
     assert answer.status == 200
     (reached,) = world.upstream.reached
     assert [value for value in reached.header("x-auth-client") if value] == []
+    assert [value for value in reached.header("x-auth-organization") if value] == []
 
 
 def test_an_anonymous_caller_reaches_public_routes_only(world: World, gateway: Gateway) -> None:

@@ -21,6 +21,7 @@ STATING: tuple[str, ...] = (
 STATING += tuple(sorted({header.decode() for header in REQUEST_HEADERS} - {*STATING}))
 IDENTITY_HEADERS = (
     *("x-auth-subject", "x-auth-method", "x-auth-permissions", "x-auth-revision", "x-auth-key-id", "x-auth-client"),
+    "x-auth-organization",
 )
 ONCE = ("x-gateway-secret", "x-gateway-service", "x-forwarded-host")
 MANY = (*IDENTITY_HEADERS, "authorization", "x-forwarded-for")

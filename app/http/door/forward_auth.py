@@ -239,6 +239,8 @@ def _identity(principal: Principal, snapshot: Snapshot) -> tuple[tuple[bytes, by
         means.append((b"x-auth-key-id", str(principal.key_id).encode()))
     if principal.client_id is not None:
         means.append((b"x-auth-client", quote(principal.client_id, safe=_UNQUOTED).encode()))
+    if principal.organization is not None:
+        means.append((b"x-auth-organization", quote(principal.organization.id, safe=_UNQUOTED).encode()))
     return (
         (b"x-auth-subject", quote(principal.subject, safe=_UNQUOTED).encode()),
         (b"x-auth-method", principal.method.encode()),
