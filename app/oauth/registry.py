@@ -18,6 +18,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import MAX_ID
 from app.db.tables.oauth_clients import OAuthClient
 from app.identity.api_keys import digest
+from app.identity.impersonation import refuse_impersonation
 from app.identity.oauth_tokens import mint_token
 from app.oauth.admin_log import record_act
 from app.oauth.app_order import AppEdit, AppOrder, faults_of
@@ -68,7 +69,8 @@ def new_row(
 
 
 async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: datetime) -> NewSecret:
-    """Register an app. Raises InvalidAppOrder, and AppConflict if there are too many."""
+    """Register an app. Raises Impersonated, InvalidAppOrder, and AppConflict if there are too many."""
+    refuse_impersonation(by.impersonator)
     if faults := faults_of(order.name, order.redirect_uris, private_schemes=True):
         raise InvalidAppOrder(faults)
     await _lock(session)
@@ -119,8 +121,10 @@ async def rotate_secret(
 ) -> NewSecret:
     """Give a confidential app a new secret. The one before is accepted for `overlap_seconds`; 0 ends every former one.
 
-    Raises NoSuchApp, and AppConflict for an app without a secret, or while two secrets are accepted already.
+    Raises Impersonated, NoSuchApp, and AppConflict for an app without a secret, or while two secrets are accepted
+    already.
     """
+    refuse_impersonation(by.impersonator)
     row = await _locked(session, app_id)
     if row.secret_digest is None:
         raise AppConflict("This app has no secret: register a confidential one instead.")
