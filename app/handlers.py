@@ -33,6 +33,7 @@ from app.http.api import (
     introspection,
     metadata,
     oauth,
+    org_keys,
     owner_keys,
     policies,
     replay,
@@ -61,7 +62,7 @@ PAGES: list[ControllerRouterHandler] = [
 # What the groups of operations in the OpenAPI document are about.
 TAGS = {
     "admin log": "Administrative acts: who changed the policy, issued or revoked a key, or signed in to the console.",
-    "api keys": "The API keys of a user, and those of all users for administrators.",
+    "api keys": "The API keys of a user or an organization, and those of all users for administrators.",
     "apps": "Third-party apps: their registry, what users allow them, and their tokens (OAuth 2.1).",
     "authzen": "Decisions for other services by the OpenID Authorization API (AuthZEN 1.0).",
     "decisions": "The decision log: who asked for what, what was decided and why.",
@@ -83,6 +84,7 @@ def handlers(*, sample: bool = True) -> list[ControllerRouterHandler]:
     return [
         *(SAMPLE if sample else ()),
         *api_keys.ROUTES,
+        *org_keys.ROUTES,
         owner_keys.revoke_owner_api_keys,
         beyond_owner.list_api_keys_beyond_owner,
         policies.retrieve_policy,

@@ -119,4 +119,6 @@ def sample_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _server(issuer: LiveIssuer, directory: Path) -> Server:
-    return Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY)
+    return Server(
+        directory, jwks_url=issuer.jwks_url, issuer=issuer.url, authorized_parties=PARTY, organizations="clerk"
+    )

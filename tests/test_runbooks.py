@@ -76,6 +76,10 @@ def test_the_runbook_for_off_boarding_ends_all_access(directory: Path) -> None:
         issued = ISSUE.replace("URL", URL).replace("NAME", "import")
         for file, scopes in (("left.txt", '["catalog:read", "holdings:read"]'), ("other.txt", '["holdings:read"]')):
             shell.run(issued.replace('["catalog:read"]', scopes) + f" > {file}")
+        member = "--sub user_leaver --permissions holdings:read --org org_2abc --org-permissions org-keys:write"
+        shell.run(f"MEMBER=$(authz token {member})")
+        of_organization = issued.replace("OWNER", "MEMBER").replace('["catalog:read"]', "[]")
+        shell.run(of_organization.replace("api-keys", "orgs/org_2abc/api-keys") + " > shared.txt")
         follow("off-boarding.md", shell)
 
 

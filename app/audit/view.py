@@ -12,6 +12,7 @@ from app.audit.decision_class import DecisionClass
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.audit.record import DecisionKey, Record, time_of
+from app.identity.org_facts import organization_in
 from app.identity.principal import Method
 from app.policy.language.row_view import RowView
 
@@ -21,7 +22,7 @@ class DecisionView:
     """A decision. `rule` is the row that decided, as it was at that time. `route` may be `type:id`.
 
     `client_id` is the app that acts on behalf of the subject, `impersonator` who acts as the subject by the `act` claim
-    of a token.
+    of a token. `organization` is the id of the organization of the caller, null without one.
 
     `held` has the grants that the caller stated, null if not known. `count` is the number of equal denials within the
     second, of which the others have request ids of their own; it is 1 except for callers without valid credentials.
@@ -36,6 +37,7 @@ class DecisionView:
     key_id: int | None
     client_id: str | None
     impersonator: str | None
+    organization: str | None
     token_id: str | None
     action: str
     route: str
@@ -105,6 +107,7 @@ def deletion_notice(deletion: Deletion) -> DeletionNotice:
 def view(row_id: int, record: Record) -> DecisionView:
     """The view of the record with this id."""
     key = record.key
+    held = key.held
     return DecisionView(
         id=row_id,
         time=record.time,
@@ -115,6 +118,7 @@ def view(row_id: int, record: Record) -> DecisionView:
         key_id=key.key_id,
         client_id=key.client_id,
         impersonator=key.impersonator,
+        organization=None if held is None else organization_in(held),
         token_id=record.token_id,
         action=key.action,
         route=key.resource,
@@ -124,7 +128,7 @@ def view(row_id: int, record: Record) -> DecisionView:
         missing=key.missing,
         revision=key.revision,
         latency_us=record.latency,
-        held=None if (held := key.held) is None else tuple(sorted(held)),
+        held=None if held is None else tuple(sorted(held)),
         count=record.times,
     )
 

@@ -59,7 +59,7 @@ class ConsoleEntrance:
             found.permissions,
             {"name": found.name, **({"act": found.act} if found.act else {})},
             session_id=found.id,
-            organization=from_json(found.organization),
+            organization=from_json(found.organization, found.org_permissions),
         )
 
     def unauthenticated(self, fault: AuthenticationFault) -> SignInRedirect:

@@ -1,4 +1,4 @@
-"""The keys of the user: a list, and a page for each with what it reaches and which scopes it used."""
+"""The keys of an owner: a list, and a page for each with what it reaches and which scopes it used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.params import FromPath, QueryParameter
 
+from app.console.key_section import ORGANIZATION, OWN, KeySection, organization_section, own_section
 from app.console.page import long_page, page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
@@ -27,13 +28,17 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import action_order
 from app.services import AnyRequest, services_of
 
-PATH = "/console/keys"
 PAGE_SIZE = 50
 USAGE_DAYS = 30
 USAGE_LATEST = 10_000  # decisions of a key that its page counts
 _IMPLIED = ("HEAD", "OPTIONS")  # follow GET, and the endpoint itself
 _MAX_PAGE = 100_000
 _Shown = Literal["all", "active", "expiring", "superseded", "expired", "revoked"]
+_ShownQuery = Annotated[_Shown, QueryParameter(name="state")]
+_OrderQuery = Annotated[own_keys.Order, QueryParameter(name="sort")]
+_DownQuery = Annotated[bool, QueryParameter()]
+_PageQuery = Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)]
+_DoneQuery = Annotated[Literal["", "revoked"], QueryParameter()]
 
 _COLOURS: Mapping[KeyStatus, str] = {"active": "good", "expiring": "warn", "superseded": "warn"}
 STATES: Mapping[KeyStatus, tuple[str, str]] = {
@@ -70,19 +75,65 @@ def badge(key: ApiKey, now: datetime) -> StatusBadge:
     return StatusBadge(state, *STATES[state])
 
 
-@get_or_head(PATH)
+@get_or_head(OWN)
 async def show_keys(
     request: AnyRequest,
     session: RequestSession,
     *,
-    shown: Annotated[_Shown, QueryParameter(name="state")] = "all",
-    order: Annotated[own_keys.Order, QueryParameter(name="sort")] = "created",
-    down: Annotated[bool, QueryParameter()] = True,
-    number: Annotated[int, QueryParameter(name="page", ge=1, le=_MAX_PAGE)] = 1,
+    shown: _ShownQuery = "all",
+    order: _OrderQuery = "created",
+    down: _DownQuery = True,
+    number: _PageQuery = 1,
 ) -> Response[str]:
     """Show the keys of the user."""
+    return await _show_keys(request, session, own_section(request), shown, order, down=down, number=number)
+
+
+@get_or_head(ORGANIZATION)
+async def show_organization_keys(
+    request: AnyRequest,
+    session: RequestSession,
+    *,
+    shown: _ShownQuery = "all",
+    order: _OrderQuery = "created",
+    down: _DownQuery = True,
+    number: _PageQuery = 1,
+) -> Response[str]:
+    """Show the keys of the user's organization."""
+    return await _show_keys(request, session, organization_section(request), shown, order, down=down, number=number)
+
+
+@get_or_head(f"{OWN}/{{key_id:str}}")
+async def show_key(
+    key_id: FromPath[str], request: AnyRequest, session: RequestSession, done: _DoneQuery = ""
+) -> Response[str]:
+    """Show a key: its facts, what it reaches now, and which scopes it used recently."""
+    return await _show_key(request, session, own_section(request), key_id, is_done=done == "revoked")
+
+
+@get_or_head(f"{ORGANIZATION}/{{key_id:str}}")
+async def show_organization_key(
+    key_id: FromPath[str], request: AnyRequest, session: RequestSession, done: _DoneQuery = ""
+) -> Response[str]:
+    """Show a key of the user's organization."""
+    return await _show_key(request, session, organization_section(request), key_id, is_done=done == "revoked")
+
+
+ROUTES = (show_keys, show_organization_keys, show_key, show_organization_key)
+
+
+async def _show_keys(
+    request: AnyRequest,
+    session: RequestSession,
+    section: KeySection,
+    shown: _Shown,
+    order: own_keys.Order,
+    *,
+    down: bool,
+    number: int,
+) -> Response[str]:
     now = datetime.now(UTC)
-    subject = request.user.subject
+    subject = section.owner.subject
     counts = await own_keys.counts(session, subject, now)
     total = counts.get(shown, 0) if shown != "all" else sum(counts.values())
     keys = await own_keys.page_of(
@@ -99,11 +150,12 @@ async def show_keys(
     def address(**changed: object) -> str:
         stated = {"state": shown, "sort": order, "down": str(down).lower(), "page": 1, **changed}
         plain = {"state": "all", "sort": "created", "down": "true", "page": 1}
-        return PATH + ("?" + urlencode(other) if (other := _without(stated, plain)) else "")
+        return section.path + ("?" + urlencode(other) if (other := _without(stated, plain)) else "")
 
     return await long_page(
         request,
         "keys.html",
+        owned=section,
         keys=[(key, badge(key, now)) for key in keys],
         counts=counts,
         states=STATES,
@@ -118,17 +170,12 @@ async def show_keys(
     )
 
 
-@get_or_head(f"{PATH}/{{key_id:str}}")
-async def show_key(
-    key_id: FromPath[str],
-    request: AnyRequest,
-    session: RequestSession,
-    done: Annotated[Literal["", "revoked"], QueryParameter()] = "",
+async def _show_key(
+    request: AnyRequest, session: RequestSession, section: KeySection, key_id: str, *, is_done: bool
 ) -> Response[str]:
-    """Show a key: its facts, what it reaches now, and which scopes it used recently."""
     services = services_of(request.app)
     now = datetime.now(UTC)
-    key = await api_keys.own_key(session, request.user.subject, read_id(key_id))
+    key = await api_keys.own_key(session, section.owner.subject, read_id(key_id))
     live = services.live
     snapshot = live.active
     record = api_keys.record_of(key)
@@ -143,6 +190,7 @@ async def show_key(
     return page(
         request,
         "key.html",
+        owned=section,
         key=key,
         badge=badge(key, now),
         successor=await api_keys.successor_of(session, key),
@@ -159,11 +207,8 @@ async def show_key(
         log_began=began if began is None or began > since else None,
         log_is_empty=began is None,
         sample=services.settings.decision_log_sample,
-        revoked_now=done == "revoked" and key.revoked_at is not None,
+        revoked_now=is_done and key.revoked_at is not None,
     )
-
-
-ROUTES = (show_keys, show_key)
 
 
 def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource], list[ReachedResource]]:

@@ -27,7 +27,14 @@ class Group:
 
 
 NAVIGATION = (
-    Group("Developer", (Item("My keys", "/console/keys"), Item("Apps I allowed", "/console/apps"))),
+    Group(
+        "Developer",
+        (
+            Item("My keys", "/console/keys"),
+            Item("Organization keys", "/console/org-keys"),
+            Item("Apps I allowed", "/console/apps"),
+        ),
+    ),
     Group(
         "Security",
         (

@@ -1,4 +1,4 @@
-"""Issues a key with some of the user's permissions. Only the answer to the form contains its plaintext."""
+"""Issues a key with some of the permissions of its owner. Only the answer to the form contains its plaintext."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from litestar import Response, post
 from pydantic import BaseModel, Field
 
 from app.console.forms import read_form
-from app.console.keys import PATH, badge
+from app.console.key_section import ORGANIZATION, OWN, KeySection, organization_section, own_section
+from app.console.keys import badge
 from app.console.page import page
 from app.console.single_use import FormId, new_form_id, use_form
 from app.db.tables.fields import Name
@@ -17,8 +18,8 @@ from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.api.api_keys import WARNING
 from app.http.wire.handlers import RequestSession, get_or_head
-from app.identity.principal import Principal
 from app.keys.issuer import KeyOrder, NewKey
+from app.keys.owner import KeyOwner
 from app.keys.refusals import InvalidKeyOrder, ScopesNotHeld
 from app.policy.analysis.publishers import root_permissions
 from app.policy.engine.live import LivePolicy
@@ -40,48 +41,66 @@ class NewKeyForm(BaseModel):
     form_id: FormId
 
 
-@get_or_head(f"{PATH}/new")
+@get_or_head(f"{OWN}/new")
 async def show_form(request: AnyRequest) -> Response[str]:
     """Show the form."""
-    services = services_of(request.app)
-    return _form(request, services, {}, {})
+    return _form(request, own_section(request), {}, {})
 
 
-@post(f"{PATH}/new")
+@post(f"{OWN}/new")
 async def issue_key(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Issue the key and show it once."""
+    return await _issue(request, session, own_section(request))
+
+
+@get_or_head(f"{ORGANIZATION}/new")
+async def show_organization_form(request: AnyRequest) -> Response[str]:
+    """Show the form for a key of the user's organization."""
+    return _form(request, organization_section(request), {}, {})
+
+
+@post(f"{ORGANIZATION}/new")
+async def issue_organization_key(request: AnyRequest, session: RequestSession) -> Response[str]:
+    """Issue a key of the user's organization and show it once."""
+    return await _issue(request, session, organization_section(request))
+
+
+ROUTES = (show_form, issue_key, show_organization_form, issue_organization_key)
+
+
+async def _issue(request: AnyRequest, session: RequestSession, section: KeySection) -> Response[str]:
     services = services_of(request.app)
     form = await read_form(request, NewKeyForm)
     errors = dict(form.errors)
     if not form.given.get("scopes"):
         errors["scopes"] = "Choose at least one: a key without scopes opens only what is open to everyone."
     if form.value is None or errors:
-        return _form(request, services, form.given, errors)
+        return _form(request, section, form.given, errors)
     now = datetime.now(UTC)
     sent = form.value
     ends = None if sent.lives in ("never", LONGEST) else now + timedelta(days=int(sent.lives))
     order = KeyOrder(sent.name, sent.environment, sent.scopes, ends)
     await use_form(session, request, sent.form_id, now, _ALREADY)
     try:
-        new = await services.key_issuer.issue(session, request.user, order, now, by=requesting_actor(request))
+        new = await services.key_issuer.issue(session, section.owner, order, now, by=requesting_actor(request))
     except ScopesNotHeld:
-        return _form(request, services, form.given, {"scopes": "You no longer hold one of these. Choose again."})
+        return _form(request, section, form.given, {"scopes": "You no longer hold one of these. Choose again."})
     except InvalidKeyOrder as refused:
         fields = {"expires_at": "lives"}
         errors = {fields.get(fault.field, fault.field): fault.message for fault in refused.faults}
-        return _form(request, services, form.given, errors)
-    return show_plaintext(request, new, now)
+        return _form(request, section, form.given, errors)
+    return show_plaintext(request, section, new, now)
 
 
-ROUTES = (show_form, issue_key)
-
-
-def show_plaintext(request: AnyRequest, new: NewKey, now: datetime, old: ApiKey | None = None) -> Response[str]:
+def show_plaintext(
+    request: AnyRequest, section: KeySection, new: NewKey, now: datetime, old: ApiKey | None = None
+) -> Response[str]:
     """The only page with the plaintext of a new key; `old` is the key that it replaces."""
     return page(
         request,
         "key_issued.html",
         status=201,
+        owned=section,
         key=new.key,
         plaintext=new.plaintext,
         warning=WARNING,
@@ -90,8 +109,8 @@ def show_plaintext(request: AnyRequest, new: NewKey, now: datetime, old: ApiKey 
     )
 
 
-def grantable(owner: Principal, live: LivePolicy) -> list[Permission]:
-    """The permissions of the catalogue that a user holds, also through roles, in its order."""
+def grantable(owner: KeyOwner, live: LivePolicy) -> list[Permission]:
+    """The permissions of the catalogue that an owner holds, also through roles, in its order."""
     snapshot = live.active
     effective = snapshot.effective(owner.held)
     return [permission for name, permission in snapshot.policy.catalog.items() if name in effective]
@@ -106,13 +125,15 @@ def _lives(services: Services) -> dict[str, str]:
     return {**shorter, LONGEST: f"{longest:,} days, the maximum here" if longest > 1 else "a day, the maximum here"}
 
 
-def _form(request: AnyRequest, services: Services, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+def _form(request: AnyRequest, section: KeySection, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+    services = services_of(request.app)
     lives = _lives(services)
-    permissions = grantable(request.user, services.live)
+    permissions = grantable(section.owner, services.live)
     return page(
         request,
         "key_new.html",
         status=400 if errors else 200,
+        owned=section,
         grantable=permissions,
         root=root_permissions(services.live.active, (each.name for each in permissions)),
         environments=[name for name in ("live", "test") if name in services.settings.key_environments],

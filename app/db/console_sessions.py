@@ -33,6 +33,7 @@ async def insert(
         name=name,
         permissions=list(permissions),
         organization=as_json(organization),
+        org_permissions=list(organization.permissions) if organization else None,
         act=act,
         created_at=now,
         expires_at=expires_at,

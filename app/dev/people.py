@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SampleMembership:
+    """An organization that a person is signed in to, with their role and permissions in it."""
+
+    id: str
+    slug: str
+    role: str
+    permissions: tuple[str, ...]
+
+    @property
+    def claims(self) -> Mapping[str, object]:
+        """The claims of a session token of Clerk, version 1."""
+        return {
+            "org_id": self.id,
+            "org_slug": self.slug,
+            "org_role": f"org:{self.role}",
+            "org_permissions": [f"org:{permission}" for permission in self.permissions],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +35,12 @@ class SampleUser:
     email: str
     about: str
     permissions: tuple[str, ...] = ()
+    membership: SampleMembership | None = None
+
+    @property
+    def claims(self) -> Mapping[str, object]:
+        """The claims about the organization of the person."""
+        return self.membership.claims if self.membership else {}
 
 
 PEOPLE = (
@@ -51,4 +78,13 @@ PEOPLE = (
         ("catalog:read", "holdings:read", "holdings:write"),
     ),
     SampleUser("user_dan", "Dan Davis", "dan@griddy.example", "New here. Nothing was granted to him yet."),
+    SampleUser(
+        "user_fay",
+        "Fay Foster",
+        "fay@griddy.example",
+        "An administrator of the organization acme. She issues keys that belong to it.",
+        membership=SampleMembership(
+            "org_acme", "acme", "admin", ("catalog:read", "catalog:write", "holdings:read", "org-keys:write")
+        ),
+    ),
 )

@@ -183,6 +183,7 @@ class Provider:
             ttl_seconds=_TOKEN_SECONDS,
             azp=grant.client_id,
             jti=secrets.token_hex(8),
+            **person.claims,
         )
         claims: dict[str, object] = {"name": person.name, "email": person.email, "azp": grant.client_id}
         if grant.nonce is not None:
@@ -196,6 +197,7 @@ class Provider:
             audience=grant.client_id,
             ttl_seconds=_TOKEN_SECONDS,
             **claims,
+            **person.claims,
         )
         return {
             "access_token": access,

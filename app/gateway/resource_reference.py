@@ -49,7 +49,7 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
             raise NoSuchTarget(404, f"this path {CLOSED}", CLOSED_HINT, service)
         raise NoSuchTarget(404, "no route matches this path", "`authz policy routes` lists the routes", service)
     _with_method(template, table.actions(template), action)
-    if not snapshot.has_conditions:
+    if not snapshot.is_conditional(template, action):
         return Target(action, template, identity)
     params = params_of(template, identity)
     return Target(action, template, identity, {name: unquote(value) for name, value in params.items()})

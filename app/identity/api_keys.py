@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.identity.principal import Principal, key_principal
+from app.identity.principal import Principal, key_principal, organization_key_principal
 
 ENVIRONMENTS = ("live", "test")
 SHAPE = re.compile(r"grd_(live|test)_[0-9a-f]{48}")
@@ -29,10 +29,11 @@ class MintedKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A stored key. `subject` is the `sub` of its owner; times have a time zone.
+    """A stored key. `subject` is the `sub` of its owner, `org:<id>` for an organization; times have a time zone.
 
     `token_grants` are the grants in the owner's token when the key was issued, those that its scopes depend on; None
-    for a key that was issued before they were recorded.
+    for a key that was issued before they were recorded. Of the key of an `organization` they are
+    `membership_grants`: see `organization_key_principal`.
     """
 
     id: int
@@ -43,6 +44,8 @@ class KeyRecord:
     expires_at: datetime | None
     revoked_at: datetime | None
     token_grants: frozenset[str] | None = None
+    organization: str | None = None
+    membership_grants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         # Without a zone, the key would expire by the local time of the machine that compares it.
@@ -82,6 +85,15 @@ def digest(token: str) -> bytes:
 
 def principal_of(record: KeyRecord) -> Principal:
     """The principal of a request with this key."""
+    if record.organization is not None:
+        return organization_key_principal(
+            record.organization,
+            record.id,
+            record.environment,
+            record.scopes,
+            record.membership_grants,
+            expires_at=record.expires_at,
+        )
     return key_principal(
         record.subject,
         record.id,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
+from app.identity.org_facts import ORG
 
 _LAST_SECOND = 253402300799  # the end of the year 9999: a later time is probably in milliseconds
 _MAX_SUBJECT = 255  # OpenID Connect Core section 2
@@ -34,7 +35,8 @@ class ClaimRules:
     audience is refused, because it is for another service (RFC 7519 section 4.1.3). `authorized_parties` are the
     clients that may present a token; if there are none, `azp` is not read. `skew_seconds` is how far the issuer's clock
     may differ. `subject_prefix` is put before each subject; a subject must not begin with one of
-    `reserved_prefixes`, since it would be that of another issuer. `now` returns the time in seconds since 1970.
+    `reserved_prefixes`, since it would be that of another issuer, and without a prefix not with `org:`,
+    like the owner of an organization's keys. `now` returns the time in seconds since 1970.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class ClaimRules:
         self._authorized_parties = frozenset(authorized_parties)
         self._skew = skew_seconds
         self._max_subject = _MAX_SUBJECT - len(subject_prefix)
-        self._reserved_prefixes = reserved_prefixes
+        self._reserved_prefixes = reserved_prefixes if subject_prefix else (ORG, *reserved_prefixes)
         self._now = now
 
     def check(self, claims: Mapping[str, object]) -> Validity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 
 from app.identity.errors import Cause, Unauthenticated
 from app.identity.org_facts import ORG, ORG_ROLE, is_org_name
@@ -13,11 +13,16 @@ _MAX_SLUG = 200
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """The active organization of a user. `role` and `slug` are empty if the token states none."""
+    """The active organization of a user, or the one that an API key belongs to.
+
+    `role` and `slug` are empty if the token states none, and for a key. `permissions` are those that the token states
+    for the organization, as they stand there.
+    """
 
     id: str
     role: str = ""
     slug: str = ""
+    permissions: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -26,13 +31,15 @@ class Organization:
 
 
 def as_json(organization: Organization | None) -> dict[str, str] | None:
-    """An organization as it is stored."""
-    return None if organization is None else asdict(organization)
+    """An organization as it is stored, without the permissions in it."""
+    if organization is None:
+        return None
+    return {"id": organization.id, "role": organization.role, "slug": organization.slug}
 
 
-def from_json(stored: Mapping[str, str] | None) -> Organization | None:
-    """An organization that was stored."""
-    return None if stored is None else Organization(**stored)
+def from_json(stored: Mapping[str, str] | None, permissions: Sequence[str] | None = None) -> Organization | None:
+    """An organization that was stored. Without `permissions`, none in it are known."""
+    return None if stored is None else Organization(**stored, permissions=tuple(permissions or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def membership_of(identity: object, role: object, slug: object, permissions: Seq
         raise malformed()
     if len(slug) > _MAX_SLUG or not slug.isprintable():
         raise malformed()
-    return OrganizationMembership(Organization(identity, role, slug), permissions)
+    return OrganizationMembership(Organization(identity, role, slug, tuple(permissions)), permissions)
 
 
 def malformed() -> Unauthenticated:

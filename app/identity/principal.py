@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import Literal
 
 from app.identity.app_facts import APP_FACTS, AppIdentity, InvalidApp, app_facts
-from app.identity.org_facts import ORG_FACTS
+from app.identity.org_facts import ORG_FACTS, ORG_ROLE, owner_of_keys
 from app.identity.organization import Organization
 
 Method = Literal["jwt", "api_key", "oauth", "anonymous"]
 
 ANYONE = "anyone"
+KEY_METHOD = "auth:api_key"  # the fact of every API key, and of no other caller
 # Prefixes of a key's scope that its owner held only through role rows, and of a grant that its owner is known to hold:
 # from both the active policy decides whether the scope applies. With two colons neither is a valid permission.
 LIMITED_SCOPE, OWNER_GRANT = "scope::", "owner::"
@@ -48,12 +49,12 @@ def is_fact(grant: str) -> bool:
 class Principal:
     """The caller of a request.
 
-    `subject` is the JWT's `sub`, the `sub` of the owner of a key or of the user of an app, or empty for an anonymous
-    caller. `held` are permissions and facts, before the policy adds roles and resolves the scopes of a key or an app.
-    `key_id` and `environment` belong to an API key, `expires_at` to a key or the token of an app, which `client_id`
-    names; `resource` is what such a token is bound to (RFC 8707). `token_id` is a JWT's `jti`; `session_id` is that of
-    a console session. `impersonator` is the party that acts as the subject, by the `act` claim of a token.
-    `organization` is the active one of a user.
+    `subject` is the JWT's `sub`, the `sub` of the owner of a key or of the user of an app, `org:<id>` for the key of an
+    organization, or empty for an anonymous caller. `held` are permissions and facts, before the policy adds roles and
+    resolves the scopes of a key or an app. `key_id` and `environment` belong to an API key, `expires_at` to a key or
+    the token of an app, which `client_id` names; `resource` is what such a token is bound to (RFC 8707). `token_id` is
+    a JWT's `jti`; `session_id` is that of a console session. `impersonator` is the party that acts as the subject, by
+    the `act` claim of a token. `organization` is the active one of a user, or the one that a key belongs to.
     """
 
     subject: str
@@ -121,12 +122,10 @@ def key_principal(
     decision, to what role rows grant the owner. None limits no scope.
     """
     granted = {scope for scope in scopes if not is_fact(scope)}
-    held = {*granted, ANYONE, "auth:api_key", f"env:{environment}", f"key:{key_id}"}
+    held = {*granted, ANYONE, KEY_METHOD, f"env:{environment}", f"key:{key_id}"}
     if token_grants is not None and (limited := granted.difference(token_grants)):
         owner_grants = ("user:" + subject, *(grant for grant in token_grants if not is_fact(grant)))
-        held -= limited
-        held.update(LIMITED_SCOPE + scope for scope in limited)
-        held.update(OWNER_GRANT + grant for grant in owner_grants)
+        held = _limit(held, limited, owner_grants)
     return Principal(
         subject=subject,
         method="api_key",
@@ -135,6 +134,48 @@ def key_principal(
         environment=environment,
         expires_at=expires_at,
     )
+
+
+def organization_key_principal(
+    organization: str,
+    key_id: int,
+    environment: str,
+    scopes: Iterable[str],
+    membership_grants: Collection[str],
+    *,
+    expires_at: datetime | None = None,
+) -> Principal:
+    """The principal of a verified API key of an organization: its scopes, its facts and that of the organization.
+
+    `membership_grants` are what the person who issued it had in the organization then: the permissions that the token
+    stated, and the fact of a role. A scope that is not among the permissions is limited, at each decision, to what role
+    rows grant the organization and this role in it. The key itself has no role.
+    """
+    granted = {scope for scope in scopes if not is_fact(scope)}
+    stated = {grant for grant in membership_grants if not is_fact(grant)}
+    fact = owner_of_keys(organization)
+    held = {*granted, ANYONE, KEY_METHOD, f"env:{environment}", f"key:{key_id}", fact}
+    if limited := granted - stated:
+        roles = (grant for grant in membership_grants if grant.startswith(ORG_ROLE))
+        held = _limit(held, limited, (fact, *roles, *stated))
+    return Principal(
+        subject=fact,
+        method="api_key",
+        held=frozenset(held),
+        key_id=key_id,
+        environment=environment,
+        expires_at=expires_at,
+        organization=Organization(organization),
+    )
+
+
+def _limit(held: set[str], limited: set[str], owner_grants: Iterable[str]) -> set[str]:
+    """Mark the limited scopes among what is held, and add the grants of the owner that limit them."""
+    return {
+        *(held - limited),
+        *(LIMITED_SCOPE + scope for scope in limited),
+        *(OWNER_GRANT + grant for grant in owner_grants),
+    }
 
 
 def delegated_principal(

@@ -30,8 +30,14 @@ async def insert(
     now: datetime,
     expires_at: datetime | None = None,
     token_grants: Collection[str] | None = None,
+    organization: str | None = None,
+    membership_grants: Collection[str] | None = None,
+    created_by: str | None = None,
 ) -> ApiKey:
-    """Store the digest and the prefix of a new key. `token_grants` as in a KeyRecord."""
+    """Store the digest and the prefix of a new key. The remaining arguments are as in a KeyRecord.
+
+    `created_by` is the `sub` of the person who issues the key of an organization.
+    """
     key = ApiKey(
         subject=subject,
         name=name,
@@ -42,6 +48,9 @@ async def insert(
         created_at=now,
         expires_at=expires_at,
         token_grants=None if token_grants is None else sorted(token_grants),
+        organization=organization,
+        membership_grants=None if membership_grants is None else sorted(membership_grants),
+        created_by=created_by,
     )
     session.add(key)
     await session.flush()
@@ -118,6 +127,8 @@ def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version 
         expires_at=found.expires_at,
         revoked_at=found.revoked_at,
         token_grants=None if found.token_grants is None else frozenset(found.token_grants),
+        organization=found.organization,
+        membership_grants=frozenset(found.membership_grants or ()),
     )
 
 
@@ -157,4 +168,6 @@ RECORD = select(
     col(ApiKey.expires_at),
     col(ApiKey.revoked_at),
     col(ApiKey.token_grants),
+    col(ApiKey.organization),
+    col(ApiKey.membership_grants),
 )

@@ -12,13 +12,13 @@ from app.audit.actor import Actor
 from app.db.disk import DiskSpace
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
-from app.identity.principal import Principal
+from app.identity.impersonation import refuse_impersonation
 from app.keys import api_keys
 from app.keys.admin_log import record_issue, record_rotation
 from app.keys.capacity import count_keys, require_unblocked
+from app.keys.owner import KeyOwner
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, OrderFault, ScopesNotHeld
 from app.keys.status import ACCEPTED, status_of
-from app.policy.engine.limited_scopes import token_grants
 from app.policy.engine.live import LivePolicy
 
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # some drivers cannot encode a later time
@@ -77,22 +77,24 @@ class KeyIssuer:
         self._invalidate = invalidate
 
     async def issue(
-        self, session: AsyncSession, owner: Principal, order: KeyOrder, now: datetime, *, by: Actor
+        self, session: AsyncSession, owner: KeyOwner, order: KeyOrder, now: datetime, *, by: Actor
     ) -> NewKey:
-        """Store a new key. `by` is the owner as the actor of the admin log.
+        """Store a new key. `by` is the person as the actor of the admin log.
 
-        Raises DiskShortage, InvalidKeyOrder, ScopesNotHeld, BudgetSpent, OwnerBlocked, and KeyConflict if the owner has
-        as many keys as it may have.
+        Raises Impersonated, DiskShortage, InvalidKeyOrder, ScopesNotHeld, BudgetSpent, OwnerBlocked, and KeyConflict if
+        the owner has as many keys as it may have.
         """
+        refuse_impersonation(by.impersonator)
         self._disk.require_space()
         if faults := self._faults_of(order, now):
             raise InvalidKeyOrder(faults)
         self._check_held(owner, order.scopes)
         self._check_budget(owner.subject)
-        await require_unblocked(session, owner.subject)
+        await require_unblocked(session, owner.person)
         most = self._limits.max_active
         if (await count_keys(session, owner.subject, now)).active >= most:
-            raise KeyConflict(f"You have {most} active API keys, the most that an owner may have: revoke one first.")
+            whose = "Your organization has" if owner.organization else "You have"
+            raise KeyConflict(f"{whose} {most} active API keys, the most that an owner may have: revoke one first.")
         order = replace(order, expires_at=order.expires_at or self._limits.latest_end(now))
         new = await self._store(session, owner, order, now)
         record_issue(session, by, new.key, now)
@@ -102,7 +104,7 @@ class KeyIssuer:
     async def rotate(
         self,
         session: AsyncSession,
-        owner: Principal,
+        owner: KeyOwner,
         key_id: int | None,
         *,
         grace_seconds: int,
@@ -116,8 +118,9 @@ class KeyIssuer:
         life of the old one does not count. All is one transaction; one that is under way must have begun with a write.
         Raises NoSuchKey, and as `issue` does.
         """
+        refuse_impersonation(by.impersonator)
         self._disk.require_space()
-        await require_unblocked(session, owner.subject)
+        await require_unblocked(session, owner.person)
         before = await api_keys.own_key(session, owner.subject, key_id)
         await self._check_rotatable(session, before, now)
         self._check_held(owner, before.scopes)
@@ -137,8 +140,8 @@ class KeyIssuer:
         self._invalidate(old.id)  # a cached record has the former end
         return new, old
 
-    async def _store(self, session: AsyncSession, owner: Principal, order: KeyOrder, now: datetime) -> NewKey:
-        minted = mint(order.environment)
+    async def _store(self, session: AsyncSession, owner: KeyOwner, order: KeyOrder, now: datetime) -> NewKey:
+        minted, roles = mint(order.environment), self._live.active.policy.roles
         key = await api_keys.insert(
             session,
             subject=owner.subject,
@@ -147,7 +150,10 @@ class KeyIssuer:
             scopes=order.scopes,
             now=now,
             expires_at=order.expires_at,
-            token_grants=token_grants(owner.held, order.scopes, self._live.active.policy.roles),
+            token_grants=owner.token_grants(order.scopes, roles),
+            organization=owner.organization.id if owner.organization else None,
+            membership_grants=owner.membership_grants(order.scopes, roles),
+            created_by=owner.person if owner.organization else None,
         )
         return NewKey(key, minted.plaintext)
 
@@ -171,16 +177,17 @@ class KeyIssuer:
             faults.append(OrderFault("expires_at", message))
         return faults
 
-    def _check_held(self, owner: Principal, scopes: Sequence[str]) -> None:
+    def _check_held(self, owner: KeyOwner, scopes: Sequence[str]) -> None:
         if beyond := sorted(set(scopes) - self._live.active.effective(owner.held)):
             raise ScopesNotHeld(beyond)
 
-    async def _check_superseded(self, session: AsyncSession, owner: Principal, now: datetime) -> None:
+    async def _check_superseded(self, session: AsyncSession, owner: KeyOwner, now: datetime) -> None:
         """Rotated keys that are still valid do not count as active, but have the same limit."""
         most = self._limits.max_active
         if (await count_keys(session, owner.subject, now)).superseded >= most:
+            whose = "Your organization has" if owner.organization else "You have"
             raise KeyConflict(
-                f"You have {most} rotated API keys that are still valid, the most that an owner may have: revoke one "
+                f"{whose} {most} rotated API keys that are still valid, the most that an owner may have: revoke one "
                 "first, or rotate with `grace_seconds` 0."
             )
 

@@ -18,7 +18,8 @@ from app.policy.engine.snapshot import Snapshot
 class KeyState:
     """A key. `refused` says why it is not accepted now, null when it is.
 
-    `lost` are scopes that its owner had by role rows and has no longer: they count for nothing.
+    `owner` is `org:<id>` for the key of an organization. `lost` are scopes that the owner had by role rows and has no
+    longer: they count for nothing.
     """
 
     id: int

@@ -24,15 +24,17 @@ SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Selects keys by owner, by the beginning of their prefix, and by their status now.
+    """Selects keys by owner, by the beginning of their prefix, by their status now, and by who issued them.
 
     `active` are all accepted keys, however soon they expire; `unused` are those of them that were never used.
+    `created_by` selects keys of organizations.
     """
 
     subject: str | None = None
     prefix: str | None = None
     status: Status | None = None
     sort: Sort = "newest"
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def _matching(filters: KeyFilter, now: datetime, dialect: str) -> list[ColumnEle
     terms: list[ColumnElement[bool]] = []
     if filters.subject is not None:
         terms.append(col(ApiKey.subject) == filters.subject)
+    if filters.created_by is not None:
+        terms.append(col(ApiKey.created_by) == filters.created_by)
     if filters.prefix is not None:
         terms.append(_begins_with(filters.prefix, dialect))
     if filters.status == "active":

@@ -47,8 +47,15 @@ class KeyConflict(KeyRefused):
     """The keys of the owner are in a state that does not allow the change."""
 
 
+class NotInOrganization(KeyRefused):
+    """The user does not act in the organization whose keys are requested."""
+
+    def __init__(self) -> None:
+        super().__init__("You are not signed in to this organization.")
+
+
 class OwnerBlocked(KeyRefused):
-    """An administrator has blocked the owner, who gets no further key."""
+    """An administrator has blocked the owner, or the person who requests a key; they get no further key."""
 
     def __init__(self) -> None:
         super().__init__("An administrator has blocked you, so you get no API key.")

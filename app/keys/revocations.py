@@ -29,7 +29,12 @@ async def revoke_key(session: AsyncSession, key_id: int, by: Actor, now: datetim
 
 async def revoke_own_key(session: AsyncSession, key_id: int | None, by: Actor, now: datetime) -> ApiKey:
     """Revoke a key of the actor, as `revoke_key`. Raises NoSuchKey, for a key of another owner too."""
-    key = await _revoke(session, key_id or 0, by, now, owner=by.subject)
+    return await revoke_key_of(session, by.subject, key_id, by, now)
+
+
+async def revoke_key_of(session: AsyncSession, owner: str, key_id: int | None, by: Actor, now: datetime) -> ApiKey:
+    """Revoke a key of an owner, as `revoke_key`. Raises NoSuchKey, for a key of another owner too."""
+    key = await _revoke(session, key_id or 0, by, now, owner=owner)
     if key is None:
         raise NoSuchKey
     return key

@@ -61,9 +61,13 @@ async def active(
 
 
 async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]:
-    """The first distinct owners of keys after a subject, in the order of the database. Raises CannotVerify."""
+    """The first distinct users with keys after a subject, in the order of the database. Raises CannotVerify.
+
+    An organization with keys is none.
+    """
     subject = col(ApiKey.subject)
-    query = select(subject).where(subject > after).distinct().order_by(subject).limit(limit)
+    of_users = col(ApiKey.organization).is_(None)
+    query = select(subject).where(subject > after, of_users).distinct().order_by(subject).limit(limit)
 
     async def find(session: AsyncSession) -> Sequence[str]:
         return (await session.scalars(query)).all()

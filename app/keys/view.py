@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from app.db.tables.keys import ApiKey
@@ -26,6 +26,24 @@ class KeyView:
 
 
 @dataclass(frozen=True, slots=True)
+class OrganizationKeyView:
+    """A key of an organization as its members see it, with the person who issued it: never its plaintext."""
+
+    id: int
+    name: str
+    environment: str
+    key_prefix: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    is_active: bool
+    organization: str
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevokedKeys:
     """The number of keys of an owner that were revoked now; 0 if all were revoked before."""
 
@@ -46,4 +64,11 @@ def view_of(row: ApiKey, now: datetime) -> KeyView:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         is_active=is_accepted(row, now),
+    )
+
+
+def organization_view_of(row: ApiKey, now: datetime) -> OrganizationKeyView:
+    """View a key of an organization as it is at this time."""
+    return OrganizationKeyView(
+        **asdict(view_of(row, now)), organization=row.organization or "", created_by=row.created_by or ""
     )

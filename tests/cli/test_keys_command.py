@@ -84,7 +84,7 @@ def test_a_rotated_key_is_found_by_the_word_that_is_shown(env: dict[str, str]) -
 def test_the_help_shows_one_name_of_each_option(env: dict[str, str]) -> None:
     text = command("keys", "list", "--help", env=env).stdout
     assert "--owner" in text
-    assert "[active|unused|expiring|rotate" in text
+    assert "[active|unused|expiring|rota" in text
     assert "--subject" not in text
     assert "superseded" not in text
     both = command("keys", "list", "--owner", "a", "--subject", "b", env=env)
@@ -113,6 +113,25 @@ def test_a_key_can_be_revoked_from_standard_input(env: dict[str, str]) -> None:
         refused = revoke(nonsense)
         assert refused.returncode == 2
         assert "is not an API" in refused.stderr
+
+
+def test_the_keys_of_an_organization_are_listed_and_revoked(env: dict[str, str]) -> None:
+    with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database, database:
+        given = "subject = 'org:org_1', organization = 'org_1', created_by = 'user_ann', token_grants = '[]'"
+        database.execute(f"UPDATE api_keys SET {given} WHERE id > 1")
+    assert _ids(env, "--org", "org_1") == _ids(env, "--owner", "org:org_1") == [3, 2]
+    assert _ids(env, "--org", "org_2") == []
+    (row, _) = json.loads(command("keys", "list", "--json", "--org", "org_1", env=env).stdout)
+    assert (row["subject"], row["organization"], row["created_by"]) == ("org:org_1", "org_1", "user_ann")
+    assert "org:org_1" in command("keys", "list", "--org", "org_1", env=env).stdout
+    one = command("keys", "revoke", "2", env=env).stdout
+    assert " of org:org_1, issued by user_ann, is revoked since " in one
+    assert command("keys", "revoke", "--org", "org_1", "--yes", env=env).stdout == "1 key of org:org_1 revoked.\n"
+    assert _ids(env, "--status", "active") == [1]
+    for words in (("--org", "a b"), ("--org", ""), ("--org", "org_1", "--owner", "user_a")):
+        for what in ("list", "revoke", "check"):
+            refused = command("keys", what, *words, env=env)
+            assert (refused.returncode, refused.stdout) == (2, ""), (what, words)
 
 
 @pytest.mark.parametrize("words", ["0", "-1", "x", "2x", "9" * 20])

@@ -72,6 +72,7 @@ def console_server(
     scheme, options = ("https", certificate.options) if certificate else ("http", ())
     stated: dict[str, Any] = {
         "authorized_parties": f"{PARTY},{CONSOLE.id}",
+        "organizations": "clerk",
         "console_client_id": CONSOLE.id,
         "console_url": f"{scheme}://127.0.0.1:{port}",
         **settings,

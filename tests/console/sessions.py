@@ -13,6 +13,7 @@ from app.console.cookies import csrf_token, digest, new_token
 from app.db import console_sessions
 from app.db.engine import open_engine
 from app.db.session import sessions_of
+from app.identity.organization import Organization
 from tests.support.server import Server
 
 
@@ -41,6 +42,8 @@ def sign_in(
     *,
     name: str = "Test Person",
     seconds: float = 600,
+    organization: Organization | None = None,
+    act: dict[str, str] | None = None,
 ) -> Person:
     """Insert a session of `subject` that lasts `seconds`."""
     token = new_token()
@@ -55,6 +58,8 @@ def sign_in(
                 subject=subject,
                 name=name,
                 permissions=permissions,
+                organization=organization,
+                act=act,
                 now=now,
                 expires_at=now + timedelta(seconds=seconds),
             )

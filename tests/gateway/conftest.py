@@ -92,6 +92,7 @@ def built(
         jwks_url=issuer.jwks_url,
         issuer=issuer.url,
         authorized_parties=PARTY,
+        organizations="clerk",
         gateway_secrets=f"{'x' * 32},{SECRET}",
     )
     server.env.update({f"AUTHZ_{name.upper()}": value for name, value in settings.items()})

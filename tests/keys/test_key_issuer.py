@@ -17,6 +17,7 @@ from app.identity.budget import Budget, BudgetSpent
 from app.identity.principal import user_principal
 from app.keys import api_keys
 from app.keys.issuer import KeyIssuer, KeyLimits, KeyOrder
+from app.keys.owner import personal
 from app.keys.refusals import (
     InvalidKeyOrder,
     KeyConflict,
@@ -72,14 +73,14 @@ class Keys:
         self, *scopes: str, ends: datetime | None = None, environment: str = "live", now: datetime = NOW
     ) -> int:
         async with self.sessions() as session:
-            new = await self.issuer.issue(session, ANN, KeyOrder("k", environment, scopes, ends), now, by=BY)
+            new = await self.issuer.issue(session, personal(ANN), KeyOrder("k", environment, scopes, ends), now, by=BY)
             assert new.plaintext.startswith(new.key.key_prefix)
             assert new.plaintext not in repr(new)
             return new.key.id
 
     async def rotate(self, key_id: int | None, *, grace: int = 60, now: datetime = NOW) -> int:
         async with self.sessions() as session:
-            new, old = await self.issuer.rotate(session, ANN, key_id, grace_seconds=grace, now=now, by=BY)
+            new, old = await self.issuer.rotate(session, personal(ANN), key_id, grace_seconds=grace, now=now, by=BY)
             assert old.id == key_id
             return new.key.id
 
@@ -198,7 +199,7 @@ async def test_a_block_ends_the_key_of_a_rotation_that_is_under_way(
 
         monkeypatch.setattr(rotating, "commit", slow_commit)
         rotation = asyncio.create_task(
-            keys.issuer.rotate(rotating, ANN, before, grace_seconds=0, now=NOW, by=BY), name="rotation"
+            keys.issuer.rotate(rotating, personal(ANN), before, grace_seconds=0, now=NOW, by=BY), name="rotation"
         )
         await stored.wait()
         block = asyncio.create_task(block_person(blocking, "ann", BY, NOW))

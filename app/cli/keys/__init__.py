@@ -17,6 +17,7 @@ from rich.text import Text
 from app.cli.database import with_session
 from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
+from app.cli.keys.owner_options import ORG, owner_of
 from app.cli.operator import operator
 from app.cli.terminal import plural, printable, quoted, rfc3339, show_view
 
@@ -60,7 +61,9 @@ keys_group.add_command(check_command)
 
 @keys_group.command("list")
 @click.option("--owner", help="Only keys of this owner.")
+@ORG
 @click.option("--subject", hidden=True)  # the name of --owner up to 0.2
+@click.option("--issued-by", help="Only keys of organizations that this user issued, by its `sub`.")
 @click.option("--prefix", help="Only keys with this prefix, such as grd_live_5a5a5a5a.")
 @click.option("--status", type=_StatusChoice(_STATUSES), help="Only keys with this status.")
 @click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show keys with ids below this one: the next page.")
@@ -70,7 +73,9 @@ keys_group.add_command(check_command)
 def list_command(
     *,
     owner: str | None,
+    org: str | None,
     subject: str | None,
+    issued_by: str | None,
     prefix: str | None,
     status: str | None,
     before: int | None,
@@ -82,6 +87,8 @@ def list_command(
     Example: authz keys list --prefix grd_live_5a5a5a5a
 
     The revoked keys of a user: authz keys list --owner user_2abc --status revoked
+
+    The keys of an organization: authz keys list --org org_2abc
     """
     from app.keys import listing
     from app.keys.listing import KeyFilter, KeyPosition
@@ -90,9 +97,9 @@ def list_command(
         raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
     if owner is not None and subject is not None:
         raise click.UsageError("--subject is another name of --owner: give one of them.")
-    owner = subject if owner is None else owner
+    owner = owner_of(subject if owner is None else owner, org)
     stored: Status | None = _STATUSES[status] if status is not None else None
-    key_filter = KeyFilter(owner, prefix, stored)
+    key_filter = KeyFilter(owner, prefix, stored, created_by=issued_by)
     after = KeyPosition(before) if before else None
     now = datetime.now(UTC)
     rows = with_session(lambda session: listing.page(session, key_filter, now=now, after=after, limit=limit))
@@ -101,7 +108,7 @@ def list_command(
 
         show_view([listed_key(row, now) for row in rows])
         return
-    filters = {"owner": owner, "prefix": prefix, "status": status}
+    filters = {"owner": owner, "issued-by": issued_by, "prefix": prefix, "status": status}
     given = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
     if not rows:
         position = f" before {before}" if before else ""
@@ -115,11 +122,12 @@ def list_command(
 @keys_group.command("revoke")
 @click.argument("key", required=False)
 @click.option("--owner", help="Revoke all keys of this owner, by its `sub`.")
-@click.option("--yes", is_flag=True, help="With --owner: do not ask first.")
+@click.option("--org", help="Revoke all keys of the organization with this id.")
+@click.option("--yes", is_flag=True, help="With --owner or --org: do not ask first.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: the key, or how many there were, as JSON.")
 @explained
-def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bool) -> None:
-    """Revoke a key by its id, or all keys of an owner.
+def revoke_command(*, key: str | None, owner: str | None, org: str | None, yes: bool, as_json: bool) -> None:
+    """Revoke a key by its id, or all keys of an owner or an organization.
 
     Running servers refuse it within AUTHZ_KEY_CACHE_SECONDS. With `-` the key itself is read from standard input, so
     that it does not appear in a process list or a shell history.
@@ -129,12 +137,15 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
     A leaked key: authz keys revoke - < found.txt
 
     All keys of a user who leaves: authz keys revoke --owner user_2abc
+
+    All keys of an organization: authz keys revoke --org org_2abc
     """
     from app.keys import api_keys
     from app.keys.revocations import revoke_key
 
+    owner = owner_of(owner, org)
     if (key is None) is (owner is None):
-        raise click.UsageError("name one of KEY and --owner.")
+        raise click.UsageError("name one of KEY, --owner and --org.")
     if key is None:
         _revoke_all(owner or "", yes=yes, as_json=as_json)
         return
@@ -159,7 +170,8 @@ def revoke_command(*, key: str | None, owner: str | None, yes: bool, as_json: bo
     else:
         since = rfc3339(row.revoked_at)
         name = f"“{row.name}”" if quoted(row.name) == row.name else quoted(row.name)
-        click.echo(f"Key {row.id} ({row.key_prefix}…, {name}) of {quoted(row.subject)} is revoked since {since}.")
+        made = f", issued by {quoted(row.created_by)}," if row.created_by else ""
+        click.echo(f"Key {row.id} ({row.key_prefix}…, {name}) of {quoted(row.subject)}{made} is revoked since {since}.")
 
 
 def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:

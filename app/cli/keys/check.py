@@ -10,6 +10,7 @@ import rich_click as click
 
 from app.cli.database import with_sessions
 from app.cli.failure import explained
+from app.cli.keys.owner_options import ORG, owner_of
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.terminal import Line, plural, quoted, rfc3339, show, show_view
 
@@ -20,18 +21,21 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.option("--owner", help="Only keys of this owner.")
+@ORG
 @click.option("--dir", "directory", type=click.Path(path_type=Path), help="The policy directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
-def check_command(*, owner: str | None, directory: Path | None, as_json: bool) -> None:
+def check_command(*, owner: str | None, org: str | None, directory: Path | None, as_json: bool) -> None:
     """Show the active keys with scopes that their owner does not hold now.
 
     An owner holds what role rows give, and what its token stated when the decision log last saw one. Scopes that a
-    token stated at the issue count until the key ends; those that came from role rows end with them. Exits with 1 when
-    a key has scopes beyond its owner that count.
+    token stated at the issue count until the key ends; those that came from role rows end with them. An organization
+    holds what role rows give, and what a token stated of it when the key was issued. Exits with 1 when a key has scopes
+    beyond its owner that count.
 
     Example: authz keys check
     """
+    owner = owner_of(owner, org)
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
 
     async def find(sessions: Sessions) -> list[KeyBeyondOwner]:

@@ -12,7 +12,10 @@ from app.keys.status import KeyStatus, status_of
 
 
 class ListedKey(Struct, frozen=True):
-    """A key of any owner. A key itself is never shown: only its prefix is known."""
+    """A key of any owner. A key itself is never shown: only its prefix is known.
+
+    `subject` is `org:<id>` for the key of an `organization`, which the user `created_by` issued.
+    """
 
     id: int
     subject: str
@@ -25,6 +28,8 @@ class ListedKey(Struct, frozen=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     state: KeyStatus
+    organization: str | None
+    created_by: str | None
 
 
 class KeysBeyondOwners(Struct, frozen=True):
@@ -48,4 +53,6 @@ def listed_key(row: ApiKey, now: datetime) -> ListedKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         state=status_of(row, now),
+        organization=row.organization,
+        created_by=row.created_by,
     )

@@ -76,6 +76,7 @@ def dev_command(
             "database_url": f"sqlite:///{data_dir / 'authz.db'}",
             "issuer": issuer_url,
             "audience": AUDIENCE,
+            "organizations": "clerk",
             "jwks_url": f"{issuer_url}/.well-known/jwks.json",
             "log_format": "console",
             "console_client_id": CONSOLE_CLIENT,

@@ -9,6 +9,7 @@ import rich_click as click
 from app.cli.failure import explained, fail
 from app.cli.server.local import AUDIENCE, DATA_DIR, ISSUER_PORT, has_issuer, local_issuer
 from app.dev.issuer import JWKS_PATH
+from app.dev.people import SampleMembership
 
 
 @click.command("token")
@@ -19,6 +20,8 @@ from app.dev.issuer import JWKS_PATH
     show_default=True,
     help="Its permissions, separated by spaces; an empty text for none.",
 )
+@click.option("--org", help="The id of the organization that the user is signed in to, such as org_acme.")
+@click.option("--org-permissions", default="", help="With --org: the user's permissions in it, separated by spaces.")
 @click.option("--ttl", default=3600, show_default=True, type=click.IntRange(1, 86400), help="Its life, in seconds.")
 @click.option(
     "--issuer-port",
@@ -31,12 +34,25 @@ from app.dev.issuer import JWKS_PATH
     "--data-dir", default=DATA_DIR, show_default=True, type=click.Path(path_type=Path), help="As for `authz dev`."
 )
 @explained
-def token_command(subject: str, permissions: str, ttl: int, issuer_port: int, data_dir: Path) -> None:
+def token_command(
+    *,
+    subject: str,
+    permissions: str,
+    org: str | None,
+    org_permissions: str,
+    ttl: int,
+    issuer_port: int,
+    data_dir: Path,
+) -> None:
     """Print a JWT that `authz dev` accepts.
 
     Example: curl -H "Authorization: Bearer $(authz token --permissions 'catalog:read holdings:read')"
     http://127.0.0.1:8000/api/v1/sources/
+
+    A member of an organization: authz token --org org_acme --org-permissions org-keys:write
     """
+    if org_permissions and not org:
+        raise click.UsageError("--org-permissions needs --org.")
     if not has_issuer(data_dir):
         fail(f"there is no issuer in {data_dir}: run this where `authz dev` was started, or name its --data-dir.")
     issuer = local_issuer(data_dir)
@@ -49,7 +65,9 @@ def token_command(subject: str, permissions: str, ttl: int, issuer_port: int, da
             f"the issuer at {url} is not the one in {data_dir}, and would not know this token: name the --data-dir of "
             "the one that runs, or the --issuer-port of the one in it."
         )
-    click.echo(issuer.mint(subject, permissions.split(), issuer=url, audience=AUDIENCE, ttl_seconds=ttl))
+    claims = SampleMembership(org, "", "member", tuple(org_permissions.split())).claims if org else {}
+    granted = permissions.split()
+    click.echo(issuer.mint(subject, granted, issuer=url, audience=AUDIENCE, ttl_seconds=ttl, **claims))
 
 
 def _published(url: str) -> set[str] | None:

@@ -20,6 +20,7 @@ class ConsoleSession(SQLModel, table=True):
     permissions: list[str] = Field(sa_type=JSON)  # as the issuer granted them at the sign-in
     # The active organization at the sign-in: `id`, `role` and `slug`.
     organization: dict[str, str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    org_permissions: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # those in it
     act: dict[str, str] | None = Field(default=None, sa_type=JSON(none_as_null=True))  # who acts as the user
     created_at: datetime
     expires_at: datetime = Field(index=True)

@@ -29,7 +29,7 @@ class ApiKey(SQLModel, table=True):
         NEVER_REUSED,
     )
     id: int = row_id()
-    subject: str = Field(index=True)  # the `sub` of the owner
+    subject: str = Field(index=True)  # the `sub` of the owner, `org:<id>` if that is an organization
     name: str
     environment: str = Field(max_length=8)
     key_prefix: str = Field(max_length=32)
@@ -42,6 +42,11 @@ class ApiKey(SQLModel, table=True):
     successor_id: int | None = Field(default=None, sa_type=ROW_ID)  # the key that it was rotated to
     # The grants of the owner's token at the issue, from which the scopes come; NULL if not recorded.
     token_grants: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    # Of the key of an organization: its id, the `sub` of the person who issued it, and what that person had in the
+    # organization then. `token_grants` is empty, so that a server of the previous version puts no scope in force.
+    organization: str | None = None
+    created_by: str | None = None
+    membership_grants: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 
 
 class KeyChange(SQLModel, table=True):

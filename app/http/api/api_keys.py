@@ -27,6 +27,7 @@ from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
 from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
+from app.keys.owner import personal
 from app.keys.revocations import revoke_own_key
 from app.keys.view import KeyView, view_of
 from app.services import services_of
@@ -79,7 +80,7 @@ class RotatedKey:
 
 _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such key of yours")}
 
-_TOO_MANY_SPEC = ResponseSpec(
+TOO_MANY_SPEC = ResponseSpec(
     Detail, description="Too many new keys within a minute: wait as long as `Retry-After` says"
 )
 
@@ -93,7 +94,7 @@ _TOO_MANY_SPEC = ResponseSpec(
     responses={
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
         409: ResponseSpec(Detail, description="You have as many active keys as an owner may have"),
-        429: _TOO_MANY_SPEC,
+        429: TOO_MANY_SPEC,
     },
 )
 async def issue_api_key(
@@ -103,7 +104,7 @@ async def issue_api_key(
     services = services_of(request.app)
     now = datetime.now(UTC)
     order = KeyOrder(data.name, data.environment, data.scopes, data.expires_at)
-    new = await services.key_issuer.issue(session, request.user, order, now, by=requesting_actor(request))
+    new = await services.key_issuer.issue(session, personal(request.user), order, now, by=requesting_actor(request))
     return Response(IssuedKey(view_of(new.key, now), new.plaintext), headers={"Cache-Control": "no-store"})
 
 
@@ -174,7 +175,7 @@ async def revoke_api_key(key_id: _KeyId, request: AllowedRequest, session: Reque
             description="The key is revoked, expired or already rotated, or has a scope that does not exist any more; "
             "or you have as many rotated keys that are still valid as an owner may have",
         ),
-        429: _TOO_MANY_SPEC,
+        429: TOO_MANY_SPEC,
     },
 )
 async def rotate_api_key(
@@ -194,7 +195,7 @@ async def rotate_api_key(
     grace = (data or RotateKey()).grace_seconds
     by = requesting_actor(request)
     new, old = await services.key_issuer.rotate(
-        session, request.user, read_id(key_id), grace_seconds=grace, now=now, by=by
+        session, personal(request.user), read_id(key_id), grace_seconds=grace, now=now, by=by
     )
     answer = RotatedKey(view_of(new.key, now), new.plaintext, view_of(old, now))
     return Response(answer, headers={"Cache-Control": "no-store"})

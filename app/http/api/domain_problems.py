@@ -17,13 +17,24 @@ from app.http.wire import errors
 from app.http.wire.problems import INVALID_BODY, Problem
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
-from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, OwnerBlocked, ScopesNotHeld
+from app.identity.impersonation import Impersonated
+from app.keys.refusals import InvalidKeyOrder, KeyRefused, NoSuchKey, NotInOrganization, OwnerBlocked, ScopesNotHeld
 from app.oauth.own_grants import NoSuchGrant
 from app.oauth.refusals import AppRefused, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 from app.services import AnyRequest, services_of
 
-DomainError = KeyRefused | AppRefused | NoShadow | BudgetSpent | CannotVerify | CannotDecide | DiskShortage | LogFull
+DomainError = (
+    KeyRefused
+    | AppRefused
+    | Impersonated
+    | NoShadow
+    | BudgetSpent
+    | CannotVerify
+    | CannotDecide
+    | DiskShortage
+    | LogFull
+)
 
 
 def problem_of(error: DomainError, refusals: Refusals) -> Problem:
@@ -39,7 +50,7 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
     if isinstance(error, ScopesNotHeld):
         _, challenge = refusals.insufficient_scope(error.scopes)
         return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
-    if isinstance(error, OwnerBlocked):
+    if isinstance(error, OwnerBlocked | NotInOrganization | Impersonated):
         return Problem(403, str(error))
     return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoSuchGrant | NoShadow) else 409, str(error))
 

@@ -33,7 +33,11 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     active: Annotated[bool, msgspec.Meta(description="whether the token is accepted now")]
     scope: Annotated[str | None, msgspec.Meta(description="its permissions, separated by spaces")] = None
     sub: Annotated[
-        str | None, msgspec.Meta(description="the user, or the owner of the key; for an app the user that it acts for")
+        str | None,
+        msgspec.Meta(
+            description="the user, or the owner of the key, `org:<id>` if that is an organization; "
+            "for an app the user that it acts for"
+        ),
     ] = None
     client_id: Annotated[
         str | None, msgspec.Meta(description="`azp` of a JWT, `key:<id>` of an API key, the id of an app")
@@ -45,6 +49,9 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     iss: str | None = None
     aud: str | list[str] | None = None
     jti: str | None = None
+    org_id: Annotated[
+        str | None, msgspec.Meta(description="the active organization of the user, or the one that the key belongs to")
+    ] = None
 
 
 # The same response for all inactive tokens, so that it does not reveal the reason (section 2.2).
@@ -94,6 +101,7 @@ def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Int
     if principal.resource is not None:
         return _token_of_app(principal, snapshot, issuer)
     scope = _scope(principal, snapshot)
+    organization = principal.organization.id if principal.organization else None
     if principal.key_id is not None:
         expires = int(principal.expires_at.timestamp()) if principal.expires_at else None
         return Introspection(
@@ -103,6 +111,7 @@ def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Int
             client_id=f"key:{principal.key_id}",
             token_type="Bearer",  # noqa: S106  # the name of a type, no secret
             exp=expires,
+            org_id=organization,
         )
     claims = {name: principal.claims[name] for name in _CLAIMS if name in principal.claims}
     party = principal.claims.get("azp")
@@ -112,6 +121,7 @@ def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Int
         sub=principal.subject,
         client_id=principal.client_id or (party if isinstance(party, str) else None),
         token_type="Bearer",  # noqa: S106  # as above
+        org_id=organization,
         **claims,  # type: ignore[arg-type]  # whose types the verifier has checked
     )
 
@@ -126,6 +136,7 @@ def _token_of_app(principal: Principal, snapshot: Snapshot, issuer: str | None) 
         exp=int(principal.expires_at.timestamp()) if principal.expires_at else None,
         iss=issuer,
         aud=principal.resource,
+        org_id=principal.organization.id if principal.organization else None,
     )
 
 

@@ -22,7 +22,7 @@ def may_also(request: AllowedRequest, door: str, resource: str, action: str) -> 
 
     context = (
         request_context(request.scope, principal, snapshot, resource, action, proxies=services.proxies)
-        if snapshot.has_conditions
+        if snapshot.is_conditional(resource, action)
         else NO_CONTEXT
     )
     return decide(

@@ -101,10 +101,10 @@ class Enforcement:
     ) -> _Answer | None:
         """Authenticate and authorize a request. Returns the refusal, or None if the request is allowed.
 
-        Sets `user` in the scope, and `auth` to the decision if it allows. `context` is called only if the policy has
-        conditions. `count_failure` counts bad credentials, and returns the refusal if there were too many. `covers` is
-        called for a token that is bound to a resource. `snapshot` is the policy in which `resource` was looked up, if
-        Litestar's router did not match it; `unmatched` is as in `decide`.
+        Sets `user` in the scope, and `auth` to the decision if it allows. `context` is called only if a row about the
+        resource has a condition. `count_failure` counts bad credentials, and returns the refusal if there were too
+        many. `covers` is called for a token that is bound to a resource. `snapshot` is the policy in which `resource`
+        was looked up, if Litestar's router did not match it; `unmatched` is as in `decide`.
         """
         try:
             result = entrance.cached(scope["headers"])
@@ -120,7 +120,9 @@ class Enforcement:
                 principal=principal,
                 resource=resource,
                 action=action,
-                context=context(scope, principal, policy, resource, action) if policy.has_conditions else NO_CONTEXT,
+                context=context(scope, principal, policy, resource, action)
+                if policy.is_conditional(resource, action)
+                else NO_CONTEXT,
                 started=started,
                 unmatched=unmatched,
             )

@@ -19,9 +19,14 @@ class BeyondOwner:
 
 
 def beyond_owner(snapshot: Snapshot, key: KeyRecord, last_held: Collection[str] = ()) -> BeyondOwner:
-    """Find the scopes of a key that its owner lacks. The owner holds its roles and what its last token stated."""
-    owned = owner_grants((f"user:{key.subject}", *last_held), snapshot.policy.roles)
+    """Find the scopes of a key that its owner lacks. The owner holds its roles and what its last token stated.
+
+    Of an organization no last token is known: what one stated when the key was issued counts as held.
+    """
     in_force = snapshot.in_force(principal_of(key).held)
+    if key.organization is not None:
+        return BeyondOwner(counting=(), lost=tuple(sorted(key.scopes - in_force)))
+    owned = owner_grants((f"user:{key.subject}", *last_held), snapshot.policy.roles)
     return BeyondOwner(
         counting=tuple(sorted((key.scopes & in_force) - owned)), lost=tuple(sorted(key.scopes - in_force))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from app.identity.org_facts import ORG
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANYONE, ON_BEHALF, is_fact
 from app.policy.language.entities import Entity
@@ -102,13 +103,19 @@ def _subject_rows(policy: Policy, key: _SubjectKey) -> Iterator[Membership]:
         yield from (Membership(entity.file, entity.line, name, grant, None) for grant in _permissions(entity))
 
 
-def ways(grants: Iterable[str]) -> Ways:
-    """How a caller can obtain one of these grants."""
+def ways(grants: Iterable[str], needs: Iterable[str]) -> Ways:
+    """How a caller can obtain one of these grants, each of which leads to the needs.
+
+    Rows give the key of an organization nothing: the fact of the organization leads a key to no other grant.
+    """
+    needed = frozenset(need.removeprefix(ON_BEHALF) for need in needs)
     found: dict[str, set[str]] = {}
     for grant in (each.removeprefix(ON_BEHALF) for each in grants):
         # The subject of an AuthZEN request holds nothing that its caller states.
         is_subject = grant.startswith(SUBJECT)
         methods = frozenset({SUBJECT}) if is_subject else methods_of(grant)
+        if grant.startswith(ORG) and grant not in needed:
+            methods -= {"api_key"}
         if not methods:
             return None
         for method in methods:

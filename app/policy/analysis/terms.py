@@ -109,7 +109,7 @@ class Atoms:
             alike.setdefault(tuple(needs), []).append(source)
         for led_to, sources in sorted(alike.items()):
             number = len(self.any_of)
-            by_ways = ways(sources)
+            by_ways = ways(sources, [need for _, need in led_to])
             self.any_of.append(tuple(sorted(sources, key=lambda grant: (is_fact(grant), grant))))
             self._ways.append(by_ways)
             self._bound |= 0 if by_ways is None else 1 << number

@@ -59,6 +59,9 @@ def _subject(held: Iterable[str]) -> dict[str, object]:
             org = {"role": "", **org, "id" if family == "org" else "role": rest}
         elif family == "env":
             subject["environment"] = rest
+    if org and subject.get("type") == "key":
+        org = {"slug": "", **org}
+        subject["owner"] = f"org:{org['id']}" if "id" in org else ""
     subject["org"] = org or NO_ORG
     if subject.get("type") == "anonymous":
         subject["id"] = ""

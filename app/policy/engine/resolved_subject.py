@@ -35,8 +35,8 @@ class NoSuchSubject(Exception):
 class ResolvedSubject:
     """A subject with its grants.
 
-    `owner` is the user of an API key or an app, `environment` that of a key; empty otherwise. `organization` is that of
-    the user of an app.
+    `owner` is that of an API key or the user of an app, `environment` that of a key; empty otherwise. `organization` is
+    that of a key or of the user of an app.
     """
 
     type: str
@@ -55,7 +55,14 @@ def principal_of(subject: ResolvedSubject) -> Principal:
     """
     if subject.type == KEY_TYPE:
         key_id = int(subject.id)
-        return Principal(subject.owner, "api_key", subject.held, key_id=key_id, environment=subject.environment)
+        return Principal(
+            subject.owner,
+            "api_key",
+            subject.held,
+            key_id=key_id,
+            environment=subject.environment,
+            organization=subject.organization,
+        )
     if subject.type == APP_TYPE:
         organization = subject.organization
         return Principal(subject.owner, "oauth", subject.held, client_id=subject.id, organization=organization)
@@ -119,8 +126,10 @@ def resolve_subject(
     properties: Properties = sent if entity is None else {**entity.properties, **sent} if sent else entity.properties
     if kind == KEY_TYPE:
         record = stored.usable(identity, datetime.now(UTC))
-        held = key_principal(record).held
-        return ResolvedSubject(kind, identity, held, properties, record.subject, record.environment)
+        key = key_principal(record)
+        return ResolvedSubject(
+            kind, identity, key.held, properties, record.subject, record.environment, key.organization
+        )
     if kind == APP_TYPE:
         return _resolve_app(identity, sent, properties, stored)
     if kind == "anonymous":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.identity.principal import ANYONE
+from app.identity.principal import ANYONE, KEY_METHOD
 from app.policy.engine.candidates import Candidates
 from app.policy.engine.decision import Decision
 from app.policy.engine.delegation import (
@@ -17,10 +17,9 @@ from app.policy.engine.delegation import (
     sides_of_class,
 )
 from app.policy.engine.expand import Index, expand, key_of
-from app.policy.engine.limited_scopes import in_force
+from app.policy.engine.limited_scopes import close_caller, in_force
 from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.gc_control import release_memory
-from app.policy.language import roles
 from app.policy.language.load import Policy
 from app.policy.language.reason import Reason
 from app.policy.language.rule import ASK, SCOPE_TYPE, Rule
@@ -45,9 +44,10 @@ class Snapshot:
         self.index: Index = expand(policy.rules, self.table)
         self.candidates = Candidates(policy, self.table)
         self.has_conditions = any(rule.condition for rule in policy.rules)
+        self._conditional = frozenset(key for key, rules in self.index.items() if any(rule.condition for rule in rules))
         # Grants that no row names cannot change a verdict: without them, principals fall into few classes.
         self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)
-        self._relevant = self._named.union(policy.roles)
+        self._relevant = self._named.union(policy.roles, (KEY_METHOD,))
         self._classes: dict[frozenset[str], frozenset[str]] = {}
         self._interned: dict[frozenset[str], frozenset[str]] = {}
         self._memo: dict[tuple[str, str, frozenset[str]], Decision] = {}
@@ -75,6 +75,10 @@ class Snapshot:
         other._bytes = other.misses = 0
         return other
 
+    def is_conditional(self, resource: str, action: str) -> bool:
+        """Whether the condition of a row can decide about an action on a route or a thing."""
+        return bool(self._conditional) and key_of(resource, action, self.index) in self._conditional
+
     def in_force(self, held: Iterable[str]) -> frozenset[str]:
         """The stated grants, with those limited scopes of a key that role rows now give its owner."""
         return in_force(frozenset(held), self.policy.roles)
@@ -88,7 +92,7 @@ class Snapshot:
         if is_delegated(held):
             sides = self.sides(held)
             return sides.app & sides.user
-        return roles.close((*self.in_force(held), ANYONE), self.policy.roles)
+        return close_caller(self.in_force(held) | {ANYONE}, self.policy.roles)
 
     def sides(self, held: frozenset[str]) -> Sides:
         """The effective grants of an app and of its user."""

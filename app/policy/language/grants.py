@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import cached_property
 
 from app.identity.app_facts import APP_FACTS, APP_KIND, APP_KINDS, APP_METHOD, is_app_fact
-from app.identity.org_facts import ORG_FACTS, is_org_fact
+from app.identity.org_facts import ORG, ORG_FACTS, ORG_ROLE, is_org_fact
 from app.identity.principal import ON_BEHALF
 from app.policy.language.caller import caller_fault, grants_in
 from app.policy.language.fault import MAX_PAIRS_TOGETHER, NearWords, did_you_mean, nearest
@@ -34,7 +34,7 @@ _UNKNOWN = "add it to permissions.toml, or see policies/README.md for the facts"
 _NEAR_FAMILY = 0.75  # `roles` is near to `role`, and `usr` to `user`
 
 # The kinds of caller that can have a fact: a user is not a key, and a key is not a user. An app acts for a user. A
-# user acts in one organization.
+# user acts in one organization, and a key may belong to one; only a user has a role in it.
 _METHODS = {
     "auth:jwt": frozenset({"jwt"}),
     "auth:api_key": frozenset({"api_key"}),
@@ -46,7 +46,8 @@ _FAMILY_METHODS = {
     "key": frozenset({"api_key"}),
     "env": frozenset({"api_key"}),
     **{family.removesuffix(":"): frozenset({"oauth"}) for family in APP_FACTS},
-    **{family.removesuffix(":"): frozenset({"jwt", "oauth"}) for family in ORG_FACTS},
+    ORG.removesuffix(":"): frozenset({"jwt", "oauth", "api_key"}),
+    ORG_ROLE.removesuffix(":"): frozenset({"jwt", "oauth"}),
 }
 _ANY_METHOD = frozenset[str]()
 

@@ -76,6 +76,7 @@ def test_every_outcome_is_logged_with_its_reason(own_server: Server, issuer: Liv
         "key_id": None,
         "client_id": None,
         "impersonator": None,
+        "organization": None,
         "token_id": "token-1",
         "action": "GET",
         "route": "/api/v1/teams/{team_id}",

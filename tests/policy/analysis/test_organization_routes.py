@@ -9,7 +9,13 @@ from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import snapshot
 
 TABLE = RouteTable(
-    [Route("/o/{org_id}", "GET"), Route("/o/{org_id}", "POST"), Route("/o/{org_id}/x/{id}", "GET"), Route("/y", "GET")]
+    [
+        Route("/o/{org_id}", "GET"),
+        Route("/o/{org_id}", "OPTIONS"),
+        Route("/o/{org_id}", "POST"),
+        Route("/o/{org_id}/x/{id}", "GET"),
+        Route("/y", "GET"),
+    ]
 )
 SAME = '"subject.org.id == params.org_id"'
 OTHER = '"subject.org.id != params.org_id"'
@@ -31,6 +37,8 @@ OTHER = '"subject.org.id != params.org_id"'
         (("p, a:read, /o/**, GET, allow", f"p, b:read, /o/**, GET, deny, {OTHER}"), [1]),
         (("p, a:read, /o/**, GET, allow", f"p, a:read, /o/{{org_id}}, GET, deny, {OTHER}"), [1]),
         (("p, a:read, /o/**, GET, deny",), []),
+        (("p, anyone, /**, OPTIONS, allow",), []),
+        (("p, anyone, /o/**, GET|OPTIONS, allow",), [1]),
     ],
 )
 def test_a_row_that_does_not_read_the_organization_in_the_path(rows: tuple[str, ...], lines: list[int]) -> None:

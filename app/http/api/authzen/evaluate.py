@@ -178,7 +178,7 @@ class Evaluator:
         self, subject: ResolvedSubject, target: Target, action: _Action, resource: _Resource, context: Properties
     ) -> Context:
         """The variables that conditions may read."""
-        if not self.snapshot.has_conditions:
+        if not self.snapshot.is_conditional(target.resource, target.action):
             return NO_CONTEXT
         kind, identity, sent = resource
         entity = self.snapshot.policy.entities.resources.get((kind, identity))

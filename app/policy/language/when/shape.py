@@ -45,9 +45,9 @@ Properties = Mapping[str, object]
 
 
 class Org(TypedDict):
-    """The active organization of a user."""
+    """The active organization of a user, or the one that an API key belongs to."""
 
-    id: Annotated[str, "the id of the user's organization, empty for all others"]
+    id: Annotated[str, "the id of the organization of a user or an API key, empty without one"]
     role: Annotated[str, "the user's role in it, empty without one"]
     slug: Annotated[str, "its name in addresses, empty without one"]
 
@@ -60,10 +60,10 @@ class Subject(TypedDict):
 
     type: Annotated[str, "`user`, `key`, `app`, `anonymous`, or the type that an AuthZEN caller names"]
     id: Annotated[str, "a user's `sub`, also of the user of an app, an API key's number as text, empty for a stranger"]
-    owner: Annotated[str, "for an API key the `sub` of its owner, empty for all others"]
+    owner: Annotated[str, "for an API key the `sub` of its owner or `org:<id>`, empty for all others"]
     method: Annotated[str, "`jwt`, `api_key`, `oauth`, `anonymous`, or `authzen` for who is only asked about"]
     client_id: Annotated[str, "the id of the app that acts on behalf of the user, empty for all others"]
-    org: Annotated[Org, "the active organization of a user"]
+    org: Annotated[Org, "the active organization of a user, or the one that an API key belongs to"]
     environment: Annotated[str, "`live` or `test` for an API key, empty for all others"]
     permissions: Annotated[Collection[str], "every grant in effect, roles and the server's facts included"]
     claims: Annotated[Properties, "the claims of a verified JWT, empty for all others"]
