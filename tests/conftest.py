@@ -17,6 +17,7 @@ from app.db.engine import open_engine
 from app.db.session import Sessions, sessions_of
 from tests.support.breakable import BreakablePostgres
 from tests.support.certificate import make
+from tests.support.cluster import directory_in_memory
 from tests.support.databases import KINDS, Kind, Postgres
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import ROOT, Server, prepared_database
@@ -42,7 +43,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server, started for the first test that needs it."""
-    started = Postgres()
+    # It would visit hundreds of databases again and again, all of which are used for a moment only.
+    started = Postgres(directory_in_memory(), settings=["autovacuum=off", "max_wal_size=128MB"])
     yield started
     started.stop()
 
@@ -50,7 +52,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def breakable() -> Iterator[BreakablePostgres]:
     """A second PostgreSQL server, for tests that stop, pause or kill it."""
-    with BreakablePostgres() as started:
+    with BreakablePostgres(place=directory_in_memory()) as started:
         yield started
 
 
@@ -62,13 +64,16 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def url(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an upgraded database."""
     if kind == "postgresql":
-        url: str = request.getfixturevalue("postgres").new(prepared=True)
-        return url
-    shutil.copy(prepared_database(), tmp_path / "authz.db")
-    return f"sqlite:///{tmp_path / 'authz.db'}"
+        postgres: Postgres = request.getfixturevalue("postgres")
+        url = postgres.new(prepared=True)
+        yield url
+        postgres.drop(url)
+    else:
+        shutil.copy(prepared_database(), tmp_path / "authz.db")
+        yield f"sqlite:///{tmp_path / 'authz.db'}"
 
 
 @pytest.fixture

