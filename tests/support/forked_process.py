@@ -7,9 +7,11 @@ and its exit code from a pipe that no other process holds, so that the pipe ends
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -93,7 +95,8 @@ def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> 
 @cache
 def _parent() -> str:
     """The address of the process that has imported everything, which the first call starts."""
-    address = f"{tempfile.mkdtemp(prefix='authz-')}/parent"
+    directory = tempfile.mkdtemp(prefix="authz-")
+    address = f"{directory}/parent"
     command = [sys.executable, "-m", "tests.support.forked_process", address]
     parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
@@ -104,6 +107,7 @@ def _parent() -> str:
         assert parent.stdin
         parent.stdin.close()  # which ends the process
         parent.wait()
+        shutil.rmtree(directory)
 
     atexit.register(stop)
     return address
@@ -111,15 +115,20 @@ def _parent() -> str:
 
 def _serve(address: str) -> None:
     """Fork a child for each order, until standard input ends."""
-    import uvicorn.lifespan.on  # noqa: PLC0415  # imported here alone, for the children
+    import uvicorn.lifespan.on  # noqa: PLC0415  # as above
+    import uvicorn.loops.auto  # noqa: PLC0415  # as above
     import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415  # as above
     import uvicorn.protocols.websockets.auto  # noqa: F401, PLC0415  # as above
     import uvloop  # noqa: F401, PLC0415  # as above
 
     import app.asgi  # noqa: PLC0415  # as above
+    import app.cli.server.on_granian  # noqa: PLC0415  # as above
     import app.cli.server.serve  # noqa: PLC0415  # as above
-    import app.history.recovery  # noqa: F401, PLC0415  # as above
+    import app.db.migrate  # noqa: PLC0415  # as above
+    import app.history.recovery  # noqa: PLC0415  # as above
 
+    app.asgi.route_table()  # which imports what the first application needs
+    gc.freeze()  # no child looks for garbage here, which would copy all pages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(address)

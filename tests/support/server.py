@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.support.forked_process import ForkedProcess
+from tests.support.forked_process import ForkedProcess, run
 
 ROOT = Path(__file__).parents[2]
 AUTHZ = Path(sys.executable).parent / "authz"
@@ -59,6 +60,8 @@ class Server:
         }
         self._command = command
         self.lines: list[str] = []
+        self._entries: dict[str, dict[str, Any]] = {}  # by their lines: a test that waits reads the log again and again
+        self._line_arrived = threading.Event()
         self.process: subprocess.Popen[str] | ForkedProcess | None = None
         self.url = ""
 
@@ -95,11 +98,16 @@ class Server:
         with self.process.stderr as log:
             for line in log:
                 self.lines.append(line.rstrip("\n"))
+                self._line_arrived.set()
 
     @property
     def log(self) -> list[dict[str, Any]]:
         """The log so far; a line that is not JSON is under `raw`."""
-        return [json.loads(line) if line.startswith("{") else {"raw": line} for line in list(self.lines)]
+        return [self._entries.get(line) or self._parse(line) for line in list(self.lines)]
+
+    def _parse(self, line: str) -> dict[str, Any]:
+        entry = self._entries[line] = json.loads(line) if line.startswith("{") else {"raw": line}
+        return entry
 
     def written_lines(self) -> list[str]:
         """The lines of the log when those of all requests so far are written. Needs one worker and its access log."""
@@ -125,7 +133,8 @@ class Server:
                     return entry
             if has_ended:
                 break
-            time.sleep(0.02)
+            self._line_arrived.wait(0.02)
+            self._line_arrived.clear()
         raise RuntimeError("the server did not say so:\n" + "\n".join(self.lines))
 
     def client(self, token: str | None = None) -> httpx.Client:
@@ -166,8 +175,9 @@ class Server:
 def prepared_database() -> Path:
     """An upgraded database, made once and copied, since most tests need a new one."""
     path = Path(tempfile.mkdtemp(prefix="authz-")) / DATABASE
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     env = {**os.environ, "AUTHZ_DATABASE_URL": f"sqlite:///{path}"}
-    subprocess.run([AUTHZ, "db", "upgrade"], env=env, cwd=path.parent, check=True, capture_output=True)
+    run("db", "upgrade", env=env, cwd=path.parent).check_returncode()
     return path
 
 
