@@ -187,8 +187,9 @@ def test_a_redirect_is_not_followed(client: Client, code: int, how: str) -> None
     assert len(peer.requests) == 1
 
 
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("behaviour", [waits, drips_a_head, drips_a_body])
+@pytest.mark.parametrize(
+    ("behaviour", "how"), [(waits, "alone"), (waits, "batch"), (drips_a_head, "alone"), (drips_a_body, "batch")]
+)
 def test_the_timeout_covers_the_whole_call(client: Client, behaviour: Behaviour, how: str) -> None:
     """Also if data arrives all the time."""
     with Peer(behaviour) as peer:
@@ -223,15 +224,21 @@ def test_a_broken_connection_is_retried_once(client: Client, behaviour: Behaviou
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("headers", [{}, {"Retry_After": "0"}, {"Retry_After": "1"}])
+@pytest.mark.parametrize("headers", [{}, {"Retry_After": "0"}])
 def test_503_is_retried_once(client: Client, headers: dict[str, str], how: str) -> None:
     with Peer(status(503, **headers)) as peer:
         denied(ask(client, how, peer.url), how, "the decision point answered 503: it cannot decide now")
     assert len(peer.requests) == 2
     with Peer(status(503, **headers), well) as fixed:
-        outcome = ask(client, how, fixed.url)
+        assert all(ask(client, how, fixed.url).allowed)
+    assert len(fixed.requests) == 2
+
+
+def test_503_is_retried_after_the_stated_time(client: Client) -> None:
+    with Peer(status(503, Retry_After="1"), well) as peer:
+        outcome = ask(client, "batch", peer.url)
     assert all(outcome.allowed)
-    assert outcome.seconds >= float(headers.get("Retry_After", 0))
+    assert outcome.seconds >= 1
 
 
 @pytest.mark.parametrize("how", HOW)
