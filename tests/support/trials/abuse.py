@@ -138,8 +138,9 @@ class Trial:
                 ids = {json.loads(text).get("request_id") for text in export.raise_for_status().text.splitlines()}
                 return sent - len(ids & {f"{mark}-{number}" for number in range(1, sent + 1)})
 
-            eventually(lambda: missing() == 0, _LOG_SECONDS)
-            line.marked, line.missing = line.marked + sent, line.missing + missing()
+            line.marked += sent
+            if not eventually(lambda: missing() == 0, _LOG_SECONDS):
+                line.missing += missing()
 
     def _side(self, load: LoadProcess, seconds: float, mark: str = "") -> Side:
         time.sleep(_AROUND_SECONDS)

@@ -49,7 +49,8 @@ def failover(how: Literal["move", "hosts"], *, issuer: LiveIssuer, place: Path, 
         }
         for load in loads.values():
             stack.enter_context(load)
-        eventually(lambda: all(load.answers for load in loads.values()), 20)
+        if not eventually(lambda: all(load.answers for load in loads.values()), 20):
+            yield "a load had no answer before the failover"
 
         old.refuse_writes()
         yield from _without_a_primary(client, new_key, seconds)

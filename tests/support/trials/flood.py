@@ -100,8 +100,8 @@ def flood(
             sent = seen.answers.total()
             ids = {f"{mark}-{number}" for number in range(1, sent + 1)}
             with started.client(callers.reader) as reader:
-                eventually(lambda: len(ids & _logged(reader)) == sent, _LOG_SECONDS)
-                logged = len(ids & _logged(reader))
+                complete = eventually(lambda: len(ids & _logged(reader)) == sent, _LOG_SECONDS)
+                logged = sent if complete else len(ids & _logged(reader))
                 check = reader.get("/readyz").json()["checks"]["decision_log"]
                 lines = reader.get("/api/v1/decisions/export", params={"subject": KNOWN}, timeout=60).text.splitlines()
         recorded = sum(line["deleted"]["count"] for line in map(json.loads, lines) if "deleted" in line)

@@ -31,7 +31,8 @@ def kills(
             writers.start()
             first = number == 1  # both kinds of writes must have happened
             begun = _begun(ledger, len(known) + 2, int(first))
-            eventually(begun, 20)
+            if not eventually(begun, 20):
+                yield f"{kind} {number}: nothing was written before the kill"
             time.sleep(chosen.uniform(0.0, _WITHIN))
             if kind == "replica":
                 server.signal(signal.SIGKILL)

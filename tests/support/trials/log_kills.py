@@ -63,8 +63,8 @@ class LoggingProcess:
 
     def has_written(self) -> bool:
         """Wait until the process has written decisions; False if it takes too long, or the process ended."""
-        eventually(lambda: self.progress.written > 0 or not self._process.is_alive(), _START_SECONDS)
-        return self.progress.written > 0
+        ended = eventually(lambda: self.progress.written > 0 or not self._process.is_alive(), _START_SECONDS)
+        return ended and self.progress.written > 0
 
     def end(self, *, kill: bool) -> None:
         """Kill the process, or stop it cleanly, and read the rest of its reports."""

@@ -61,7 +61,8 @@ def outage(seconds: float, how: str, *, issuer: LiveIssuer, postgres: BreakableP
             "gateway without proof": load_of("/gateway/nginx", person | gateway | {"X-Gateway-Secret": "no"}),
         }
         keys = {"key": load_of(TEAMS, key), "key at a gateway": load_of("/gateway/nginx", key | gateway)}
-        eventually(lambda: all(load.answers for load in (served | denied | keys).values()), 20)
+        if not eventually(lambda: all(load.answers for load in (served | denied | keys).values()), 20):
+            yield "a load had no answer before the outage"
         postgres.stop() if how == "down" else postgres.pause()
         gone = time.monotonic()
         time.sleep(CACHE_SECONDS + 0.5)

@@ -57,7 +57,8 @@ def siem_kills(times: int, seed: int, *, issuer: LiveIssuer, url: str, place: Pa
             receiver.answer = lambda _batch: ReceiverAnswer()
             time.sleep(1)  # in which the last decisions are written
             expected = asyncio.run(_expected_ids(url))
-            eventually(lambda: expected <= set(receiver.ids), _COMPLETE_SECONDS)
+            if not eventually(lambda: expected <= set(receiver.ids), _COMPLETE_SECONDS):
+                yield "the receiver does not have all records"
         finally:
             stop.set()
             for server in servers:
