@@ -1,0 +1,77 @@
+"""What the files of a Casbin program name: subjects, domains, things, actions, and the segments of paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from app.policy.casbin_import.casbin_policy import CasbinPolicy
+from app.policy.casbin_import.matcher import EQUALS, FieldTest
+from app.policy.casbin_import.path_pattern import PartialSegment, literal_of, patterns_of
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
+
+
+class KnownValues:
+    """Each value once, in the order of the files."""
+
+    def __init__(self, casbin: CasbinPolicy, other_objects: Collection[str] = ()) -> None:
+        fields = casbin.fields
+        self._casbin = casbin
+        subject_graphs = casbin.graphs_of(fields.subject).values()
+        subjects = [value for function, value in self._tested(fields.subject) if function == EQUALS or "*" not in value]
+        members = (name for graph in subject_graphs for row in graph.rows for name in row.cells[:2])
+        self.subjects = tuple(dict.fromkeys((*subjects, *members)))
+        domains = [
+            value for function, value in self._tested(fields.domain) if literal_of(function, value)[0] is not None
+        ]
+        linked = (domain for graph in subject_graphs for domain in graph.domains if domain)
+        self.domains = tuple(dict.fromkeys((*domains, *linked)))
+        objects = list(self._tested(fields.object))
+        grouped = casbin.graphs_of(fields.object)
+        named = [literal_of(function, value)[0] for function, value in objects if function not in grouped]
+        named += [value for function, value in objects if function in grouped]
+        named += [name for graph in grouped.values() for row in graph.rows for name in row.cells[:2]]
+        named += other_objects
+        self.has_paths = any(value.startswith(("/", "^/")) for _, value in objects) or any(
+            name.startswith("/") for name in named if name
+        )
+        self.things = tuple(dict.fromkeys(name for name in named if name and not name.startswith("/")))
+        self.literals = tuple(dict.fromkeys(self._literals(objects, [name for name in named if name], set(grouped))))
+        words = (word for _, value in self._tested(fields.action) for word in _words(value))
+        linked_words = (
+            name for graph in casbin.graphs_of(fields.action).values() for row in graph.rows for name in row.cells[:2]
+        )
+        self.verbs = tuple(dict.fromkeys((*words, *linked_words)))
+
+    def _tested(self, name: str | None) -> Iterable[tuple[str, str]]:
+        """The functions and values with which a field is tested, once each."""
+        casbin = self._casbin
+        tests = {
+            (test.function, test.argument)
+            for each in casbin.alternatives
+            for test in each
+            if isinstance(test, FieldTest) and test.field == name
+        }
+        found: dict[tuple[str, str], None] = {}
+        for function, argument in sorted(tests, key=str):
+            if isinstance(argument, str):
+                found[function, argument] = None
+            else:
+                at = casbin.model.policy.index(argument.name)
+                found.update(((function, row.cells[at]), None) for row in casbin.rows.rules)
+        return found
+
+    def _literals(self, objects: Sequence[tuple[str, str]], names: Sequence[str], grouped: set[str]) -> Iterator[str]:
+        patterns = [patterns_of(*each) for each in objects if each[0] not in grouped]
+        patterns += [patterns_of(EQUALS, name) for name in names]
+        for pattern in (pattern for each in patterns for pattern in each.patterns):
+            for part in pattern.segments:
+                if isinstance(part, str):
+                    yield part
+                elif isinstance(part, PartialSegment) and part.literal:
+                    yield part.literal
+
+
+def _words(value: str) -> Iterator[str]:
+    return iter(_WORD.findall(value))

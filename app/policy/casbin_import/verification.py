@@ -1,0 +1,162 @@
+"""Proves an imported policy against pycasbin before it is written.
+
+For each question the new policy must deny what Casbin denies. What Casbin allows by rows that were carried over
+exactly it must allow, unless a deny that was made wider decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from app.identity.principal import ANYONE
+from app.policy.casbin_import.casbin_enforcer import ReferenceEnforcer
+from app.policy.casbin_import.casbin_policy import CasbinFiles, CasbinPolicy
+from app.policy.casbin_import.import_options import ImportOptions
+from app.policy.casbin_import.importer import ImportedPolicy, rules_file
+from app.policy.casbin_import.policy_texts import VerdictCase
+from app.policy.casbin_import.questions import CasbinQuestion, QuestionMaker
+from app.policy.engine.decision import Decision
+from app.policy.engine.question_context import context_of
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import NoSuchTarget, find_target
+from app.policy.language.grants import known_roles
+from app.policy.language.when.condition import NO_CONTEXT
+
+# pycasbin looks at each row for each request, which takes about 5 microseconds.
+MAX_ROWS_LOOKED_AT = 1_000_000
+MAX_CASES = 5_000
+NOT_FOUND = 404
+LEAST = 50  # questions, however many rows there are
+_PROGRESS = 500  # questions
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A question on which the policies differ without a reported reason: a defect of the import."""
+
+    question: CasbinQuestion
+    casbin: bool
+
+    def __str__(self) -> str:
+        verdicts = ("allows", "denies") if self.casbin else ("denies", "allows")
+        request = ", ".join(self.question.request)
+        return f"Casbin {verdicts[0]} ({request}), and the new policy {verdicts[1]} it"
+
+
+@dataclass(slots=True)
+class Verification:
+    """The result: how many questions were asked, how many verdicts are equal, and how many narrower, as reported."""
+
+    named: int = 0
+    all_named: int = 0
+    random: int = 0
+    equal: int = 0
+    narrower: int = 0
+    disagreements: list[Disagreement] = field(default_factory=list)
+    cases: list[VerdictCase] = field(default_factory=list)
+
+    @property
+    def asked(self) -> int:
+        """All questions."""
+        return self.named + self.random
+
+
+def verify(
+    casbin: CasbinPolicy,
+    files: CasbinFiles,
+    imported: ImportedPolicy,
+    snapshot: Snapshot,
+    options: ImportOptions,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Verification:
+    """Ask both policies. Cases are kept of the questions about what the files name."""
+    maker = QuestionMaker(casbin, imported, snapshot, options)
+    asker = _Asker(casbin, files, imported, snapshot, options)
+    found = Verification(all_named=maker.count)
+    most = max(MAX_ROWS_LOOKED_AT // max(len(casbin.rows.rules), 1), LEAST)
+    named = maker.sample(most)
+    found.named = len(named)
+    asker.ask(named, found, keeps_cases=True, progress=progress)
+    found.random = min(options.samples, most)
+    asker.ask(maker.some(found.random), found, keeps_cases=False, progress=progress)
+    return found
+
+
+class _Asker:
+    def __init__(
+        self,
+        casbin: CasbinPolicy,
+        files: CasbinFiles,
+        imported: ImportedPolicy,
+        snapshot: Snapshot,
+        options: ImportOptions,
+    ) -> None:
+        self._casbin = ReferenceEnforcer(casbin, files, options.functions)
+        self._exact = (
+            ReferenceEnforcer(casbin, files, options.functions, imported.inexact) if imported.inexact else None
+        )
+        self._imported = imported
+        self._options = options
+        self._snapshot = snapshot
+        self._file = rules_file(options.service)
+        self._roles = known_roles(snapshot.policy.memberships)
+
+    def ask(
+        self,
+        questions: Iterable[CasbinQuestion],
+        found: Verification,
+        *,
+        keeps_cases: bool,
+        progress: Callable[[str], None],
+    ) -> None:
+        for count, question in enumerate(questions, 1):
+            if count % _PROGRESS == 0:
+                progress(f"{count:,} {'named' if keeps_cases else 'random'} requests compared with pycasbin")
+            decision = self._decision(question)
+            allowed = isinstance(decision, Decision) and decision.allowed
+            casbin = self._casbin.allows(question.request)
+            if allowed and not casbin and self._options.ignores_last_slash and question.slashed:
+                casbin = self._casbin.allows(question.slashed)
+            if allowed is casbin:
+                found.equal += 1
+            elif casbin and self._is_reported(question, decision):
+                found.narrower += 1
+            else:
+                found.disagreements.append(Disagreement(question, casbin))
+            is_case = keeps_cases and isinstance(decision, Decision) and len(found.cases) < MAX_CASES
+            if is_case and self._is_nameable(question):
+                held = question.caller.held
+                found.cases.append(VerdictCase(held, question.action, question.resource, allowed))
+
+    def _decision(self, question: CasbinQuestion) -> Decision | NoSuchTarget:
+        """The decision of the new policy, or why there is no such route, which it denies."""
+        snapshot = self._snapshot
+        try:
+            target = find_target(snapshot.table, snapshot.index, question.action, question.resource)
+        except NoSuchTarget as missing:
+            return missing
+        held = frozenset({*question.caller.held, ANYONE})
+        context = NO_CONTEXT
+        if any(rule.condition for rule in snapshot.rules_for(target.resource, question.action)):
+            context = context_of(held, snapshot.effective(held), target, {})
+        return snapshot.decide(held, target.resource, question.action, context)
+
+    def _is_reported(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:
+        """Whether a note says why the new policy denies what Casbin allows."""
+        if (
+            not question.is_known
+            or question.caller.is_role_name
+            or (isinstance(decision, NoSuchTarget) and decision.status == NOT_FOUND)
+        ):
+            return True  # neither the rows nor the document name it
+        if self._exact is not None and not self._exact.allows(question.request):
+            return True
+        if isinstance(decision, NoSuchTarget) or decision.rule is None:
+            return False
+        rule = self._imported.places.get(decision.rule.line)
+        return decision.rule.file == self._file and rule is not None and rule.effect == "deny" and rule.is_wider
+
+    def _is_nameable(self, question: CasbinQuestion) -> bool:
+        return all(grant in self._roles for grant in question.caller.held if grant.startswith("role:"))

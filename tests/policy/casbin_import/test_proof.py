@@ -1,0 +1,106 @@
+"""The import proves its result against pycasbin, and random policies keep their verdicts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from app.policy.casbin_import.casbin_functions import matches, pattern_error
+from app.policy.casbin_import.casbin_policy import CasbinFiles, read_casbin
+from app.policy.casbin_import.import_fault import ImportRefused
+from app.policy.casbin_import.import_options import ImportOptions
+from app.policy.casbin_import.import_run import run_import
+from app.policy.casbin_import.importer import import_policy
+from app.policy.casbin_import.path_pattern import AnySegment, PathPattern, patterns_of
+from app.policy.casbin_import.verification import verify
+from app.policy.engine.live import build
+from app.policy.language.load import parse
+from app.policy.language.source import encode, from_bytes
+from tests.policy.casbin_import.importing import BASE, model
+from tests.policy.small import TABLE
+from tests.support.casbin_policies import ALLOW_AND_DENY, random_casbin
+
+FILES = CasbinFiles(
+    "model.conf",
+    model(policy="sub, obj, act, eft", effect=ALLOW_AND_DENY),
+    {
+        "policy.csv": "p, staff, stock, read, allow\np, ann, stock, read, deny\np, staff, price, read, allow\n"
+        "g, ann, staff\ng, bob, staff\n"
+    },
+)
+REFUSALS = {"unstated-deny", "nothing-left", "matching", "casbin-pattern", "role-chain"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_wider"),
+    [
+        (", orders:stock, read, deny", ", orders:stock, write, deny", True),
+        ("p, role:orders-staff, orders:stock, read, allow", "p, anyone, orders:stock, read, allow", True),
+        ("p, user:ann, orders:stock, read, deny", "p, user:bob, orders:stock, read, deny", True),
+        ("p, role:orders-staff, orders:stock, read", "p, user:carl, orders:stock, read", False),
+    ],
+)
+def test_a_wrong_result_is_noticed(old: str, new: str, is_wider: bool) -> None:
+    casbin, options = read_casbin(FILES), ImportOptions("orders", samples=100)
+    imported = import_policy(casbin, options, BASE)
+    wrong = {name: text.replace(old, new) for name, text in imported.files.items()}
+    assert wrong != imported.files
+    wrong["orders.csv"] = wrong["orders.csv"].replace("write, deny", "read, deny, false")
+    snapshot = build(parse(from_bytes(encode({**BASE.source.files, **wrong}))), TABLE)
+    found = verify(casbin, FILES, replace(imported, files=wrong), snapshot, options)
+    assert found.disagreements
+    assert any(not each.casbin for each in found.disagreements) is is_wider
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_policies_keep_their_verdicts(seed: int) -> None:
+    """Each import is compared with pycasbin on up to 100 named and 30 random requests, or refused."""
+    made = random_casbin(seed)
+    try:
+        done = run_import(
+            made.files, ImportOptions("orders", depth=1, samples=30, seed=seed, matching=made.matching), BASE, TABLE
+        )
+    except ImportRefused as refused:
+        assert {fault.code for fault in refused.faults} & REFUSALS
+        return
+    assert done.verification.disagreements == []
+
+
+TEXTS = ("a", "ab", "b", "7", "v1.0", "v1x0", "x_y", "a-b")
+PATTERNS = {
+    "keyMatch": ("/a", "/a/*", "/a*", "/*/b", "*"),
+    "keyMatch2": ("/a/:id", "/a/*", "/:x/:y", "/a/*/b", "/v1.0/:id", "/a/", "*", "/"),
+    "keyMatch3": ("/a/{id}", "/{x}/b/*", "/a/{id}.json"),
+    "keyMatch4": ("/{x}/{x}", "/a/{x}/b"),
+    "keyMatch5": ("/a/{id}", "/a/*"),
+    "regexMatch": ("^/a/[^/]+$", "/a", "^/(a|b)/?$", "^/a/.*b$", "^/a.?$", "^/[a-z]+/7", "^/a(/b)?$", ".*"),
+}
+
+
+@pytest.mark.parametrize(("function", "value"), [(name, each) for name, some in PATTERNS.items() for each in some])
+def test_exact_patterns_match_what_casbins_function_does(function: str, value: str) -> None:
+    found = patterns_of(function, value)
+    assert pattern_error(function, value) is None
+    is_exact = not found.fault and found.equal is None and all(pattern.is_exact for pattern in found.patterns)
+    chosen = random.Random(f"{function} {value}")
+    for _ in range(300):
+        parts = [chosen.choice(TEXTS) for _ in range(chosen.randrange(5))]
+        path = "/" + "/".join(parts)
+        own = any(_fits(pattern, parts) for pattern in found.patterns)
+        spelled = (path, f"{path}/") if any(pattern.ends_with_slash for pattern in found.patterns) else (path,)
+        casbin = any(matches(function, text, value) for text in spelled)
+        assert own == casbin if is_exact else casbin or not own or found.equal, path
+
+
+def _fits(pattern: PathPattern, parts: list[str]) -> bool:
+    """Whether the exact segments of a pattern match those of a path."""
+    if pattern.gap_at is not None or len(parts) < len(pattern.segments):
+        return False
+    behind = len(parts) - len(pattern.segments)
+    if behind and not pattern.has_tail:
+        return False
+    if pattern.has_tail and not behind and parts:
+        return False  # only the path with a last slash matches
+    return all(isinstance(own, AnySegment) or own == part for own, part in zip(pattern.segments, parts, strict=False))

@@ -1,0 +1,224 @@
+"""What an import refuses, with its place: it never guesses, and never drops a deny."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.casbin_import.casbin_policy import CasbinFiles
+from app.policy.casbin_import.import_fault import ImportRefused
+from app.policy.casbin_import.import_options import ImportOptions
+from app.policy.casbin_import.import_run import run_import
+from tests.policy.casbin_import.importing import ACL, BASE, RBAC, codes, faults, imported, model, rows_of
+from tests.policy.small import TABLE
+from tests.support.casbin_policies import ALLOW_AND_DENY
+
+WITH_EFFECT = "sub, obj, act, eft"
+DENIES = model(ACL, groups="", policy=WITH_EFFECT, effect=ALLOW_AND_DENY)
+PATHS = model(
+    '(p.sub == "*" || r.sub == p.sub) && keyMatch2(r.obj, p.obj) && r.act == p.act',
+    groups="",
+    policy=WITH_EFFECT,
+    effect=ALLOW_AND_DENY,
+)
+ROW = "p, ann, stock, read"
+
+
+@pytest.mark.parametrize(
+    ("matcher", "column", "part"),
+    [
+        ("r.sub == p.sub &&", 22, "ends here"),
+        ("r.sub == p.sub r.obj", 20, "operator is missing"),
+        ("custom(r.sub, p.sub)", 5, "not a function of Casbin"),
+        ("keyMatch9(r.obj, p.obj)", 5, "not a function of Casbin"),
+        ("r.sub == p.sub && r.owner == p.sub", 23, "does not define `r.owner`"),
+        ("keyMatch(p.obj, r.obj)", 5, "in this order"),
+        ("g(p.sub, r.sub)", 5, "in this order"),
+        ("g(r.sub)", 5, "two arguments"),
+        ("r.sub", 5, "not a test"),
+        ("r.sub == p.sub == p.obj", 20, "two sides"),
+        ("!r.sub == p.sub", 8, "`!` may only precede"),
+        ("!g(r.sub, p.sub) == true", 22, "negates the whole comparison"),
+        ("!(r.sub == p.sub && r.obj == p.obj)", 5, "one test only"),
+        ('r.sub in ("ann")', 20, "write a list"),
+        ("r.sub == 'a && b'", 14, "pycasbin rewrites"),
+        ("r.sub == 'r.obj'", 14, "pycasbin rewrites"),
+        ("r.sub =~ p.sub", 11, "cannot be read"),
+        ("true", 5, "`true` has no meaning"),
+        ("__import__('os')", 5, "not a function"),
+        ("(" * 70 + "r.sub == p.sub" + ")" * 70, 0, "nested too deeply"),
+        (" || ".join(["r.sub == p.sub"] * 400), 0, "more than 64 alternatives"),
+        (" || ".join(["r.sub == p.sub"] * 600), 0, "characters"),
+    ],
+)
+def test_a_matcher_that_cannot_be_read(matcher: str, column: int, part: str) -> None:
+    (fault,) = faults(model(matcher), ROW)
+    assert part in fault.message
+    assert (fault.code, fault.file, fault.line) == ("matcher", "model.conf", 10)
+    assert fault.column == column or not column
+
+
+def test_the_place_of_a_fault_in_a_matcher_of_several_lines() -> None:
+    (fault,) = faults(model("r.sub == p.sub && \\\n    g3(r.obj, p.obj)"), ROW)
+    assert (fault.line, fault.column) == (11, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (model().replace("[matchers]", "[matcher]"), "does not read the section"),
+        (model().replace("m = ", "m2 = "), "second definition"),
+        (model() + "m = r.sub == p.sub\n", "defined twice"),
+        (model().replace("[policy_effect]\ne = some(where (p.eft == allow))\n", ""), "does not define `e`"),
+        (model(effect="some(where (p.eft==allow))"), "not an effect"),
+        (model(effect="subjectPriority(p.eft) || deny"), "not an effect"),
+        (model(groups="g = _, _, (_, _)"), "not of the form"),
+        (model(groups="g2 = _, _"), "without `g`"),
+        (model("r.sub == p.sub", request="sub, act"), "no field for an object"),
+        (model(request="sub, obj, obj, act"), "occurs twice"),
+        (model(policy="sub, obj act"), "is not a name"),
+        ("r = sub\n", "before the first section"),
+        ("[request_definition]\nnothing\n", "not `key = value`"),
+        ("x" * 200_000, "characters"),
+    ],
+)
+def test_a_model_that_cannot_be_read(text: str, part: str) -> None:
+    assert part in faults(text, ROW)[0].message
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "part"),
+    [
+        ('p, "ann", stock, read', 4, "quotes"),
+        ("p, ann, stock", 1, "3 cells"),
+        ("p, ann, stock, read, deny", 1, "3 cells"),
+        ("P, ann, stock, read", 1, "ignores this row in silence"),
+        ("p2, ann, stock, read", 1, "ignores this row in silence"),
+        ("  q, ann, stock, read", 3, "ignores this row in silence"),
+        ("g, ann, admin, north", 1, "2 cells"),
+        ("p, ann), stock, read", 7, "closes no bracket"),
+        ("p, an\u200bn, stock, read", 6, "invisible character U+200B"),
+        ("p, a\u00a0n, stock, read", 5, "invisible character U+00A0"),
+        ("p, ann\x00, stock, read", 7, "invisible character U+0000"),
+        (f"p, {'a' * 2000}, stock, read", 1, "more than 1000 characters"),
+        ("\ufeffp, ann, stock, read", 1, "byte order mark"),
+    ],
+)
+def test_a_row_that_casbin_would_ignore_or_read_differently(row: str, column: int, part: str) -> None:
+    (fault,) = faults(model(), row)
+    assert part in fault.message
+    assert (fault.file, fault.line, fault.column) == ("policy.csv", 1, column)
+
+
+@pytest.mark.parametrize("effect", ["denny", "Deny", "deny # why", "", "allow;"])
+def test_an_effect_that_casbin_would_ignore(effect: str) -> None:
+    (fault,) = faults(DENIES, "p, ann, stock, read, allow", f"p, ann, stock, read, {effect}")
+    assert (fault.line, "ignores this row in silence" in fault.message) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ("p, Zoë, stock, read, deny", "cannot name the subject"),
+        ("p, a b, stock, read, deny", "cannot name the subject"),
+    ],
+)
+def test_a_deny_for_a_subject_without_a_name_refuses_if_something_is_open_to_all(row: str, part: str) -> None:
+    text = model(
+        '(p.sub == "*" || r.sub == p.sub) && r.obj == p.obj && r.act == p.act',
+        groups="",
+        policy=WITH_EFFECT,
+        effect=ALLOW_AND_DENY,
+    )
+    (fault,) = faults(text, "p, *, stock, read, allow", row)
+    assert (fault.code, fault.line, part in fault.message) == ("unstated-deny", 2, True)
+    assert codes(imported(text, "p, ann, stock, read, allow", row), "no-effect") == {"idle-deny"}
+
+
+@pytest.mark.parametrize("pattern", ["/v1.0/orders", "/caf\u00e9", "/a//b", "/a%2Fb", "/a/(b|c)*"])
+def test_a_deny_of_paths_without_a_name_refuses_if_paths_are_open(pattern: str) -> None:
+    (fault,) = faults(PATHS, "p, ann, /*, GET, allow", f"p, ann, {pattern}, GET, deny")
+    assert (fault.code, fault.line) == ("unstated-deny", 2)
+
+
+@pytest.mark.parametrize("function", ["keyMatch2", "regexMatch", "keyMatch4"])
+def test_a_pattern_at_which_pycasbin_fails(function: str) -> None:
+    text = model(f"r.sub == p.sub && {function}(r.obj, p.obj) && r.act == p.act", groups="")
+    (fault,) = faults(text, "p, ann, /a(b, GET" if function == "x" else "p, ann, /a[b, GET".replace("[", "+*"))
+    assert (fault.code, fault.line) == ("casbin-pattern", 1)
+
+
+def test_patterns_in_role_rows_need_a_word_of_the_author() -> None:
+    text = model("g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act", groups="g = _, _\ng2 = _, _")
+    rows = ("p, ann, books, GET", "g2, /books/:id, books")
+    (fault,) = faults(text, *rows)
+    assert (fault.code, fault.line, "--match g2=keyMatch2" in fault.hint) == ("matching", 2, True)
+    assert rows_of(imported(text, *rows, options=ImportOptions("orders", matching={"g2": "none"})))
+
+
+def test_a_chain_of_roles_that_casbin_does_not_follow() -> None:
+    links = [f"g, r{n}, r{n + 1}" for n in range(9)]
+    assert imported(model(), "p, r9, stock, read", *links, "g, x, r1").is_exact
+    (fault,) = faults(model(), "p, r9, stock, read", *links, "g, ann, r0")
+    assert fault.code == "role-chain"
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Orders", "cannot be the name"),
+        ("scope", "cannot be the name"),
+        ("a/b", "cannot be the name"),
+        ("", "cannot be"),
+    ],
+)
+def test_a_service_that_cannot_have_the_name(name: str, part: str) -> None:
+    (fault,) = faults(model(), ROW, options=ImportOptions(name))
+    assert part in fault.message
+
+
+def test_a_service_that_exists() -> None:
+    casbin = CasbinFiles("model.conf", model(), {"policy.csv": f"{ROW}\n"})
+    options = ImportOptions("rows")  # the base has a file rows.csv
+    with pytest.raises(ImportRefused) as refused:
+        run_import(casbin, options, BASE, TABLE)
+    assert "already" in refused.value.faults[0].message
+
+
+@pytest.mark.parametrize("grant", ["anyone", "auth:jwt", "role:unknown", "env:live", "nonsense", "app:x"])
+def test_a_grant_that_others_hold_cannot_be_a_subject(grant: str) -> None:
+    (fault,) = faults(model(), ROW, options=ImportOptions("orders", subjects={"ann": grant}))
+    assert fault.code == "subject"
+
+
+def test_nothing_is_written_if_nothing_is_left() -> None:
+    found = faults(model(), "p, ann, /orders, read")
+    assert found[0].code == "nothing-left"
+    assert any("no method is `read`" in fault.message for fault in found)
+
+
+def test_more_kinds_of_what_is_left_out() -> None:
+    text = model("r.sub == p.sub && regexMatch(r.obj, p.obj) && r.act == p.act", groups="")
+    rows = ("p, ann, ^/orders/[0-9]+$, GET", "p, ann, ^/orders/12$, GET", "p, ann, ^/a(?=b)$, GET", "p, Zoë, ^/x$, GET")
+    done = imported(text, *rows)
+    assert codes(done, "left-out") == {"pattern", "object", "subject"}
+    assert [row for row in rows_of(done) if "GET" in row] == ["p, user:ann, orders:/orders/12, GET, allow"]
+    assert not done.is_exact
+
+
+def test_a_last_slash_is_ignored_only_on_request() -> None:
+    text = model("r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="")
+    rows = ("p, ann, /orders/, GET", "p, ann, /items, GET")
+    assert codes(imported(text, *rows), "left-out") == {"last-slash"}
+    done = imported(text, *rows, options=ImportOptions("orders", ignores_last_slash=True))
+    assert done.is_exact
+    assert "p, user:ann, orders:/orders, GET, allow" in rows_of(done)
+
+
+def test_rows_of_many_files_and_line_endings() -> None:
+    files = {
+        "b.csv": "p, ann, stock, read  \r\n\r\n# p, bob, stock, read\r\n",
+        "a.csv": f"\t{RBAC and 'p, bob'}, price, read",
+    }
+    done = run_import(CasbinFiles("m.conf", model(), files), ImportOptions("orders"), BASE, TABLE)
+    assert rows_of(done) == ["p, user:ann, orders:stock, read, allow", "p, user:bob, orders:price, read, allow"]
+    assert b"# a.csv:1" in done.files["orders.csv"]
