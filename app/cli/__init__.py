@@ -29,6 +29,7 @@ main = group(
         "siem": ("app.cli.siem:siem_group", "Show or forget the delivery of the logs to a SIEM."),
         "db": ("app.cli.db:db_group", "Prepare the database."),
         "schema": ("app.cli.schema:schema_command", "Print the JSON Schema of what a command prints with --json."),
+        "import": ("app.cli.imports:import_group", "Carry the rules of another program over."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
     },
     version=True,

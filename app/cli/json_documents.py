@@ -46,6 +46,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "policy publish": JsonDocument((f"{_PUBLISH}:PublicationResult", f"{_PUBLISH}:PublicationRefusal", _FAULTS)),
     "policy rollback": JsonDocument((f"{_PUBLISH}:PublicationResult", f"{_PUBLISH}:PublicationRefusal", _FAULTS)),
     "policy routes": JsonDocument(("app.cli.policy.routes_view:PolicyRoutes", _FAULTS)),
+    "import casbin": JsonDocument(("app.cli.imports.casbin_view:CasbinImport",)),
     "keys list": JsonDocument((_KEY,), is_list=True),
     "keys revoke": JsonDocument((_KEY, "app.keys.view:RevokedKeys")),
     "keys check": JsonDocument(("app.cli.keys.view:KeysBeyondOwners", _FAULTS)),
