@@ -94,6 +94,7 @@ def built(
         authorized_parties=PARTY,
         organizations="clerk",
         gateway_secrets=f"{'x' * 32},{SECRET}",
+        public_url="https://authz.example",
     )
     server.env.update({f"AUTHZ_{name.upper()}": value for name, value in settings.items()})
     authz = stack.enter_context(server).url.removeprefix("http://")

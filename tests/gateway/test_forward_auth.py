@@ -21,6 +21,8 @@ from tests.support.server import Server, eventually
 SERVICE = "https://orders.example/v1"  # by its OpenAPI document
 FORBIDDEN = "Token is missing one or more required permissions."
 ENCODED = "The path encodes a character that must not be encoded."
+METADATA = "https://authz.example/.well-known/oauth-protected-resource"
+OF_ORDERS = "?resource=https%3A%2F%2Forders.example%2Fv1"  # the server in its document
 
 
 def _key(world: World, issuer: LiveIssuer, *scopes: str) -> dict[str, object]:
@@ -159,6 +161,8 @@ def test_a_denial_has_the_contracts_body_and_challenge(  # noqa: PLR0917  # the 
     assert json.loads(answer.body) == {"detail": detail}
     assert answer.headers["content-type"] == "application/json"
     assert challenge in answer.headers["www-authenticate"]
+    metadata = f'resource_metadata="{METADATA}{OF_ORDERS if path.startswith("/v1/") and "%" not in path else ""}"'
+    assert metadata in answer.headers["www-authenticate"]
     assert not world.upstream.reached
 
 

@@ -56,7 +56,7 @@ def test_the_verdict_and_the_caller_pass_through_ingress_nginx(
         ingress.ask("GET", "/v1/public%2F", Authorization=bearer),
     ]
     assert [answer.status for answer in answers] == [401, 403, 403, 403, 403]
-    assert answers[0].headers["www-authenticate"] == "Bearer"
+    assert answers[0].headers["www-authenticate"].startswith('Bearer resource_metadata="https://authz.example/')
     assert len(world.upstream.reached) == 3
 
 
