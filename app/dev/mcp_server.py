@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app import __version__
 from app.db.engine import open_engine
@@ -123,10 +123,18 @@ def with_mcp(app: ASGIApp, server: McpServer) -> ASGIApp:
         if scope["type"] == ScopeType.HTTP and scope["raw_path"] == PATH.encode():
             body = (await read(scope, receive)).body.encode("latin-1")
             await send_reply(await server.answer(scope, body), send)
-            return
-        await app(scope, receive, send)
-        if "path" not in scope:  # the lifespan, which ends with the application
-            await server.close()
+        else:
+            await app(scope, receive, send if "path" in scope else closing(send))
+
+    def closing(send: Send) -> Send:
+        """Send the messages of the lifespan, and before the last one close the server: afterwards nothing may run."""
+
+        async def send_after_close(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await server.close()
+            await send(message)
+
+        return send_after_close
 
     return dispatch
 

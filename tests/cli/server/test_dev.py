@@ -24,7 +24,7 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
         "AUTHZ_SERVER": "granian",
         "AUTHZ_WORKERS": "4",
     }
-    run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data"]
+    run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data", "--mcp"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
             assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
@@ -37,6 +37,9 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
             headers = {"Authorization": f"Bearer {minted.stdout.strip()}"}
             answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/teams/", headers=headers)
             assert (answer.status_code, answer.headers["server"]) == (200, "granian")
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_teams"}}
+            called = httpx.post(f"http://127.0.0.1:{port}/mcp", json=message, headers=headers)
+            assert "Arizona Cardinals" in called.text
 
             elsewhere = command("token", "--issuer-port", str(issuer_port), cwd=tmp_path, env=clean)
             assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
@@ -63,6 +66,7 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
         finally:
             dev.terminate()
             dev.wait(20)
+    assert "Traceback" not in log.read_text()
     idle = command(*mints.split()[1:], cwd=tmp_path, env=clean)
     assert (idle.returncode, idle.stdout.count(".")) == (0, 2)
     assert f"no issuer answers at http://127.0.0.1:{issuer_port}" in idle.stderr
