@@ -10,6 +10,8 @@ from types import MappingProxyType
 from app.identity.api_keys import KeyRecord, refusal_reason
 from app.identity.api_keys import principal_of as key_principal
 from app.identity.app_facts import AppIdentity, InvalidApp
+from app.identity.errors import Unauthenticated
+from app.identity.external_app import external_app
 from app.identity.organization import Organization
 from app.identity.permission_claim import parse_permissions
 from app.identity.principal import ANONYMOUS, ANYONE, Principal, delegated_principal, is_fact
@@ -83,15 +85,16 @@ class AppConsent:
 
 @dataclass(frozen=True, slots=True)
 class StoredSubjects:
-    """What the database says of the subjects of a request: the API keys by id as written there, and consents.
+    """What is known of the subjects of a request: the API keys by id as written there, and consents.
 
     A key of an environment other than `environments` is treated as unknown. `consents` are those of users, by the ids
-    of app and user.
+    of app and user. `authorization_servers` are the names of the issuers whose access tokens are those of apps.
     """
 
     records: Mapping[str, KeyRecord] = field(default_factory=lambda: MappingProxyType({}))
     environments: Collection[str] = ()
     consents: Mapping[tuple[str, str], AppConsent] = field(default_factory=lambda: MappingProxyType({}))
+    authorization_servers: Collection[str] = ()
 
     def usable(self, identity: str, now: datetime) -> KeyRecord:
         """The record of a key, if it would be accepted now. Raises NoSuchSubject."""
@@ -100,8 +103,14 @@ class StoredSubjects:
             raise NoSuchSubject("the key is unknown, revoked, expired, or of an environment that is not accepted")
         return record
 
-    def consent(self, client_id: str, user: str) -> AppConsent:
-        """What a user allowed an app. Raises NoSuchSubject."""
+    def consent(self, client_id: str, user: str, sent: Properties) -> AppConsent:
+        """What a user allowed an app. Raises NoSuchSubject.
+
+        Only an app of another authorization server has what was `sent`, as only its token says that.
+        """
+        issuer, slash, name = client_id.partition("/")
+        if slash and issuer in self.authorization_servers:
+            return _external_consent(issuer, name, sent)
         consent = self.consents.get((client_id, user))
         if consent is None:
             raise NoSuchSubject("the user has not allowed the app, or one of them is unknown, disabled or blocked")
@@ -111,6 +120,15 @@ class StoredSubjects:
 NO_SUBJECTS = StoredSubjects()
 
 
+def _external_consent(issuer: str, client_id: str, sent: Properties) -> AppConsent:
+    try:
+        app = external_app(issuer, client_id)
+    except Unauthenticated as fault:
+        raise NoSuchSubject(fault.reason) from None
+    scopes, permissions = (frozenset(parse_permissions(sent.get(name))) for name in ("scope", "permissions"))
+    return AppConsent(app, scopes, permissions)
+
+
 def resolve_subject(
     kind: str, identity: str, sent: Properties, known: Known, stored: StoredSubjects = NO_SUBJECTS
 ) -> ResolvedSubject:
@@ -118,7 +136,8 @@ def resolve_subject(
 
     A user holds what a verified token would state, and the permissions in its attributes. A key holds what the
     database says, and nothing that a caller sends. So does an app on behalf of the `user` among its attributes, where
-    `scope` may name fewer scopes. Any other type holds only its permissions. No caller can state a fact. Raises
+    `scope` may name fewer scopes; one of another authorization server holds the `scope` in its attributes, and its user
+    the `permissions`. Any other type holds only its permissions. No caller can state a fact. Raises
     NoSuchSubject.
     """
     is_user = kind in USER_TYPES
@@ -152,7 +171,7 @@ def _resolve_app(client_id: str, sent: Properties, properties: Properties, store
     user = app_user(sent)
     if user is None:
         raise NoSuchSubject("an app acts on behalf of a user: name it as `user` among the properties of the app")
-    consent = stored.consent(client_id, user)
+    consent = stored.consent(client_id, user, sent)
     scopes = consent.scopes
     if "scope" in sent:
         scopes &= frozenset(parse_permissions(sent["scope"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.identity.api_keys import KeyRecord
+from app.identity.external_app import external_app
 from app.identity.organization import Organization
 from app.identity.principal import delegated_principal
 from app.policy.engine.resolved_subject import (
@@ -136,6 +137,37 @@ def test_an_app_holds_what_the_database_says_and_no_more_than_its_token(
     target = Target("GET", "/x", "/x")
     context = evaluation_context(policy, found, target, resource=("route", "/x", {}), action={}, context={})
     assert policy.decide(found.held, "/x", "GET", context)
+
+
+@pytest.mark.parametrize(
+    ("sent", "scopes", "permissions"),
+    [
+        ({}, (), ()),
+        ({"scope": "a:read b:read", "permissions": ["a:read"]}, ("a:read", "b:read"), ("a:read",)),
+        ({"scope": ["a:read"], "permissions": 7}, ("a:read",), ()),
+        ({"scope": "a:read role:editor user:eve", "permissions": "auth:jwt org:o key:1"}, ("a:read",), ()),
+    ],
+)
+def test_an_app_of_another_authorization_server_holds_what_its_token_says(
+    sent: dict[str, object], scopes: tuple[str, ...], permissions: tuple[str, ...]
+) -> None:
+    stored = StoredSubjects(consents=CONSENTS.consents, authorization_servers=("partner",))
+    found = resolve_subject("app", "partner/web", {"user": "partner:ann", **sent}, KNOWN, stored)
+    app = external_app("partner", "web")
+    assert found.held == delegated_principal("partner:ann", app, scopes, permissions).held
+    assert principal_of(found).client_id == "partner/web"
+    local = resolve_subject("app", "acme", {"user": "ann", **sent}, KNOWN, stored)
+    assert local.held <= delegated_principal("ann", App("acme"), ("a:read", "b:read"), ("a:read",)).held
+    for client_id in ("other/web", "acme/web", "partner", "https://partner/web"):
+        with pytest.raises(NoSuchSubject):
+            resolve_subject("app", client_id, {"user": "ann", **sent}, KNOWN, stored)
+
+
+@pytest.mark.parametrize("client_id", ["partner/", "partner/a b", "partner/a|b", "partner/a,b", "partner/" + "a" * 600])
+def test_an_app_of_another_authorization_server_that_no_row_can_name_is_none(client_id: str) -> None:
+    stored = StoredSubjects(authorization_servers=("partner",))
+    with pytest.raises(NoSuchSubject):
+        resolve_subject("app", client_id, {"user": "partner:ann", "scope": "a:read"}, KNOWN, stored)
 
 
 def test_the_user_of_an_app_acts_in_the_organization_of_the_last_sign_in() -> None:

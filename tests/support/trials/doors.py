@@ -22,9 +22,10 @@ from tests.oauth.served import ServedApp, in_database
 from tests.support.issuer import LiveIssuer
 
 PUBLIC_URL = "https://api.example"
-# What the shipped policy has no row for: users with a role, and denials of users and of an app. Each user has one
-# kind of credentials, since the requests of one may end the others.
+# What the shipped policy has no row for: users with a role, denials of users and of an app, and apps of another
+# authorization server. Each user has one kind of credentials, since the requests of one may end the others.
 _MORE_ROWS = """\
+p, app-kind:external, scope:catalog:read, ask, allow
 g, user:user_admin, role:admin
 g, user:user_root, role:admin
 p, user:user_eve, /api/v1/teams/**, GET, deny
@@ -124,6 +125,9 @@ class DoorTrial:
         denied.change(client_id=_DENIED_APP)
         denied.app.client_id = denied.client_id = _DENIED_APP
         yield DoorCaller("denied app", self._app("user_ann", denied))
+        for name, held in (("app of the issuer", "catalog:read"), ("app of the issuer, of a user with less", "")):
+            token = self._user(held, sub="user_amy", client_id="web", scope="openid catalog:read catalog:write")
+            yield DoorCaller(name, token)
 
     def _authzen(self, caller: DoorCaller) -> dict[Route, bool]:
         """The decisions of AuthZEN about the subject that introspection finds, by template and by path."""
@@ -145,6 +149,9 @@ class DoorTrial:
             return {"type": "key", "id": client_id.removeprefix("key:")}
         if client_id.startswith("app_"):
             return {"type": "app", "id": client_id, "properties": {"user": user, "scope": scope}}
+        if client_id.startswith("settings/"):
+            held = {"user": user, "scope": scope, "permissions": scope}
+            return {"type": "app", "id": client_id, "properties": held}
         return {"type": "user", "id": user, "properties": {"permissions": scope}}
 
     def _evaluated(self, subject: dict[str, Any], ids: list[str]) -> list[bool]:
@@ -165,7 +172,8 @@ _DENIED_APP = "app_denied"
 def open_trial(stack: ExitStack, place: Path, issuer: LiveIssuer) -> DoorTrial:
     """Start the server and the gateways, which live as long as the stack."""
     rows = ROWS.replace("# end\n", _MORE_ROWS.format(denied=_DENIED_APP) + "# end\n")
-    settings = {"public_url": PUBLIC_URL, "organizations": "clerk", "bad_credentials_per_minute": "0"}
+    settings = {"public_url": PUBLIC_URL, "organizations": "clerk", "delegated": "true"}
+    settings["bad_credentials_per_minute"] = "0"  # more are sent than an address may send
     world = built(stack, place, issuer, "", rows=rows, **settings)
     return DoorTrial(world, issuer)
 

@@ -45,7 +45,7 @@ _LoggedSubject = tuple[ResolvedSubject, Principal]  # the principal is for the d
 
 
 async def stored_subjects(services: Services, subjects: Iterable[RequestedEntity]) -> StoredSubjects:
-    """What the database says of the keys and apps among these subjects.
+    """What is known of the keys and apps among these subjects.
 
     Raises CannotVerify if the database does not answer.
     """
@@ -56,12 +56,19 @@ async def stored_subjects(services: Services, subjects: Iterable[RequestedEntity
     pairs = [(client_id, user) for client_id, user in apps if user is not None]
     if not ids and not pairs:
         return NO_SUBJECTS
+    servers = _authorization_servers(services) if pairs else frozenset()
+    pairs = [pair for pair in pairs if pair[0].partition("/")[0] not in servers]
     found = await key_subjects.records(services.sessions, ids) if ids else ()
     return StoredSubjects(
         {str(record.id): record for record in found},
         services.settings.key_environments,
         await find_consents(services.sessions, pairs) if pairs else {},
+        servers,
     )
+
+
+def _authorization_servers(services: Services) -> frozenset[str]:
+    return frozenset(each.issuer.name for each in services.issuers.verifiers if each.issuer.is_delegating)
 
 
 class Evaluator:
