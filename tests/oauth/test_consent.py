@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from markupsafe import escape
 
 from app.console.cookies import csrf_token
 from app.db.session import Sessions
@@ -379,11 +380,25 @@ def test_redirects_of_apps_on_devices(
     assert app.redeem(back["code"], redirect_uri=asked).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\u202eb", "x" * 60, "\"'><img src=x>", "{{ 7 * 7 }}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "a\u202eb",
+        "x" * 60,
+        "\"'><img src=x>",
+        "{{ 7 * 7 }}",
+        "\u05d0\u05d1\u05d2 (1",
+        "</bdi>",
+    ],
+)
 def test_a_name_is_only_text(visitor: Browser, issuer: LiveIssuer, app_server: Server, name: str) -> None:
     app = ServedApp(app_server)
     app.change(name=name)
     page = opened(visitor, issuer, ask(visitor, app))
+    # In an element that letters of another direction do not leave.
+    shown = "a⟨U+202E⟩b" if "\u202e" in name else str(escape(name))
+    assert page.text.count(f"“<bdi>{shown}</bdi>”") == 2
     assert "<script>alert" not in page.text
     assert "<img" not in page.text
     assert "\u202e" not in page.text
