@@ -17,17 +17,17 @@ from sqlalchemy import Table
 from app.db.tables import Body, table_of
 from app.griddy.models import Models, models_of
 from app.http.wire.ids import id_of, read_id
-from app.http.wire.problems import Detail, InvalidBody, Problem
+from app.http.wire.problems import InvalidBody, Problem, detail_spec
 
 Keys = dict[str, str]  # the unparsed ids in a path, by name
 
 _PREFIX = "/api/v1"
-_REFUSALS = {
-    400: ResponseSpec(InvalidBody, description="The body is invalid", generate_examples=False),
-    404: ResponseSpec(Detail, description="No such row", generate_examples=False),
-    409: ResponseSpec(Detail, description="A conflict with another row", generate_examples=False),
+_INVALID = ResponseSpec(InvalidBody, description="The body is invalid", generate_examples=False)
+_BAD_CURSOR = {
+    400: detail_spec(
+        "The cursor is invalid", "The cursor is invalid: send `next` or `previous` of this list unchanged."
+    )
 }
-_BAD_CURSOR = {400: ResponseSpec(Detail, description="The cursor is invalid", generate_examples=False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,11 @@ class BoundResource:
         name = f"list_{self.table.name}" if many else f"{verb}_{self.key.removesuffix('_id')}"
         article = "an" if self.words[0] in "aeiou" else "a"
         statuses = {*refusals, 404} if self.parents else {*refusals}
+        specs = {
+            400: _INVALID,
+            404: detail_spec("No such row", not_found(self.key).detail),
+            409: detail_spec("A conflict with another row", f"Another {self.words} has the same values."),
+        }
 
         def operation_id(_handler: HTTPRouteHandler, method: str, _path: object) -> str:
             return f"{name}_head" if method == "HEAD" else name
@@ -89,7 +94,7 @@ class BoundResource:
             "operation_id": operation_id,
             "summary": f"List {self.words_of_many}" if many else f"{verb.capitalize()} {article} {self.words}",
             "tags": [self.words_of_many],
-            "responses": {status: _REFUSALS[status] for status in sorted(statuses)} | (_BAD_CURSOR if many else {}),
+            "responses": {status: specs[status] for status in sorted(statuses)} | (_BAD_CURSOR if many else {}),
         }
 
 

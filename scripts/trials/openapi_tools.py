@@ -44,7 +44,7 @@ def served_document(directory: Path) -> bytes:
             console_client_id="console",
         )
         with made as server:
-            return httpx.get(f"{server.url}/openapi.json").content
+            return httpx.get(f"{server.url}/openapi.json", timeout=60).content
 
 
 def python_tools() -> Path:

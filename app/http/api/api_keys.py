@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.tables.fields import INTEGER, Moment, Name
 from app.http.api.actors import requesting_actor
+from app.http.door.budgets import TOO_MANY
 from app.http.door.long_work import in_turn
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
@@ -24,10 +25,11 @@ from app.http.wire.json_body import json_or_nothing, only_json
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
-from app.http.wire.problems import Detail, InvalidBody
+from app.http.wire.problems import InvalidBody, detail_spec
 from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
 from app.keys.owner import personal
+from app.keys.refusals import NOT_FOUND
 from app.keys.revocations import revoke_own_key
 from app.keys.view import KeyView, view_of
 from app.services import services_of
@@ -78,11 +80,9 @@ class RotatedKey:
     warning: str = WARNING
 
 
-_NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such key of yours")}
+_NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {404: detail_spec("No such key of yours", NOT_FOUND)}
 
-TOO_MANY_SPEC = ResponseSpec(
-    Detail, description="Too many new keys within a minute: wait as long as `Retry-After` says"
-)
+TOO_MANY_SPEC = detail_spec("Too many new keys within a minute: wait as long as `Retry-After` says", TOO_MANY)
 
 
 @post(
@@ -93,7 +93,10 @@ TOO_MANY_SPEC = ResponseSpec(
     tags=["api keys"],
     responses={
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
-        409: ResponseSpec(Detail, description="You have as many active keys as an owner may have"),
+        409: detail_spec(
+            "You have as many active keys as an owner may have",
+            "You have 25 active API keys, the most that an owner may have: revoke one first.",
+        ),
         429: TOO_MANY_SPEC,
     },
 )
@@ -113,7 +116,7 @@ async def issue_api_key(
     middleware=[in_turn],
     summary="List your API keys",
     tags=["api keys"],
-    responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
+    responses={400: detail_spec("The cursor is invalid", "The cursor is invalid: use the one in `Link` as it is.")},
     response_headers=[LINK],
 )
 async def list_api_keys(
@@ -170,10 +173,10 @@ async def revoke_api_key(key_id: _KeyId, request: AllowedRequest, session: Reque
     responses={
         **_NOT_FOUND_SPEC,
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
-        409: ResponseSpec(
-            Detail,
-            description="The key is revoked, expired or already rotated, or has a scope that does not exist any more; "
-            "or you have as many rotated keys that are still valid as an owner may have",
+        409: detail_spec(
+            "The key is revoked, expired or already rotated, or has a scope that does not exist any more; or you have "
+            "as many rotated keys that are still valid as an owner may have",
+            "This key has expired, so it has no successor: issue a new key.",
         ),
         429: TOO_MANY_SPEC,
     },

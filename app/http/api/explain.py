@@ -18,7 +18,7 @@ from app.http.api.past_request import NOT_LOGGED, may_also
 from app.http.door.refusal import FORBIDDEN
 from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import only_json
-from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
+from app.http.wire.problems import InvalidBody, Problem, detail_spec, invalid
 from app.keys.known_key import KeyState, known_key
 from app.policy.analysis.explain import explain
 from app.policy.analysis.explained import ExplanationView, explanation_view
@@ -82,7 +82,7 @@ class ExplainResponse:
     tags=["policies"],
     responses={
         400: ResponseSpec(InvalidBody, description="The body is invalid"),
-        404: ResponseSpec(Detail, description="No such key, or no decision on such a request"),
+        404: detail_spec("No such key, or no decision on such a request", "API key not found.", NOT_LOGGED),
     },
 )
 async def explain_decision(

@@ -32,7 +32,7 @@ from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.json_body import only_json
 from app.http.wire.page_size import limit_size
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.policy.analysis.access_change import AccessDiff
 from app.policy.analysis.access_view import AccessChangeView, AccessSummary, access_of, summary_of
 from app.policy.analysis.case_report import CaseReport
@@ -133,7 +133,7 @@ async def publish_policy(
     before_request=only_json,
     summary="Roll back to an earlier policy",
     tags=["policies"],
-    responses={**_NOT_PUBLISHED, 404: ResponseSpec(Detail, description="No such revision")},
+    responses={**_NOT_PUBLISHED, 404: detail_spec("No such revision", "Revision not found.")},
 )
 async def roll_back_policy(
     data: JSONBody[Rollback], request: AllowedRequest, wait: Wait = None
@@ -163,7 +163,7 @@ async def list_policy_revisions(session: RequestSession, cursor: _Cursor = None)
     f"{PATH}/history/{{revision:str}}",
     summary="Show an accepted policy",
     tags=["policies"],
-    responses={404: ResponseSpec(Detail, description="No such revision")},
+    responses={404: detail_spec("No such revision", "Revision not found.")},
 )
 async def retrieve_policy_revision(revision: _RevisionInPath, session: RequestSession) -> Response[EntryWithFiles]:
     """The files of a revision, and its last entry in the history."""

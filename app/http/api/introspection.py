@@ -12,7 +12,7 @@ from litestar import MediaType, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.identity.errors import Unauthenticated
 from app.identity.principal import Principal, is_fact
 from app.policy.engine.delegation import consented_scopes
@@ -78,8 +78,8 @@ class _FormOperation(Operation):
     operation_class=_FormOperation,
     responses={
         200: ResponseSpec(Introspection, description="The state of the token"),
-        400: ResponseSpec(Detail, description="The form is invalid"),
-        415: ResponseSpec(Detail, description="The body is not a form"),
+        400: detail_spec("The form is invalid", "The form must have one `token`."),
+        415: detail_spec("The body is not a form", f"The request body must be a form: send Content-Type: {_FORM}."),
     },
 )
 async def introspect_token(request: AnyRequest) -> Response[bytes]:

@@ -9,11 +9,10 @@ from typing import Annotated, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from litestar import Response
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from app.http.wire.handlers import get_or_head
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.oauth.errors import OAuthError
 from app.oauth.open_scopes import open_scopes
 from app.oauth.resource import absolute_servers, resource_of
@@ -44,7 +43,7 @@ class ProtectedResource:
     PATH,
     summary="Describe this resource to OAuth clients",
     tags=["tokens"],
-    responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
+    responses={404: detail_spec("The deployment has not stated its public address", NO_PUBLIC_URL)},
 )
 async def retrieve_protected_resource(
     request: AnyRequest, resource: _ResourceQuery = None

@@ -7,7 +7,7 @@ from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.wire.handlers import get_or_head
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.services import AnyRequest, services_of
 
 UNAVAILABLE = "The metrics of the other workers cannot be read now."
@@ -20,7 +20,7 @@ _TEXT = ResponseSpec(str, description="Prometheus' text format", media_type="tex
     summary="Metrics for Prometheus",
     tags=["health"],
     media_type="text/plain",
-    responses={200: _TEXT, 503: ResponseSpec(Detail, description="Another worker holds the lock of the metrics")},
+    responses={200: _TEXT, 503: detail_spec("Another worker holds the lock of the metrics", UNAVAILABLE)},
 )
 async def retrieve_metrics(request: AnyRequest) -> Response[bytes]:
     """The metrics of this process and its fellow workers, in OpenMetrics if the client accepts it."""

@@ -10,13 +10,12 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from litestar import Response
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.db.usage import usage_since
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.handlers import RequestSession, get_or_head
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.http.wire.sliced_json import sliced_response
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
@@ -32,10 +31,10 @@ from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
-_BAD = {400: ResponseSpec(Detail, description="The query is invalid")}
-_NO_KEY = {**_BAD, 404: ResponseSpec(Detail, description="No such key")}
+_BAD = {400: detail_spec("The query is invalid", "Send one of `grants` and `key_id`.")}
+_NO_KEY = {**_BAD, 404: detail_spec("No such key", "API key not found.")}
 _KEY = QueryParameter(ge=1, le=2**63 - 1, description="The id of an API key.")
-_Grants = Annotated[str | None, QueryParameter(max_length=16_000, description="What is held, separated by spaces.")]
+_Grants = Annotated[str | None, QueryParameter(max_length=8_000, description="What is held, separated by spaces.")]
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 _Action = Annotated[str, QueryParameter(max_length=200, description="A method, or an action with a thing.")]
 _Resource = Annotated[

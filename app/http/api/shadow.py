@@ -17,12 +17,12 @@ from app.http.api.candidate import FAULTY, MAX_FILES_BYTES, Candidate, FaultyPol
 from app.http.wire.change_fields import Message
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.json_body import only_json
-from app.http.wire.problems import Detail
+from app.http.wire.problems import detail_spec
 from app.policy.language.fault import PolicyRefused
 from app.services import services_of
 
 PATH = "/api/v1/policies/shadow"
-_NONE: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No policy is in shadow")}
+_NONE: Mapping[int, ResponseSpec] = {404: detail_spec("No policy is in shadow")}
 
 
 class ShadowPolicy(Candidate):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from msgspec import UNSET, UnsetType
 
 INVALID_BODY = "The request body is invalid."
@@ -37,6 +39,12 @@ class Detail:
     """Why the request was not served."""
 
     detail: str
+
+
+def detail_spec(description: str, *details: str) -> ResponseSpec:
+    """The documentation of a refusal with a `detail`, of which `details` are examples."""
+    examples = [Example(id=f"example_{number}", value={"detail": each}) for number, each in enumerate(details, 1)]
+    return ResponseSpec(Detail, description=description, generate_examples=False, examples=examples)
 
 
 @dataclass(frozen=True, slots=True)

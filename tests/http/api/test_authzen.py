@@ -551,7 +551,7 @@ def test_discovery_needs_the_public_address(server: Server) -> None:
 
 
 def test_the_openapi_document_describes_evaluations(server: Server) -> None:
-    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    paths = httpx.get(f"{server.url}/openapi.json", timeout=60).json()["paths"]
     body = paths[EVALUATION]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["required"] == ["subject", "action", "resource"]
     assert body["properties"]["subject"]["required"] == ["type", "id"]

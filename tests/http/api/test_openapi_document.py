@@ -32,7 +32,7 @@ ALWAYS = {"400", "401", "408", "414", "429", "431", "500", "503"}
 
 @pytest.fixture(scope="module")
 def document(server: Server) -> dict[str, Any]:
-    answer = httpx.get(f"{server.url}/openapi.json")
+    answer = httpx.get(f"{server.url}/openapi.json", timeout=60)
     assert answer.headers["content-type"] == "application/json"
     found: dict[str, Any] = answer.json()
     return found

@@ -144,7 +144,7 @@ def test_a_key_in_a_path_or_query_is_not_logged(server: Server) -> None:
 
 
 def test_the_documentation_loads_nothing_from_other_hosts(server: Server) -> None:
-    page = httpx.get(f"{server.url}/docs")
+    page = httpx.get(f"{server.url}/docs", timeout=60)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert "http://" not in page.text
     assert "https://" not in page.text
@@ -153,7 +153,7 @@ def test_the_documentation_loads_nothing_from_other_hosts(server: Server) -> Non
 
 
 def test_the_openapi_document_describes_tokens_and_required_permissions(server: Server) -> None:
-    document = httpx.get(f"{server.url}/openapi.json").json()
+    document = httpx.get(f"{server.url}/openapi.json", timeout=60).json()
     assert document["openapi"].startswith("3.1")
     assert set(document["components"]["securitySchemes"]) == {"jwt", "api_key"}
     listing = document["paths"]["/api/v1/teams"]["get"]

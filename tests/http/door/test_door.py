@@ -18,7 +18,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 def operations(server: Server) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every operation of the OpenAPI document, and the HEAD of each GET, with a concrete path."""
-    document = httpx.get(f"{server.url}/openapi.json").json()
+    document = httpx.get(f"{server.url}/openapi.json", timeout=60).json()
     for path, item in document["paths"].items():
         for method in METHODS:
             if operation := item.get("get" if method == "head" else method):

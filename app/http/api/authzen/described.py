@@ -19,6 +19,7 @@ def _text(description: str) -> Schema:
     return Schema(type=_STRING, description=description)
 
 
+_SUBJECTS, _RESOURCES = "`user` or `key`", "`route` or `record`"
 _ATTRIBUTES = _object("Attributes; they take precedence over those in the policy's `entities/`.")
 _CONTEXT = _object("The variable `context` of conditions.")
 _EXPLAIN = Schema(type=OpenAPIType.BOOLEAN, description="Whether each decision has its reason in `context`.")
@@ -34,12 +35,17 @@ def _entity(what: str, *required: str) -> Schema:
     return _object("An entity.", *required, **fields)
 
 
+def _entity_type(what: str) -> Schema:
+    """The entity to search for, whose id is ignored, whatever it is."""
+    return _object("An entity to search for.", "type", type=_text(f"Such as {what}."), properties=_ATTRIBUTES)
+
+
 def _fields(*, searched: str = "", optional: bool = False) -> dict[str, Schema]:
     required = () if optional else ("type", "id")
     fields = {
-        "subject": _entity("`user` or `key`", *(("type",) if searched == "subject" else required)),
+        "subject": _entity_type(_SUBJECTS) if searched == "subject" else _entity(_SUBJECTS, *required),
         "action": _object("The action.", "name", name=_text("Such as `GET`."), properties=_ATTRIBUTES),
-        "resource": _entity("`route` or `record`", *(("type",) if searched == "resource" else required)),
+        "resource": _entity_type(_RESOURCES) if searched == "resource" else _entity(_RESOURCES, *required),
         "context": _CONTEXT,
     }
     return {name: schema for name, schema in fields.items() if name != searched or searched != "action"}

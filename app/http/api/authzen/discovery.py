@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar import Response
-from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.authzen.evaluation import EVALUATION, EVALUATIONS
 from app.http.api.authzen.search import ACTION, RESOURCE, SUBJECT
 from app.http.api.metadata import NO_PUBLIC_URL
 from app.http.wire.handlers import get_or_head
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.services import AnyRequest, services_of
 
 PATH = "/.well-known/authzen-configuration"
@@ -33,7 +32,7 @@ class Configuration:
     PATH,
     summary="Describe this decision point (AuthZEN)",
     tags=["authzen"],
-    responses={404: ResponseSpec(Detail, description="The deployment has not stated its public address")},
+    responses={404: detail_spec("The deployment has not stated its public address", NO_PUBLIC_URL)},
 )
 async def retrieve_authzen_configuration(request: AnyRequest) -> Response[Configuration]:
     """The endpoints at which to request decisions."""

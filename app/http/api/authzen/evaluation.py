@@ -24,7 +24,7 @@ from app.http.api.authzen.wire import (
 )
 from app.http.door.direct import DIRECT
 from app.http.door.time_slice import TimeSlice
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, NO_SUBJECTS
 from app.policy.language.row_view import RowPlace
@@ -41,8 +41,8 @@ _EVALUATIONS = msgspec.json.Decoder(Evaluations)
 _ITEM = msgspec.json.Decoder(AccessQuestion)
 _ENCODER = msgspec.json.Encoder()
 _REFUSED = {
-    400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False),
-    503: ResponseSpec(Detail, description="The decision log is full: retry after a second", generate_examples=False),
+    400: detail_spec("The body is invalid", "The request body is not valid JSON."),
+    503: detail_spec("The decision log is full: retry after a second"),
 }
 
 

@@ -29,7 +29,7 @@ from app.http.api.authzen.wire import (
     type_parts,
 )
 from app.http.wire.ids import read_id
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.identity.api_keys import KeyRecord
 from app.keys import subjects as key_subjects
 from app.policy.engine.candidates import names_after
@@ -43,7 +43,7 @@ ACTION = "/access/v1/search/action"
 _SUBJECT, _RESOURCE = msgspec.json.Decoder(SubjectSearch), msgspec.json.Decoder(ResourceSearch)
 _ACTION = msgspec.json.Decoder(ActionSearch)
 _ENCODER = msgspec.json.Encoder()
-_REFUSED = {400: ResponseSpec(Detail, description="The body is invalid", generate_examples=False)}
+_REFUSED = {400: detail_spec("The body is invalid", "The request body is not valid JSON.")}
 
 
 class FoundEntity(Struct, frozen=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.http.api.oauth.apps import PATH as APPS
@@ -14,7 +13,7 @@ from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.page_size import limit_size
-from app.http.wire.problems import Detail
+from app.http.wire.problems import detail_spec
 from app.oauth.app_grants import UserGrant, page_of_user_grants
 from app.oauth.app_list import find_app
 from app.services import services_of
@@ -27,8 +26,8 @@ PAGE_SIZE = 100
     summary="List what users allow an app",
     tags=["apps"],
     responses={
-        400: ResponseSpec(Detail, description="The cursor is invalid"),
-        404: ResponseSpec(Detail, description="No such app"),
+        400: detail_spec("The cursor is invalid", "The cursor is invalid: use the one in `Link` as it is."),
+        404: detail_spec("No such app", "App not found."),
     },
     response_headers=[LINK],
 )

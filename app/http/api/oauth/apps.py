@@ -21,7 +21,7 @@ from app.http.wire.json_body import json_or_nothing, json_where_room
 from app.http.wire.link import LINK, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
-from app.http.wire.problems import Detail, InvalidBody
+from app.http.wire.problems import InvalidBody, detail_spec
 from app.oauth import registry
 from app.oauth.app_list import AppFilter, AppStatus, find_app, page_of_apps, view_app, view_apps
 from app.oauth.app_order import AppEdit, AppOrder
@@ -34,7 +34,7 @@ PATH = "/api/v1/oauth/apps"
 PAGE_SIZE = 100
 _TAG = "apps"
 AppId = Annotated[str, id_of("the app")]
-_NOT_FOUND: Mapping[int, ResponseSpec] = {404: ResponseSpec(Detail, description="No such app")}
+_NOT_FOUND: Mapping[int, ResponseSpec] = {404: detail_spec("No such app", "App not found.")}
 _INVALID: Mapping[int, ResponseSpec] = {400: ResponseSpec(InvalidBody, description="The body is invalid")}
 
 
@@ -74,7 +74,7 @@ class RotateSecret(BaseModel):
     before_request=json_where_room,
     summary="Register an app",
     tags=[_TAG],
-    responses={**_INVALID, 409: ResponseSpec(Detail, description="There are as many apps as there may be")},
+    responses={**_INVALID, 409: detail_spec("There are as many apps as there may be")},
 )
 async def register_app(
     data: JSONBody[RegisterApp], request: AllowedRequest, session: RequestSession
@@ -90,7 +90,9 @@ async def register_app(
     PATH,
     summary="List apps",
     tags=[_TAG],
-    responses={400: ResponseSpec(Detail, description="The cursor or a filter is invalid")},
+    responses={
+        400: detail_spec("The cursor or a filter is invalid", "The cursor is invalid: use the one in `Link` as it is.")
+    },
     response_headers=[LINK],
 )
 async def list_apps(
@@ -126,7 +128,13 @@ async def retrieve_app(app_id: AppId, session: RequestSession) -> AppView:
     before_request=json_where_room,
     summary="Change an app",
     tags=[_TAG],
-    responses={**_NOT_FOUND, **_INVALID, 409: ResponseSpec(Detail, description="The app describes itself")},
+    responses={
+        **_NOT_FOUND,
+        **_INVALID,
+        409: detail_spec(
+            "The app describes itself", "This app describes itself, so it cannot be changed here: disable it instead."
+        ),
+    },
 )
 async def change_app(
     app_id: AppId, data: JSONBody[EditApp], request: AllowedRequest, session: RequestSession
@@ -148,7 +156,10 @@ async def change_app(
     responses={
         **_NOT_FOUND,
         **_INVALID,
-        409: ResponseSpec(Detail, description="The app has no secret, or two secrets are accepted already"),
+        409: detail_spec(
+            "The app has no secret, or two secrets are accepted already",
+            "This app has no secret: register a confidential one instead.",
+        ),
     },
 )
 async def rotate_app_secret(
@@ -199,7 +210,7 @@ async def enable_app(app_id: AppId, request: AllowedRequest, session: RequestSes
     status_code=204,
     summary="Remove an app",
     tags=[_TAG],
-    responses={**_NOT_FOUND, 409: ResponseSpec(Detail, description="The app is known by its document and disabled")},
+    responses={**_NOT_FOUND, 409: detail_spec("The app is known by its document and disabled")},
 )
 async def delete_app(app_id: AppId, request: AllowedRequest, session: RequestSession) -> None:
     """Delete an app, with everything that users allowed it.

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar import Response, delete
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
 from app.http.wire.link import LINK, link_after, read_before
-from app.http.wire.problems import Detail
+from app.http.wire.problems import detail_spec
 from app.oauth.grants import list_grants
 from app.oauth.own_grants import EndedGrants, GrantView, end_own_grant, end_own_grants, view_of_grant
 from app.services import services_of
@@ -27,7 +26,7 @@ _TAG = "apps"
     PATH,
     summary="List the apps that you allowed",
     tags=[_TAG],
-    responses={400: ResponseSpec(Detail, description="The cursor is invalid")},
+    responses={400: detail_spec("The cursor is invalid", "The cursor is invalid: use the one in `Link` as it is.")},
     response_headers=[LINK],
 )
 async def list_own_grants(
@@ -50,7 +49,7 @@ async def list_own_grants(
     status_code=204,
     summary="End the access of an app",
     tags=[_TAG],
-    responses={404: ResponseSpec(Detail, description="You allowed no such access, or have ended it")},
+    responses={404: detail_spec("You allowed no such access, or have ended it", "Grant not found.")},
 )
 async def end_grant(
     grant_id: Annotated[str, id_of("the access")], request: AllowedRequest, session: RequestSession

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession
 from app.http.wire.json_body import only_json
-from app.http.wire.problems import Detail, InvalidBody, Problem, invalid
+from app.http.wire.problems import InvalidBody, Problem, detail_spec, invalid
 from app.oauth import people_blocks
 from app.oauth.people_blocks import MAX_SUBJECT, BlockedPerson, subject_fault
 from app.services import services_of
@@ -28,7 +28,7 @@ _Sub = Annotated[
         schema_extra={"minLength": 1, "maxLength": MAX_SUBJECT},
     ),
 ]
-_INVALID = {400: ResponseSpec(Detail, description="No user can have this `sub`")}
+_INVALID = {400: detail_spec("No user can have this `sub`")}
 _INVALID_BODY = {400: ResponseSpec(InvalidBody, description="The body is invalid, or no user can have this `sub`")}
 
 

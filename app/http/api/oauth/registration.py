@@ -15,7 +15,7 @@ from app.http.api.oauth.errors import TokenError, no_store
 from app.http.api.oauth.form import server_of
 from app.http.door.budgets import REGISTRATIONS
 from app.http.wire.handlers import RequestSession
-from app.http.wire.problems import Detail, Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.oauth import dynamic_clients
 from app.oauth.errors import OAuthError
 from app.oauth.exchange import GRANT_TYPES
@@ -69,7 +69,7 @@ class _RegistrationOperation(Operation):
     responses={
         201: ResponseSpec(RegistrationResponse, description="The app, with its secret if it authenticates with one"),
         400: ResponseSpec(TokenError, description="The metadata is not accepted"),
-        404: ResponseSpec(Detail, description="Apps cannot register themselves here"),
+        404: detail_spec("Apps cannot register themselves here", OFF),
         429: ResponseSpec(TokenError, description="Too many registrations"),
     },
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.policy.language.reason import Reason
+
 _MAX_DEPTH = 6  # of nested schemas; deeper lists are empty
 _MOMENT = "2026-11-29T10:00:00Z"
 _EXPIRY = "2027-11-29T10:00:00Z"
@@ -35,6 +37,7 @@ _VALUES: Mapping[str, object] = {
     "owner": "user_2abc",
     "parent": _REVISION,
     "plaintext": "grd_live_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "reason": Reason.ALLOWED.value,
     "redirect_uri": "https://app.example/callback",
     "redirect_uris": "https://app.example/callback",
     "request_id": "0643f6a1b2c3d4e5f6a7b8c9",

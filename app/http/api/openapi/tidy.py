@@ -33,13 +33,20 @@ def tidied(part: Any) -> Any:
 
 def tidied_response(status: str, response: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     """A response that a handler documents: lines of JSON as plain text too, and a description of what it contains."""
-    content = dict(response.get("content", {}))
+    content = {kind: _tidied_media(media) for kind, media in response.get("content", {}).items()}
     if _LINES & content.keys():
         content[PLAIN] = {"schema": {"type": "string"}}
     found = {**response, "content": content} if content else dict(response)
     if response.get("description") == HTTPStatus(int(status)).description:
         found["description"] = _description(content, schemas)
     return found
+
+
+def _tidied_media(media: Mapping[str, Any]) -> dict[str, Any]:
+    """A media type whose examples have no ids: Litestar writes them, and OpenAPI does not know them."""
+    if "examples" not in media:
+        return dict(media)
+    return {**media, "examples": {name: {"value": each["value"]} for name, each in media["examples"].items()}}
 
 
 def _description(content: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
