@@ -20,6 +20,7 @@ from app.http.wire.handlers import RequestSession
 from app.oauth.authorization import NoRedirect, redirect_of
 from app.oauth.client_document import is_document_id
 from app.oauth.clients import find_client
+from app.oauth.consent import NO_APP
 from app.oauth.errors import OAuthError
 from app.oauth.fair_share import origin_of
 from app.oauth.lifetimes import REQUEST
@@ -93,5 +94,5 @@ async def _check(session: AsyncSession, asked: OpenRequest, now: datetime) -> No
         return
     client = await find_client(session, asked.client_id, now)
     if client is None:
-        raise OAuthError("invalid_request", "There is no app with the `client_id` of this request.")
+        raise OAuthError("invalid_request", NO_APP)
     redirect_of(client, asked)

@@ -34,7 +34,11 @@ NO_REQUEST = (
     "start again."
 )
 
-NO_APP = "There is no app with the `client_id` of this request."
+# An app that registered itself keeps its id, and cannot know that it was removed: no address is known to answer to.
+NO_APP = (
+    "There is no app with the `client_id` of this request. If it registered itself here, it has been removed since: "
+    "let the app forget this server, and connect it again."
+)
 # What they allowed would remain after they stopped acting as the user, and would not name them.
 IMPERSONATED = "You act as another user now, so you cannot answer an app for them."
 CHANGED = "The app has changed since this page was shown. Go back to the app and start again."

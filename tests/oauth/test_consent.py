@@ -106,6 +106,7 @@ def test_a_mistake_of_an_app_that_cannot_be_answered_redirects_nowhere(
     assert "location" not in answer.headers
     assert "set-cookie" not in answer.headers
     assert "The app gets no answer" in answer.text
+    assert ("let the app forget this server" in answer.text) is bool(changes.get("client_id"))
 
 
 def test_a_repeated_parameter_is_refused(visitor: Browser, app: ServedApp) -> None:
