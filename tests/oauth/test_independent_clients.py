@@ -1,9 +1,14 @@
-"""Independent clients run a whole flow: authlib and requests-oauthlib, with a user in a real browser."""
+"""Independent clients run a whole flow: authlib and requests-oauthlib, with a user in a real browser.
+
+Each refreshes, steps up to a further scope that a refusal names, and revokes. Further clients are in tests/dev.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -41,10 +46,18 @@ def allow(page: Page, address: str, site: Site) -> str:
     page.goto(address)
     if page.get_by_role("link", name="Sign in at").is_visible():
         page.get_by_role("link", name="Sign in at").click()
-        page.get_by_role("button", name="Bob Brown").click()
+        page.get_by_role("button", name="Erin Evans").click()
     page.get_by_role("button", name="Allow", exact=True).click()
     page.wait_for_url(f"{site.redirect}?**")
     return page.url
+
+
+def union(scope: str, refused: Any) -> str:
+    """The scopes of an app with those that a refusal names."""
+    assert refused.status_code == 403
+    found = re.search(r'scope="([^"]+)"', refused.headers["www-authenticate"])
+    assert found
+    return f"{scope} {found[1]}"
 
 
 @pytest.mark.usefixtures("plain_http")
@@ -74,6 +87,13 @@ def test_authlib(page: Page, app_server: Server, site: Site, method: str) -> Non
         again = client.refresh_token(f"{url}/oauth/token")
         assert again["access_token"] != before
         assert client.get(f"{url}/api/v1/teams").status_code == 200
+        if method == "none":
+            client.scope = union(SCOPE, client.get(f"{url}/api/v1/sources"))
+            address, state = client.create_authorization_url(f"{url}/oauth/authorize", code_verifier=VERIFIER)
+            back = allow(page, address, site)
+            again = client.fetch_token(authorization_response=back, state=state, code_verifier=VERIFIER)
+            assert again["scope"] == "catalog:read holdings:read"
+            assert client.get(f"{url}/api/v1/sources").status_code == 200
         assert client.revoke_token(f"{url}/oauth/revoke", token=again["refresh_token"]).status_code == 200
         assert client.get(f"{url}/api/v1/teams").json() == {"detail": "Token has been revoked."}
 
@@ -92,6 +112,10 @@ def test_requests_oauthlib(page: Page, app_server: Server, site: Site) -> None:
         again = client.refresh_token(f"{url}/oauth/token", client_id=app.client_id)
         assert again["refresh_token"] != token["refresh_token"]
         assert client.get(f"{url}/api/v1/teams").status_code == 200
+        client.scope = union(SCOPE, client.get(f"{url}/api/v1/sources")).split()
+        back = allow(page, client.authorization_url(f"{url}/oauth/authorize")[0], site)
+        again = client.fetch_token(f"{url}/oauth/token", authorization_response=back, include_client_id=True)
+        assert client.get(f"{url}/api/v1/sources").status_code == 200
         form = urlencode({"token": again["refresh_token"], "client_id": app.client_id})
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         revoked = client.post(f"{url}/oauth/revoke", data=form, headers=headers, withhold_token=True)
