@@ -35,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     base = parse(from_bytes(files("p, a:read, /**, GET|POST, allow")))
     outcomes: Counter[str] = Counter()
-    equal = narrower = 0
+    equal = narrower = unnamed = 0
     for seed in range(options.seed, options.seed + options.policies):
         made = random_casbin(seed)
         chosen = ImportOptions("svc", depth=2, samples=options.requests, seed=seed, matching=made.matching)
@@ -54,10 +54,11 @@ def main() -> int:
         outcomes["carried over" if done.is_exact else "narrower"] += 1
         equal += done.verification.equal
         narrower += done.verification.narrower
+        unnamed += done.verification.unnamed
         print(f"\r{seed - options.seed + 1} of {options.policies}", end="", file=sys.stderr, flush=True)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
     print(f"\r{options.policies} policies from seed {options.seed}: {counts};")
-    print(f"{equal:,} verdicts equal, {narrower:,} denied here alone for a reported reason, none allowed here alone")
+    print(f"{equal:,} equal; denied here alone: {narrower:,} for a reported reason, {unnamed:,} without a name here")
     return 0
 
 

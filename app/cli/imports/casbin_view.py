@@ -27,7 +27,8 @@ class ComparedVerdicts(Struct, frozen=True):
     all_named: Annotated[int, Meta(description="All requests about what the files name.")]
     random: int
     equal: int
-    narrower: int
+    narrower: Annotated[int, Meta(description="Requests that the new policy denies because of rows that notes name.")]
+    unnamed: Annotated[int, Meta(description="Requests that it denies since they are about what it has no name for.")]
 
 
 class CasbinImport(Struct, frozen=True):
@@ -46,7 +47,7 @@ class CasbinImport(Struct, frozen=True):
 def import_view(done: FinishedImport, directory: str) -> CasbinImport:
     """The view of a finished import."""
     found = done.verification
-    compared = ComparedVerdicts(found.named, found.all_named, found.random, found.equal, found.narrower)
+    compared = ComparedVerdicts(found.named, found.all_named, found.random, found.equal, found.narrower, found.unnamed)
     notes = [_note_view(note) for note in done.notes]
     return CasbinImport(
         done.is_exact, directory, done.revision, list(done.added), done.rules, done.memberships, compared, notes

@@ -11,7 +11,9 @@ from casbin.persist import Adapter, load_policy_line
 
 from app.policy.casbin_import.casbin_functions import function_of
 from app.policy.casbin_import.casbin_policy import CasbinFiles, CasbinPolicy
-from app.policy.language.source import lines_of
+from app.policy.casbin_import.import_fault import ImportRefused
+from app.policy.language.fault import Fault
+from app.policy.language.source import lines_of, shown
 
 # How an attribute counts that rows cannot read: an allow does not apply, and a deny does.
 _NEVER, _IN_DENIES = "(1 == 2)", '(p.eft == "deny")'
@@ -27,6 +29,7 @@ class ReferenceEnforcer:
         matching: Mapping[str, str],
         without: Collection[tuple[str, int]] = frozenset(),
     ) -> None:
+        self._file = files.model_file
         model = Model()
         model.load_model_from_text(_model_text(policy, files))
         self._casbin = casbin.Enforcer(model, _Lines(files.rows, without))
@@ -36,8 +39,13 @@ class ReferenceEnforcer:
         self._casbin.logger = logging.Logger("casbin", logging.CRITICAL + 1)
 
     def allows(self, request: Collection[str]) -> bool:
-        """Casbin's verdict on the fields of a request."""
-        return bool(self._casbin.enforce(*request))
+        """Casbin's verdict on the fields of a request. Raises ImportRefused if Casbin fails."""
+        try:
+            return bool(self._casbin.enforce(*request))
+        except Exception as error:  # Casbin and its functions raise plain exceptions
+            message = f"pycasbin fails at the request ({', '.join(request)}): {shown(str(error))}"
+            hint = "a program with these files fails at it, too: correct them"
+            raise ImportRefused([Fault("casbin-failure", self._file, 0, 0, message, hint)]) from error
 
 
 class _Lines(Adapter):  # type: ignore[misc]  # Casbin is untyped

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from casbin import util
 
 from app.policy.casbin_import.matcher import EQUALS
-from app.policy.casbin_import.path_pattern import regex_of
+from app.policy.casbin_import.path_pattern import BRACES, regex_of
 
 _FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
     EQUALS: lambda text, value: text == value,
@@ -36,7 +36,9 @@ def pattern_error(function: str, value: str) -> str | None:
     if function in (EQUALS, "keyMatch"):
         return None
     try:
-        re.compile(regex_of(function, value))
+        groups = re.compile(regex_of(function, value)).groups
     except (re.error, OverflowError, RecursionError) as error:
         return str(error)
+    if function == "keyMatch4" and groups != len(BRACES.findall(value)):
+        return "it has groups of its own"
     return None

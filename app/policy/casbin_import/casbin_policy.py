@@ -54,7 +54,7 @@ def read_casbin(files: CasbinFiles, progress: Callable[[str], None] = lambda _: 
     model = read_model(files.model_file, files.model)
     tests = alternatives(model, parse_matcher(model))
     rows = read_rows(model, files.rows, progress)
-    graphs = {name: RoleGraph(name, links) for name, links in rows.links.items()}
+    graphs = {name: RoleGraph(name, links, has_domains=model.groups[name] > 2) for name, links in rows.links.items()}
     casbin = CasbinPolicy(model, tests, fields_of(model), rows, graphs)
     faults = [fault for graph in graphs.values() for fault in graph.faults()]
     faults += _pattern_faults(casbin)

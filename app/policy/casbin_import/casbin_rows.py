@@ -134,6 +134,10 @@ def _row(
         hint = "Casbin fails at a row with too few, and ignores what is too much of a role"
         faults.append(_fault((row.file, row.line, column), raw, message, hint))
         return None
+    if "" in row.cells and (row.kind != "p" or row.cells.index("") != _effect_at(model)):
+        message = "a cell is empty, so the row applies only to requests with an empty value"
+        faults.append(_fault((row.file, row.line, column), raw, message, "fill it, or delete the row"))
+        return None
     if row.kind == "p" and "eft" in model.policy:
         effect = row.cells[model.policy.index("eft")]
         if effect not in _EFFECTS:
@@ -148,6 +152,10 @@ def _row(
             faults.append(_fault((row.file, row.line, column), raw, message, "write 0 or more; the lowest comes first"))
             return None
     return row
+
+
+def _effect_at(model: CasbinModel) -> int:
+    return model.policy.index("eft") if "eft" in model.policy else -1
 
 
 def _by_priority(model: CasbinModel, rules: Iterable[CasbinRow]) -> list[CasbinRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from app.policy.casbin_import.casbin_policy import CasbinFiles, CasbinPolicy, read_casbin
@@ -20,6 +20,7 @@ from app.policy.language.source import encode, from_bytes
 from app.policy.routing.routes import RouteTable
 
 MAX_SHOWN = 5  # disagreements
+_REPORT = "report this as a bug, with the model and the rows; nothing was written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ def run_import(
     imported = import_policy(casbin, options, base, progress)
     progress("the new policy is built")
     snapshot = _built({**base.source.files, **imported.files}, table)
+    if findings := [
+        fault for each in snapshot.policy.services if each.service == options.service for fault in each.findings
+    ]:
+        raise ImportRefused([replace(fault, hint=_REPORT) for fault in findings[:MAX_SHOWN]])
     found = verify(casbin, files, imported, snapshot, options, progress=progress)
     if found.disagreements:
         raise ImportRefused(_faults(found, files))
@@ -78,6 +83,5 @@ def _built(texts: Mapping[str, str], table: RouteTable) -> Snapshot:
 
 
 def _faults(found: Verification, files: CasbinFiles) -> list[Fault]:
-    hint = "report this as a bug, with the model and the rows; nothing was written"
     shown = found.disagreements[:MAX_SHOWN]
-    return [Fault("disputed", files.model_file, 0, 0, str(each), hint) for each in shown]
+    return [Fault("disputed", files.model_file, 0, 0, str(each), _REPORT) for each in shown]

@@ -15,10 +15,11 @@ from app.policy.casbin_import.matcher import EQUALS
 from app.policy.casbin_import.regex_text import AtomSequence, RegexAtom, UnreadableRegex, parse_regex
 
 # The text of segments that rows can contain; others would be percent-encoded, which Casbin compares as written.
-_TEXT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!$'()+:@=-]+")
+# A segment that begins with a colon is a parameter for other programs.
+_TEXT = re.compile(r"(?!\.{1,2}\Z|:)[A-Za-z0-9._~!$'()+:@=-]+")
 _KEY_MATCH2 = re.compile(r"(.*?):[^\/]+(.*?)")
 _KEY_MATCH3 = re.compile(r"(.*?){[^\/]+?}(.*?)")
-_BRACES = re.compile(r"{([^/]+)}")
+BRACES = re.compile(r"{([^/]+)}")
 _ANY_SEGMENT = ("[^/]", "[^\\/]")
 _PLAIN = re.compile(r"[A-Za-z0-9_.@/-]+")
 _ANCHORED = re.compile(r"\^([A-Za-z0-9_@/-]+)\$")
@@ -115,8 +116,8 @@ def regex_of(function: str, value: str) -> str:
         value = _KEY_MATCH3.sub(r"\g<1>[^\/]+\g<2>", value)
         return f"^{value}$"
     if function == "keyMatch4":
-        return f"^{_BRACES.sub('([^/]+)', value)}$"
-    return f"^{_BRACES.sub('[^/]+', value)}$"
+        return f"^{BRACES.sub('([^/]+)', value)}$"
+    return f"^{BRACES.sub('[^/]+', value)}$"
 
 
 def literal_of(function: str, value: str) -> tuple[str | None, bool]:
@@ -137,6 +138,8 @@ def _literal(value: str) -> PathPatterns:
     parts = value[1:].split("/") if value != "/" else []
     ends_with_slash = len(parts) > 1 and parts[-1] == ""
     parts = parts[:-1] if ends_with_slash else parts
+    if any(part.startswith(":") or "{" in part for part in parts):
+        return PathPatterns(fault="without a pattern function such as keyMatch2, `:id` and `{id}` are text")
     if not all(map(_TEXT.fullmatch, parts)):
         return PathPatterns(fault="no request reaches the policy with such a path, or it is written in other ways, too")
     return PathPatterns((PathPattern(tuple(parts), ends_with_slash=ends_with_slash),))
@@ -146,7 +149,7 @@ def _equal_segments(value: str) -> tuple[tuple[int, int] | None, str]:
     """The two segments that `keyMatch4` requires to be equal."""
     places: dict[str, list[int]] = {}
     for at, part in enumerate(value.split("/")[1:]):
-        for name in _BRACES.findall(part):
+        for name in BRACES.findall(part):
             places.setdefault(name, []).append(at if part == f"{{{name}}}" else -1)
     repeated = [found for found in places.values() if len(found) > 1]
     if not repeated:

@@ -84,12 +84,17 @@ def cases_text(cases: Iterable[VerdictCase]) -> str:
     lines = ["# Verdicts that Casbin gave, carried over with the rows.", "cases:"]
     for held, verdicts in callers.items():
         name, words = held[-1] if len(held) < 3 else " ".join(held[1:]), " ".join(held)
-        lines += [f"  - name: {json.dumps(name)}", f"    as: {json.dumps(words)}"]
+        lines += [f"  - name: {_quoted(name)}", f"    as: {_quoted(words)}"]
         for is_allowed, endpoints in verdicts.items():
             if endpoints:
                 lines.append("    allow:" if is_allowed else "    deny:")
-                lines += [f"      - {json.dumps(_endpoint(actions, on))}" for on, actions in endpoints.items()]
+                lines += [f"      - {_quoted(_endpoint(actions, on))}" for on, actions in endpoints.items()]
     return "\n".join([*lines, "# end", ""])
+
+
+def _quoted(text: str) -> str:
+    """A text in YAML; a character beyond U+FFFF has no escape that JSON and YAML share."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _endpoint(actions: Iterable[str], resource: str) -> str:

@@ -38,8 +38,9 @@ def _lines(service: str, files: CasbinFiles, done: FinishedImport) -> Iterator[s
     named = "all" if found.named == found.all_named else f"{found.named:,} of the"
     yield f"pycasbin and this policy were asked about {named} {found.all_named:,} requests that the files name,"
     yield f"and {found.random:,} random ones."
-    yield f"{found.equal:,} verdicts were equal. {found.narrower:,} requests were denied here alone,"
-    yield "for the reasons below, or because neither the rows nor the document name what they are about."
+    yield f"{found.equal:,} verdicts were equal. The others were denied here alone:"
+    yield f"{found.narrower:,} because of the rows below, and {found.unnamed:,} about what has no name here, which are"
+    yield "objects, actions and paths that neither the rows nor the document name, and users who are named like a role."
     yield "No request was allowed here alone."
     for kind, title in _TITLES.items():
         notes = [note for note in done.notes if note.kind == kind]

@@ -139,7 +139,7 @@ class SubjectReader:
 
     def _role_options(self, graph: RoleGraph, test: ResolvedTest, domain: str | None) -> SubjectNeeds:
         """The holders of a role: a domain of the request that any row leaves open is one of those with the role."""
-        if test.domain is None or not self._has_domains(graph):
+        if test.domain is None or not graph.has_domains:
             places: Iterable[tuple[str, str | None]] = [("", None)]
         elif isinstance(test.domain, str):
             places = [(test.domain, None)]
@@ -165,9 +165,6 @@ class SubjectReader:
         if named.names:  # a role in other domains only has no holder here
             return SubjectNeeds((), named.names)
         return replace(named, problem=problem or named.problem, is_unnameable=bool(problem) or named.is_unnameable)
-
-    def _has_domains(self, graph: RoleGraph) -> bool:
-        return graph.domains != ("",)
 
 
 def _combined(base: Needs, options: Sequence[Sequence[Needs]]) -> Iterable[Needs]:

@@ -46,12 +46,17 @@ class Disagreement:
 
 @dataclass(slots=True)
 class Verification:
-    """The result: how many questions were asked, how many verdicts are equal, and how many narrower, as reported."""
+    """The result: how many questions were asked, and how many verdicts are equal.
+
+    Of the others, all denied by the new policy alone, `unnamed` are about what it has no name for, and `narrower`
+    follow from rows that notes name.
+    """
 
     named: int = 0
     all_named: int = 0
     random: int = 0
     equal: int = 0
+    unnamed: int = 0
     narrower: int = 0
     disagreements: list[Disagreement] = field(default_factory=list)
     cases: list[VerdictCase] = field(default_factory=list)
@@ -121,6 +126,8 @@ class _Asker:
                 casbin = self._casbin.allows(question.slashed)
             if allowed is casbin:
                 found.equal += 1
+            elif casbin and self._is_unnamed(question, decision):
+                found.unnamed += 1
             elif casbin and self._is_reported(question, decision):
                 found.narrower += 1
             else:
@@ -143,14 +150,13 @@ class _Asker:
             context = context_of(held, snapshot.effective(held), target, {})
         return snapshot.decide(held, target.resource, question.action, context)
 
+    def _is_unnamed(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:
+        """Whether it is about an object, action or path without a name here, or a user who is named like a role."""
+        is_elsewhere = isinstance(decision, NoSuchTarget) and decision.status == NOT_FOUND
+        return is_elsewhere or not question.is_known or question.caller.is_role_name
+
     def _is_reported(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:
         """Whether a note says why the new policy denies what Casbin allows."""
-        if (
-            not question.is_known
-            or question.caller.is_role_name
-            or (isinstance(decision, NoSuchTarget) and decision.status == NOT_FOUND)
-        ):
-            return True  # neither the rows nor the document name it
         if self._exact is not None and not self._exact.allows(question.request):
             return True
         if isinstance(decision, NoSuchTarget) or decision.rule is None:

@@ -48,6 +48,18 @@ def test_names_like_grants_are_names_only(name: str) -> None:
     assert found.decide(frozenset({"user:ann"}), "orders:price", "read")
 
 
+@pytest.mark.parametrize("name", ["data1", "data:1", "größe", "\U0001f600", "a/b", "x@y=z", "data1:"])
+def test_objects_that_are_not_paths(name: str) -> None:
+    """Each is a thing of its own: neither another of its kind nor the kind itself is opened."""
+    done = imported(model(ACL, groups=""), f"p, ann, {name}, read", "p, bob, data, read")
+    found = snapshot(done)
+    assert done.is_exact
+    assert found.decide(frozenset({"user:ann"}), f"orders:{name}", "read")
+    assert not found.decide(frozenset({"user:bob"}), "orders:data:2", "read")
+    assert not found.decide(frozenset({"user:bob"}), "data", "read")
+    assert not found.decide(frozenset({"user:ann"}), "orders", "read")
+
+
 def test_domains_are_organizations() -> None:
     rows = (
         "p, admin, north, stock, write",
