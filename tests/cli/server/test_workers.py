@@ -183,34 +183,30 @@ def test_several_workers_need_a_writable_directory(tmp_path: Path, capsys: pytes
     assert f"none of {tmp_path / 'none'}, /proc can be written: mount a writable file system" in said
 
 
-def test_sighup_before_it_listens_does_not_end_it(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
-    for number, words in enumerate((("serve", "--port", "0"), TWO[1:])):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        server = Server(
-            directory,
-            jwks_url=issuer.jwks_url,
-            issuer=issuer.url,
-            server=on,
-            command=(sys.executable, str(AUTHZ), *words),
-        )
-        over = threading.Event()
+# The program itself, with all that it imports, which takes seconds: each form of it on one kind of server.
+@pytest.mark.parametrize(("on", "words"), [("uvicorn", ("serve", "--port", "0")), ("granian", TWO[1:])])
+def test_sighup_before_it_listens_does_not_end_it(
+    on: str, words: tuple[str, ...], issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    command = (sys.executable, str(AUTHZ), *words)
+    server = Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, server=on, command=command)
+    over = threading.Event()
 
-        def hang_up(server: Server = server, over: threading.Event = over) -> None:
-            while not over.wait(0.005):
-                # Its own code runs, and it will not listen for long.
-                if server.process and "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text():
-                    server.process.send_signal(signal.SIGHUP)
+    def hang_up() -> None:
+        while not over.wait(0.005):
+            # Its own code runs, and it will not listen for long.
+            if server.process and "pydantic_core" in Path(f"/proc/{server.process.pid}/maps").read_text():
+                server.process.send_signal(signal.SIGHUP)
 
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        try:
-            with server:
-                over.set()
-                thread.join()
-                assert server.process
-                assert server.process.poll() is None
-                assert httpx.get(f"{server.url}/readyz").status_code == 200
-        finally:
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    try:
+        with server:
             over.set()
-        assert not [entry for entry in server.log if entry.get("level") in ("warning", "error")]
+            thread.join()
+            assert server.process
+            assert server.process.poll() is None
+            assert httpx.get(f"{server.url}/readyz").status_code == 200
+    finally:
+        over.set()
+    assert not [entry for entry in server.log if entry.get("level") in ("warning", "error")]
