@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,11 @@ def unmoved(tmp_path_factory: pytest.TempPathFactory) -> LivePolicy:
 @pytest.fixture
 def fixed(unmoved: LivePolicy) -> LivePolicy:
     """The active policy with its shipped files."""
-    shutil.rmtree(unmoved.directory)
-    write(unmoved.directory, shipped_files())
+    for path in unmoved.directory.rglob("*"):
+        if path.is_file() and shipped_files().get(str(path.relative_to(unmoved.directory))) != path.read_bytes():
+            path.unlink()
+    missing = {name: data for name, data in shipped_files().items() if not (unmoved.directory / name).exists()}
+    write(unmoved.directory, missing)
     unmoved.refused = None
     return unmoved
 
