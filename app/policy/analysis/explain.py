@@ -17,6 +17,7 @@ from app.policy.analysis.near_rows import (
     without_implied,
 )
 from app.policy.engine.delegation import is_delegated
+from app.policy.engine.limited_scopes import leading
 from app.policy.engine.question_context import context_of
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target, find_target
@@ -47,7 +48,7 @@ def explain_target(snapshot: Snapshot, held: Iterable[str], target: Target, give
     effective = snapshot.effective(stated)
     context = context_of(stated, effective, target, given)
     decision = snapshot.decide(stated, target.resource, action, context)
-    links = added_by(snapshot, stated, decision.rule.needs if decision.rule else ())
+    links = added_by(snapshot, leading(stated), decision.rule.needs if decision.rule else ())
     if decision:
         return Explanation(decision, target, stated, effective, Remedy.OPEN, added_by=links)
     rules = snapshot.rules_for(target.resource, action)

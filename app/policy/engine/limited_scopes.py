@@ -26,13 +26,16 @@ def in_force(held: frozenset[str], roles: Roles) -> frozenset[str]:
     return held.difference(marked) | (scopes & owner_grants(owned, roles))
 
 
+def leading(stated: frozenset[str]) -> frozenset[str]:
+    """The stated grants to which role rows add others: of a key all but its organization."""
+    if KEY_METHOD not in stated:
+        return stated
+    return stated.difference([grant for grant in stated if grant.startswith(ORG)])
+
+
 def close_caller(stated: frozenset[str], roles: Roles) -> frozenset[str]:
-    """What a caller holds that states these grants in force, with what role rows add; see the module for keys."""
-    if KEY_METHOD in stated:
-        organizations = frozenset(grant for grant in stated if grant.startswith(ORG))
-        if organizations:
-            return close(stated - organizations, roles) | organizations
-    return close(stated, roles)
+    """What a caller holds that states these grants in force, with what role rows add."""
+    return close(leading(stated), roles) | stated
 
 
 def owner_grants(owned: Iterable[str], roles: Roles) -> frozenset[str]:

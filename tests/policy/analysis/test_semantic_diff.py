@@ -51,6 +51,22 @@ def test_equivalent_policies_have_no_difference(new: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "who"),
+    [
+        ("p, role:x auth:jwt, /y, GET, allow", ["auth:jwt", "org:acme"]),
+        ("p, role:x auth:api_key, /y, GET, allow", None),
+        ("p, role:x env:live, /y, GET, allow", None),
+        ("p, org:acme env:live, /y, GET, allow", ["env:live", "org:acme"]),
+        ("p, org-role:admin env:live, /y, GET, allow", None),
+    ],
+)
+def test_rows_of_an_organization_give_its_keys_no_role(row: str, who: list[str] | None) -> None:
+    before = (READ, "g, org:acme, role:x")
+    found = [sorted(grant for (grant,) in change.who.holds) for change in between(before, (*before, row)).changes]
+    assert found == ([] if who is None else [who])
+
+
+@pytest.mark.parametrize(
     ("old", "new", "steps"),
     [
         ((), (READ,), 1),
