@@ -62,6 +62,7 @@ class DoorTrial:
             DoorCaller("denied user", self._user("catalog:read", sub="user_eve")),
             DoorCaller("member of an organization", self._member()),
             DoorCaller("key", self._key("user_keys", "catalog:read", "holdings:write")),
+            DoorCaller("key of an organization", self._organization_key("catalog:read", "holdings:write")),
             DoorCaller("key of a denied user", self._key("user_evi", "catalog:read")),
             *self._apps(),
             DoorCaller("app of a blocked user", self._app("user_gone"), accepted=False),
@@ -102,6 +103,15 @@ class DoorTrial:
     def _member(self) -> str:
         organization = {"org_id": "org_1", "org_role": "org:admin", "org_permissions": ["org:holdings:read"]}
         return self._user("catalog:read", sub="user_member", **organization)
+
+    def _organization_key(self, *scopes: str) -> str:
+        stated = [f"org:{scope}" for scope in ("org-keys:write", *scopes)]
+        with self.world.server.client(self._user("", org_id="org_1", org_permissions=stated)) as client:
+            body = {"name": "k", "scopes": scopes, "environment": "test"}
+            made = client.post("/api/v1/orgs/org_1/api-keys/", json=body)
+        assert made.status_code == 201, made.text
+        key: str = made.json()["plaintext"]
+        return key
 
     def _key(self, owner: str, *scopes: str) -> str:
         with self.world.server.client(self._user(" ".join(scopes), sub=owner)) as client:
