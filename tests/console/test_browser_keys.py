@@ -43,6 +43,22 @@ def test_a_developer_issues_uses_and_revokes_a_key_and_signs_out(page: Page, con
     page.get_by_role("heading", name="You are signed out").wait_for()
 
 
+def test_a_member_issues_a_key_of_the_organization(page: Page, console: Server) -> None:
+    sign_in(page, console, "Fay Foster", to="/console/org-keys/new")
+    page.get_by_label("Name").fill("importer of the organization")
+    page.get_by_role("checkbox", name="Read the catalog").check()
+    check_looks(page)
+    page.get_by_role("button", name="Issue the key").click()
+    token = page.locator("#plaintext").inner_text()
+    assert status(console, token) == 200
+    page.get_by_role("link", name="I have stored it").click()
+    page.get_by_role("definition").filter(has_text="user_fay").wait_for()
+    check_looks(page)
+    page.get_by_role("link", name="Organization keys").click()
+    page.get_by_role("heading", name="Keys of acme").wait_for()
+    check_looks(page)
+
+
 def test_the_plaintext_is_gone_after_reload_and_back(page: Page, context: BrowserContext, console: Server) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=console.url)
     sign_in(page, console, "Alice Adams", to="/console/keys/new")
