@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, delete, func, select
+from sqlalchemy import ColumnElement, Label, Select, SQLColumnExpression, delete, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 UNKNOWN = ""
 # The beginnings of an origin, each a smaller network: /16, /24 and /32 of IPv4, /32, /48 and /64 of IPv6.
 WIDTHS = (9, 13, 17)
-_EVICTED = 100
+_EVICTED = 100  # at once, since ranks take long
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +46,36 @@ def origin_of(address: str | None) -> str:
 
 
 async def make_room(session: AsyncSession, shared: SharedTable, limit: int) -> None:
-    """Delete the oldest rows of the party that has the most, if there are more than `limit`.
+    """Delete rows if there are more than `limit`: the oldest ones of the party that has the most.
 
-    That is the largest network, in it the smaller one with the most, down to an address, and what comes from there. So
-    a flood takes the place of its own rows alone.
+    That is the largest network, in it the smaller one with the most, down to an address, and of what comes from there
+    the largest of `parties`. So a flood takes the place of its own rows alone.
     """
     if ((await session.scalar(select(func.count(shared.id)).where(*shared.counted))) or 0) <= limit:
         return
-    largest = list(shared.counted)
-    number = 0
-    for group in (*(func.substr(shared.origin, 1, width) for width in WIDTHS), *shared.parties):
-        query = select(group, func.count()).where(*largest).group_by(group)
-        found = (await session.execute(query.order_by(func.count().desc(), func.min(shared.id)).limit(1))).one_or_none()
-        if found is None:  # another transaction has made room meanwhile
-            return
-        largest.append(group == found[0])
-        number = found[1]
-    # Several at once, as the counts take long; half of them at most, so that the party still has more than others.
-    oldest = select(shared.id).where(*largest).order_by(shared.id).limit(max(1, min(_EVICTED, number // 2)))
-    await delete_free(session, shared, oldest)
+    excess = _ranked(shared).subquery()
+    number = max(1, min(_EVICTED, limit // _EVICTED))
+    most = select(excess.c.id).order_by(excess.c.rank.desc(), excess.c.id).limit(number)
+    await delete_free(session, shared, select(shared.id).where(shared.id.in_(most)))
+
+
+def _ranked(shared: SharedTable) -> Select[Any]:
+    """The rows with a rank: the last in rank is one of the party with the most, and of those the oldest.
+
+    In each party, from the smallest to the largest, rows are put in the order of their former rank, new ones first.
+    """
+    names = [f"party_{number}" for number, _ in enumerate(shared.parties)]
+    parties: list[Label[Any]] = [party.label(name) for party, name in zip(shared.parties, names, strict=True)]
+    rows: Select[Any] = select(
+        shared.id.label("id"), shared.origin.label("origin"), *parties, literal(0).label("rank")
+    ).where(*shared.counted)
+    for width in (None, *reversed(WIDTHS)):
+        inner = rows.subquery().c
+        own = [inner[name] for name in names]
+        party = [inner.origin, *own] if width is None else [func.substr(inner.origin, 1, width)]
+        rank = func.row_number().over(partition_by=party, order_by=(inner.rank, inner.id.desc()))
+        rows = select(inner.id, inner.origin, *own, rank.label("rank"))
+    return rows
 
 
 async def delete_free(session: AsyncSession, shared: SharedTable, ids: Select[int]) -> None:
