@@ -241,6 +241,7 @@ def test_the_challenge_of_a_gateway_names_the_metadata_of_the_service(server: Se
     ):
         found = httpx.get(metadata)
         assert (found.status_code, found.json()["resource"]) == (200, resource)
+        assert ("resource_name" in found.json()) is (resource == server.url), "a service has a name of its own"
         for answer in (question(server, None, path, service), question(server, "grd_oat_x", path, service)):
             assert answer.status_code == 401
             assert f'resource_metadata="{metadata}"' in answer.headers["www-authenticate"], (path, service)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from litestar import Response
 from litestar.params import FromPath, QueryParameter
 
@@ -27,16 +27,15 @@ NO_RESOURCE = "This is neither a part of the public address nor of a service beh
 NO_PUBLIC_URL = "This deployment has not stated its public address: set AUTHZ_PUBLIC_URL."
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectedResource:
-    """The metadata of this resource (RFC 9728 section 2)."""
+class ProtectedResource(msgspec.Struct, omit_defaults=True):
+    """The metadata of a resource (RFC 9728 section 2). Only that of this API has a name and a documentation."""
 
     resource: str
     authorization_servers: list[str]
     scopes_supported: list[str]
     bearer_methods_supported: list[str]
-    resource_name: str
-    resource_documentation: str
+    resource_name: str | None = None
+    resource_documentation: str | None = None
 
 
 @get_or_head(
@@ -107,12 +106,14 @@ def _describe(request: AnyRequest, resource: str) -> Response[ProtectedResource]
     else:
         servers = [each.issuer.issuer for each in services.issuers.verifiers]
         scopes = [name for name, permission in snapshot.policy.catalog.items() if not permission.deprecated]
+    base = services.settings.public_url
+    is_own = resource == base
     content = ProtectedResource(
         resource=resource,
         authorization_servers=servers,
         scopes_supported=sorted(scopes),
         bearer_methods_supported=["header"],
-        resource_name=services.settings.api_title,
-        resource_documentation=f"{services.settings.public_url}/docs",
+        resource_name=services.settings.api_title if is_own else None,
+        resource_documentation=f"{base}/docs" if is_own else None,
     )
     return Response(content, headers={"Cache-Control": "no-cache"})
