@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -164,7 +165,19 @@ def ask_gateway(server: Server, token: str, path: str, service: str = "") -> tup
     return answer.status_code, answer.headers.get("x-auth-reason") or answer.headers.get("x-auth-client", "")
 
 
-def test_gateways_refuse_a_token_for_another_resource(server: Server) -> None:
+def evaluate(server: Server, issuer: LiveIssuer, token: str, resource: str, kind: str = "route") -> dict[str, Any]:
+    """What AuthZEN says of a token."""
+    body = {
+        "subject": {"type": "token", "id": token},
+        "action": {"name": "GET"},
+        "resource": {"type": kind, "id": resource},
+    }
+    with server.client(issuer.token(permissions=["decisions:evaluate", "tokens:introspect"])) as client:
+        context: dict[str, Any] = client.post("/access/v1/evaluation", json=body).json()["context"]
+    return context
+
+
+def test_gateways_and_authzen_refuse_a_token_for_another_resource(server: Server, issuer: LiveIssuer) -> None:
     app = ServedApp(server)
     own, orders, below = (
         app.tokens(resource=resource)["access_token"]
@@ -184,6 +197,14 @@ def test_gateways_refuse_a_token_for_another_resource(server: Server) -> None:
         (below, "/api/v1/teams", "", refused),
     ):
         assert ask_gateway(server, token, path, service) == expected, (path, service)
+        asked = evaluate(server, issuer, token, f"{service}:{path}" if service else path)
+        assert asked["status"] == expected[0], (path, service)
+        if expected == allowed:
+            named = asked["subject"]
+            assert (named["type"], named["id"], named["owner"]) == ("app", app.client_id, "user_ann")
+        else:
+            assert "Invalid audience." in asked["challenge"]
+    assert [evaluate(server, issuer, token, "record-1", "record")["status"] for token in (own, orders)] == [403, 401]
     called = httpx.get(f"{server.url}/api/v1/teams", headers={"Authorization": f"Bearer {orders}"})
     assert (called.status_code, called.json()) == (401, {"detail": "Invalid audience."})
     assert 'error="invalid_token"' in called.headers["www-authenticate"]

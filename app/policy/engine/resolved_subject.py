@@ -19,12 +19,12 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.entities import Known
 from app.policy.language.when.condition import Context
-from app.policy.language.when.context import LazyContext, org_of
+from app.policy.language.when.context import LazyContext, org_of, subject_of
 from app.policy.language.when.shape import Properties, Subject
 from app.policy.language.when.shared import SharedReads
 
 USER_TYPES = ("user", "identity")
-KEY_TYPE, APP_TYPE = "key", "app"
+KEY_TYPE, APP_TYPE, TOKEN_TYPE = "key", "app", "token"
 _METHOD = "authzen"
 _NOTHING: Properties = MappingProxyType({})
 
@@ -38,7 +38,7 @@ class ResolvedSubject:
     """A subject with its grants.
 
     `owner` is that of an API key or the user of an app, `environment` that of a key; empty otherwise. `organization` is
-    that of a key or of the user of an app.
+    that of a key or of the user of an app. `principal` is that of a verified token.
     """
 
     type: str
@@ -48,13 +48,16 @@ class ResolvedSubject:
     owner: str = ""
     environment: str = ""
     organization: Organization | None = None
+    principal: Principal | None = None
 
 
 def principal_of(subject: ResolvedSubject) -> Principal:
-    """The principal that the subject would be, for the decision log. It is not verified.
+    """The principal that the subject would be, for the decision log. Only that of a token is verified.
 
     Any other type than user, key and app is prefixed to the id, so that the subject is not mistaken for a user.
     """
+    if subject.principal is not None:
+        return subject.principal
     if subject.type == KEY_TYPE:
         key_id = int(subject.id)
         return Principal(
@@ -95,6 +98,8 @@ class StoredSubjects:
     environments: Collection[str] = ()
     consents: Mapping[tuple[str, str], AppConsent] = field(default_factory=lambda: MappingProxyType({}))
     authorization_servers: Collection[str] = ()
+    # The principals of verified tokens.
+    tokens: Mapping[str, Principal] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def usable(self, identity: str, now: datetime) -> KeyRecord:
         """The record of a key, if it would be accepted now. Raises NoSuchSubject."""
@@ -137,9 +142,11 @@ def resolve_subject(
     A user holds what a verified token would state, and the permissions in its attributes. A key holds what the
     database says, and nothing that a caller sends. So does an app on behalf of the `user` among its attributes, where
     `scope` may name fewer scopes; one of another authorization server holds the `scope` in its attributes, and its user
-    the `permissions`. Any other type holds only its permissions. No caller can state a fact. Raises
-    NoSuchSubject.
+    the `permissions`. A token, which is its own id, holds what it does at a door. Any other type holds only its
+    permissions. No caller can state a fact. Raises NoSuchSubject.
     """
+    if kind == TOKEN_TYPE:
+        return _resolve_token(stored.tokens.get(identity))
     is_user = kind in USER_TYPES
     entity = known.get(("user" if is_user else kind, identity))
     properties: Properties = sent if entity is None else {**entity.properties, **sent} if sent else entity.properties
@@ -159,6 +166,12 @@ def resolve_subject(
     if is_user:
         return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}")), properties)
     return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)
+
+
+def _resolve_token(principal: Principal | None) -> ResolvedSubject:
+    if principal is None:
+        raise NoSuchSubject("a subject of the type `token` has an evaluation of its own")
+    return ResolvedSubject(TOKEN_TYPE, principal.subject, principal.held, principal=principal)
 
 
 def app_user(sent: Properties) -> str | None:
@@ -214,6 +227,8 @@ def evaluation_context(
 
 
 def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
+    if subject.principal is not None:
+        return subject_of(subject.principal, snapshot.effective(subject.held), subject.properties)
     is_app = subject.type == APP_TYPE  # its id is that of the user, as at every door
     return {
         "type": subject.type,

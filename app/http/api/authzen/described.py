@@ -19,7 +19,7 @@ def _text(description: str) -> Schema:
     return Schema(type=_STRING, description=description)
 
 
-_SUBJECTS, _RESOURCES = "`user` or `key`", "`route` or `record`"
+_SUBJECTS, _RESOURCES = "`user`, `key`, `app` or `token`", "`route` or `record`"
 _ATTRIBUTES = _object("Attributes; they take precedence over those in the policy's `entities/`.")
 _CONTEXT = _object("The variable `context` of conditions.")
 _EXPLAIN = Schema(type=OpenAPIType.BOOLEAN, description="Whether each decision has its reason in `context`.")

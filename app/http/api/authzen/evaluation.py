@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar import MediaType, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import Sizes, check_items
 from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
+from app.http.api.authzen.token_subject import TokenSubject, evaluate_token, introspection_refusal, is_about_token
 from app.http.api.authzen.wire import (
     AccessQuestion,
     Evaluation,
@@ -25,6 +27,7 @@ from app.http.api.authzen.wire import (
 from app.http.door.direct import DIRECT
 from app.http.door.time_slice import TimeSlice
 from app.http.wire.problems import Problem, detail_spec
+from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, NO_SUBJECTS
 from app.policy.language.row_view import RowPlace
@@ -49,17 +52,21 @@ _REFUSED = {
 class EvaluationReason(Struct, frozen=True):
     """The reason of a decision: `rule` is the deciding row, `missing` are the missing grants.
 
-    For an invalid item there is only `reason`.
+    For an invalid item there is only `reason`. For a token there is also its `subject`, and what the service that asks
+    is to answer: `status` 200, 401 or 403, and `challenge`, the header WWW-Authenticate.
     """
 
-    reason: str
+    reason: str | UnsetType = UNSET
     rule: RowPlace | UnsetType | None = UNSET
     missing: tuple[str, ...] | UnsetType = UNSET
     revision: str | UnsetType = UNSET
+    status: int | UnsetType = UNSET
+    challenge: str | UnsetType = UNSET
+    subject: TokenSubject | UnsetType = UNSET
 
 
 class EvaluationResult(Struct, frozen=True):
-    """The result of an evaluation; with `context` if the request has the option `explain`, and for an invalid item."""
+    """The result of an evaluation; with `context` for the option `explain`, for a token, and for an invalid item."""
 
     decision: bool
     context: EvaluationReason | UnsetType = UNSET
@@ -81,11 +88,14 @@ _PLAIN = {allowed: EvaluationResult(allowed) for allowed in (True, False)}
     tags=["authzen"],
     operation_class=described.evaluation(),
     opt=DIRECT,
-    responses={200: ResponseSpec(EvaluationResult, description="The decision, whichever it is"), **_REFUSED},
+    responses={
+        200: ResponseSpec(EvaluationResult, description="The decision, whichever it is"),
+        **_REFUSED,
+    },
 )
 async def evaluate_access(request: AnyRequest) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
-    return await _single(await read(request, _EVALUATION), services_of(request.app))
+    return await _single(await read(request, _EVALUATION), request)
 
 
 @post(
@@ -106,7 +116,7 @@ async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
     if not body.evaluations:
-        return await _single(body, services)
+        return await _single(body, request)
     if len(body.evaluations) > MAX_EVALUATIONS:
         raise Problem(400, f"`evaluations` has {len(body.evaluations)} items; at most {MAX_EVALUATIONS} are allowed.")
     async with services.long_work.turn(request.user.subject):
@@ -131,9 +141,12 @@ async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, ser
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
-async def _single(body: Evaluation, services: Services) -> ASGIResponse:
+async def _single(body: Evaluation, request: AnyRequest) -> ASGIResponse:
     if field := missing_field(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
+    services = services_of(request.app)
+    if is_about_token(body):
+        return await _of_token(body, request.user, services)
     evaluator = await _evaluator((body,), services)
     log = services.decision_log
     if log.has_room:
@@ -144,6 +157,17 @@ async def _single(body: Evaluation, services: Services) -> ASGIResponse:
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
     return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]
+
+
+async def _of_token(body: Evaluation, asker: Principal, services: Services) -> ASGIResponse:
+    snapshot = services.live.active
+    if refused := introspection_refusal(asker, snapshot, services):
+        return ASGIResponse(body=refused.body, status_code=refused.status, encoded_headers=refused.headers)
+    async with services.decision_log.room_for(1):
+        found = await evaluate_token(body, snapshot, services)
+    reason = _reason(found.outcome, snapshot.revision) if body.options.explain else EvaluationReason()
+    context = replace(reason, status=found.status, challenge=found.challenge, subject=found.subject)
+    return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), ((b"cache-control", b"no-store"),))
 
 
 async def _verdicts(
@@ -210,14 +234,18 @@ def _entity(entity: RequestedEntity | UnsetType, default: RequestedEntity | Unse
 
 
 def _explained(outcome: Outcome, revision: str) -> EvaluationResult:
+    return EvaluationResult(isinstance(outcome, Decision) and outcome.allowed, _reason(outcome, revision))
+
+
+def _reason(outcome: Outcome, revision: str) -> EvaluationReason:
     if isinstance(outcome, str):
-        return EvaluationResult(False, EvaluationReason(outcome, None, (), revision))
+        return EvaluationReason(outcome, None, (), revision)
     rule = RowPlace(found.file, found.line, found.column) if (found := outcome.rule) else None
-    return EvaluationResult(outcome.allowed, EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision))
+    return EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision)
 
 
-def _json(body: bytes) -> ASGIResponse:
-    return ASGIResponse(body=body, media_type=MediaType.JSON)
+def _json(body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=MediaType.JSON, encoded_headers=headers)
 
 
 # The responses without explanation, encoded in advance.

@@ -7,7 +7,14 @@ from weakref import ref
 
 from app.gateway.resource_reference import resolve_target
 from app.identity.principal import Principal
-from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, ResolvedSubject, principal_of, resolve_subject
+from app.policy.engine.resolved_subject import (
+    APP_TYPE,
+    KEY_TYPE,
+    TOKEN_TYPE,
+    ResolvedSubject,
+    principal_of,
+    resolve_subject,
+)
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.when.shape import Properties
@@ -36,7 +43,7 @@ class Recent:
 
         Raises NoSuchSubject.
         """
-        if sent or kind in (KEY_TYPE, APP_TYPE):
+        if sent or kind in (KEY_TYPE, APP_TYPE, TOKEN_TYPE):
             return None
         self._clear_if_changed(snapshot)
         found = self._subjects.get((kind, identity))
