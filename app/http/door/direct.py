@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Receive, Scope, Send
 
 _KEY = "direct"
+_new_request: Any = Request  # without its type arguments, which would be resolved for each request
 DIRECT: Mapping[str, bool] = {_KEY: True}  # the `opt` of such a handler, which cannot have hooks
 
 
@@ -23,5 +24,5 @@ def is_direct(handler: BaseRouteHandler) -> bool:
 
 async def call_direct(handler: Any, scope: Scope, receive: Receive, send: Send) -> None:
     """Call a handler, and send its response."""
-    response = await handler.fn(Request[Any, Any, Any](scope, receive, send))
+    response = await handler.fn(_new_request(scope, receive, send))
     await response(scope, receive, send)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.http.api.authzen.recent import MAX_ENTRIES, MAX_LENGTH, Recent
+from app.http.api.authzen.recent import MAX_ENTRIES, MAX_LENGTH, MAX_PERMISSIONS, Recent
 from app.http.api.authzen.wire import NOTHING
 from app.policy.engine.resolved_subject import NoSuchSubject, resolve_subject
 from app.policy.engine.target import NoSuchTarget
@@ -29,10 +29,52 @@ def test_a_repeated_subject_has_the_cached_principal() -> None:
 def test_resolutions_that_depend_on_more_than_the_policy_are_not_cached() -> None:
     recent, policy = Recent(), snapshot(POLICY)
     assert recent.subject(policy, "key", "1", NOTHING) is None
-    assert recent.subject(policy, "user", "alice", {"permissions": ["c:read"]}) is None
-    plain = recent.subject(policy, "user", "alice", NOTHING)
-    assert plain is not None
-    assert "c:read" not in plain[0].held
+    for kind in ("key", "app", "token"):
+        assert recent.subject(policy, kind, "1", {"permissions": ["c:read"]}) is None
+    for sent in (
+        {"permissions": ["c:read"], "level": 1},
+        {"level": 1},
+        {"permissions": "c:read"},
+        {"permissions": ["c:read", 1]},
+        {"permissions": ["c:read", True]},
+        {"permissions": ["c:read", None]},
+        {"permissions": {"c:read": 1}},
+        {"permissions": ["c:read"] * (MAX_PERMISSIONS + 1)},
+    ):
+        assert recent.subject(policy, "user", "alice", sent) is None, sent
+
+
+def test_a_subject_with_permissions_alone_is_cached_with_them() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    found = []
+    for sent in (
+        NOTHING,
+        {"permissions": []},
+        {"permissions": [""]},
+        {"permissions": ["c:read"]},
+        {"permissions": ["c:read", "d:read"]},
+        {"permissions": ["d:read", "c:read"]},
+        {"permissions": ["permissions"]},
+        {"permissions": ["permissions", "c:read"]},
+        {"permissions": ["c:read d:read"]},
+        {"permissions": ["user:bob", "role:editor"]},
+    ):
+        for kind, identity in (("user", "alice"), ("user", "permissions"), ("robot", "alice")):
+            subject = recent.subject(policy, kind, identity, sent)
+            assert subject is not None
+            assert subject[0] == resolve_subject(kind, identity, sent, {})
+            assert subject[0].properties == sent
+            assert recent.subject(policy, kind, identity, dict(sent)) is subject
+            found.append(subject)
+    assert len(set(map(id, found))) == len(found)
+
+
+def test_a_subject_with_long_permissions_is_not_cached() -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    sent = {"permissions": ["a" * MAX_LENGTH]}
+    first = recent.subject(policy, "user", "alice", sent)
+    assert first is not None
+    assert recent.subject(policy, "user", "alice", sent) is not first
 
 
 def test_refusals_are_not_cached() -> None:

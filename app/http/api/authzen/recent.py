@@ -20,7 +20,10 @@ from app.policy.engine.target import Target
 from app.policy.language.when.shape import Properties
 
 MAX_ENTRIES = 5_000  # subjects, and as many targets
-MAX_LENGTH = 256  # characters of type, id and action in total; longer ones are not cached
+MAX_LENGTH = 256  # characters of the names in total; longer ones are not cached
+MAX_PERMISSIONS = 50  # of a cached subject
+_PERMISSIONS = "permissions"
+_TEXT = frozenset((str,))
 _Names = TypeVar("_Names", bound=tuple[str, ...])
 _Found = TypeVar("_Found")
 
@@ -33,24 +36,30 @@ class Recent:
 
     def __init__(self) -> None:
         self._snapshot: ref[Snapshot] | None = None
-        self._subjects: dict[tuple[str, str], tuple[ResolvedSubject, Principal]] = {}
+        self._subjects: dict[tuple[str, ...], tuple[ResolvedSubject, Principal]] = {}
         self._targets: dict[tuple[str, str, str], Target] = {}
 
     def subject(
         self, snapshot: Snapshot, kind: str, identity: str, sent: Properties
     ) -> tuple[ResolvedSubject, Principal] | None:
-        """The subject with a type and id; None if it depends on sent attributes or on the database.
+        """The subject with a type and id; None if it depends on the database, or on other attributes than permissions.
 
         Raises NoSuchSubject.
         """
-        if sent or kind in (KEY_TYPE, APP_TYPE, TOKEN_TYPE):
+        if kind in (KEY_TYPE, APP_TYPE, TOKEN_TYPE):
             return None
+        names: tuple[str, ...] = (kind, identity)
+        if sent:
+            permissions = _only_permissions(sent)
+            if permissions is None:
+                return None
+            names = (*names, _PERMISSIONS, *permissions)
         self._clear_if_changed(snapshot)
-        found = self._subjects.get((kind, identity))
+        found = self._subjects.get(names)
         if found is None:
             subject = resolve_subject(kind, identity, sent, snapshot.policy.entities.subjects)
             found = subject, principal_of(subject)
-            _add(self._subjects, (kind, identity), found)
+            _add(self._subjects, names, found)
         return found
 
     def target(self, snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
@@ -65,6 +74,14 @@ class Recent:
     def _clear_if_changed(self, snapshot: Snapshot) -> None:
         if self._snapshot is None or self._snapshot() is not snapshot:
             self._snapshot, self._subjects, self._targets = ref(snapshot), {}, {}
+
+
+def _only_permissions(sent: Properties) -> list[str] | None:
+    """The permissions, if they are all of the attributes of a subject, and a short list of text; else None."""
+    found = sent.get(_PERMISSIONS)
+    if len(sent) != 1 or not isinstance(found, list) or len(found) > MAX_PERMISSIONS:
+        return None
+    return found if _TEXT.issuperset(map(type, found)) else None
 
 
 def _add(cache: dict[_Names, _Found], names: _Names, found: _Found) -> None:
