@@ -57,6 +57,7 @@ from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
 from app.http.own_routes import own_handlers, refused_routes
 from app.http.wire import errors
+from app.http.wire.litestar_private import without_outer_layers
 from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
 from app.identity.authenticate import Authenticator
@@ -276,7 +277,9 @@ def create_app(
         public_url=settings.public_url,
         metadata_url=metadata.url_of,
     )
-    served = with_request_id(with_gateways(with_open_cors(app), gateways), access_log, requests, traffic)
+    served = with_request_id(
+        with_gateways(with_open_cors(without_outer_layers(app)), gateways), access_log, requests, traffic
+    )
     return tracing.traced(served) if tracing else served
 
 

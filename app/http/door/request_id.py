@@ -17,6 +17,7 @@ from app.audit.sanitize import without_secrets
 from app.http.door.access_log import HEADERS, AccessLog, Headers
 from app.http.door.draining import CLOSE, draining
 from app.http.door.traffic import Traffic
+from app.http.wire.litestar_private import RESPONSE_STARTED
 from app.metrics.requests import Requests
 
 HEADER = b"x-request-id"
@@ -52,6 +53,7 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 if not status:
                     traffic.leave()
+                    scope.setdefault("state", {})[RESPONSE_STARTED] = True
                 status = message["status"]
                 headers = [*message["headers"], header]
                 message["headers"] = [*headers, CLOSE] if draining.begun else headers

@@ -7,15 +7,30 @@ if the meaning of these names changes.
 
 from __future__ import annotations
 
+from functools import partial
+
+from litestar import Litestar
+from litestar._asgi.utils import get_route_handlers
 from litestar._openapi.schema_generation import SchemaCreator
+from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
 from litestar.openapi.spec import Schema
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 from litestar.typing import FieldDefinition
+from litestar.utils.scope.state import ScopeState
 
-__all__ = ["SchemaCreator", "is_options_of_litestar", "registered_schema", "without_exception_layer"]
+__all__ = [
+    "RESPONSE_STARTED",
+    "SchemaCreator",
+    "is_options_of_litestar",
+    "registered_schema",
+    "without_exception_layer",
+    "without_outer_layers",
+]
+
+RESPONSE_STARTED = "response_started"  # in the state of a scope; absent before
 
 
 def without_exception_layer(app: ASGIApp) -> ASGIApp:
@@ -26,6 +41,50 @@ def without_exception_layer(app: ASGIApp) -> ASGIApp:
 def is_options_of_litestar(handler: HTTPRouteHandler) -> bool:
     """Whether Litestar made this handler of OPTIONS, since the route has no other one."""
     return handler.fn.__module__ == HTTPRoute.__module__
+
+
+def without_outer_layers(app: Litestar) -> ASGIApp:
+    """The application, whose layer that turns exceptions into responses is made only when there is an exception.
+
+    Otherwise it would pass on each message that is sent, to know whether the response has started. The caller sets
+    `RESPONSE_STARTED` in the state of the scope when it has.
+    """
+    for handler in {each for route in app.routes for each in get_route_handlers(route)}:
+        # Resolved for each request otherwise, although its documentation says that it is memoized. Only the handlers of
+        # OPTIONS that Litestar adds itself have slots.
+        if hasattr(handler, "__dict__"):
+            resolved = handler.resolve_exception_handlers()
+            handler.__dict__["resolve_exception_handlers"] = partial(_identity, resolved)
+    router = app.asgi_router
+    if app.before_send or not isinstance(app.asgi_handler, ExceptionHandlerMiddleware):  # with CORS, which is around it
+        return app
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        scope["app"] = scope["litestar_app"] = app
+        scope.setdefault("state", {})
+        try:
+            await router(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  # as the layer does
+            ScopeState.from_scope(scope).response_started = RESPONSE_STARTED in scope["state"]
+            await ExceptionHandlerMiddleware(_raiser_of(error), debug=None)(scope, receive, send)
+
+    return routed
+
+
+def _identity(found: ExceptionHandlersMap) -> ExceptionHandlersMap:
+    return found
+
+
+def _raiser_of(error: Exception) -> ASGIApp:
+    errors = [error]  # emptied, since a frame that refers to its own exception is a reference cycle
+
+    async def raising(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise errors.pop()
+
+    return raising
 
 
 def registered_schema(creator: SchemaCreator, field: FieldDefinition) -> Schema:

@@ -1,0 +1,174 @@
+"""The application without its outer layers responds as the complete one of Litestar does, also to what fails."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, Response, Router, WebSocket, get, websocket
+from litestar.exceptions import HTTPException, LitestarException
+from litestar.params import FromPath
+from litestar.response import Stream
+from litestar.types import ASGIApp
+
+from app.http.wire.litestar_private import RESPONSE_STARTED, without_outer_layers
+
+pytestmark = pytest.mark.anyio
+
+
+class _HandledError(Exception):
+    pass
+
+
+class _OtherError(Exception):
+    pass
+
+
+def _application() -> Litestar:
+    def status(code: int) -> Any:
+        return lambda _request, error: Response(f"{type(error).__name__} {code}", status_code=code)
+
+    @get("/answered/{name:str}", sync_to_thread=False)
+    def answered(name: FromPath[str], request: Request[Any, Any, Any]) -> str:
+        return f"{name} {request.app.debug}"
+
+    @get("/app", sync_to_thread=False)
+    def of_the_app() -> None:
+        raise _HandledError
+
+    @get("/router", sync_to_thread=False)
+    def of_the_router() -> None:
+        raise _HandledError
+
+    @get("/handler", sync_to_thread=False, exception_handlers={_HandledError: status(420)})
+    def of_the_handler() -> None:
+        raise _HandledError
+
+    @get("/unhandled", sync_to_thread=False)
+    def unhandled() -> None:
+        raise _OtherError
+
+    @get("/http", sync_to_thread=False)
+    def of_http() -> None:
+        raise HTTPException(status_code=409, detail="conflict", headers={"x-more": "1"})
+
+    @get("/started", sync_to_thread=False)
+    def started() -> Stream:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"first"
+            raise _HandledError
+
+        return Stream(chunks())
+
+    @websocket("/socket")
+    async def socket(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.accept()
+        await socket.send_text("accepted")
+        raise _HandledError
+
+    inner = Router(
+        "/inner", route_handlers=[of_the_router, of_the_handler], exception_handlers={_HandledError: status(419)}
+    )
+    handlers: list[Any] = [answered, of_the_app, unhandled, of_http, started, socket, inner]
+    return Litestar(handlers, exception_handlers={_HandledError: status(418)}, logging_config=None)
+
+
+@cache
+def _both() -> tuple[ASGIApp, ASGIApp]:
+    app = _application()
+    return app, without_outer_layers(app)
+
+
+async def _sent(app: ASGIApp, scope: Any) -> list[Any]:
+    """The messages that are sent for a request, and the exception that is raised."""
+    sent: list[Any] = []
+    received: Iterator[Any] = iter(
+        [{"type": "websocket.connect"}, {"type": "http.request", "body": b"", "more_body": False}]
+    )
+
+    async def receive() -> Any:
+        return next(each for each in received if each["type"].startswith(scope["type"]))
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+        if message["type"] == "http.response.start":  # as the layer around the application does
+            scope.setdefault("state", {})[RESPONSE_STARTED] = True
+
+    try:
+        await app(scope, receive, send)
+    except Exception as error:  # noqa: BLE001  # to be compared
+        sent.append((type(error), str(error), type(error.__cause__)))
+    return sent
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/answered/a", "/answered/a/", "/app", "/inner/router", "/inner/handler", "/unhandled", "/http", "/started"),
+        *("/missing", "/inner", "//app", ""),
+    ],
+)
+async def test_without_its_outer_layers_the_application_responds_alike(method: str, path: str) -> None:
+    found = []
+    for app in _both():
+        scope: Any = {
+            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+            "root_path": "", "headers": [(b"host", b"api.example")], "http_version": "1.1", "scheme": "http",
+        }  # fmt: skip
+        found.append(await _sent(app, scope))
+    assert found[0] == found[1]
+    assert found[0]
+    statuses = {
+        "/app": 418,
+        "/inner/router": 419,
+        "/inner/handler": 420,
+        "/unhandled": 500,
+        "/http": 409,
+        "/missing": 404,
+    }
+    if method == "GET" and path in statuses:
+        assert found[0][0]["status"] == statuses[path]
+    if method == "GET" and path == "/started":
+        assert found[0][-1][0] is LitestarException, "the server ends the connection"
+
+
+async def test_without_its_outer_layers_the_application_refuses_invalid_hosts_and_fails_sockets_alike() -> None:
+    for kind, path, host in (("http", "/app", b"a b"), ("websocket", "/socket", b"a"), ("websocket", "/missing", b"a")):
+        found = []
+        for app in _both():
+            scope: Any = {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+                     "headers": [(b"host", host)], "method": "GET", "http_version": "1.1", "scheme": kind}  # fmt: skip
+            found.append(await _sent(app, scope))
+        assert found[0] == found[1]
+        assert found[0]
+
+
+async def test_an_exception_is_freed_with_its_request() -> None:
+    freed = []
+
+    class WatchedError(Exception):
+        def __del__(self) -> None:
+            freed.append(True)
+
+    @get("/", sync_to_thread=False)
+    def handler() -> None:
+        raise WatchedError
+
+    app = without_outer_layers(
+        Litestar(
+            [handler], exception_handlers={WatchedError: lambda _request, _error: Response("")}, logging_config=None
+        )
+    )
+    scope: Any = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "",
+             "headers": [], "http_version": "1.1", "scheme": "http"}  # fmt: skip
+    gc.disable()
+    try:
+        await _sent(app, scope)
+        scope.clear()
+        assert freed
+    finally:
+        gc.enable()
