@@ -50,7 +50,7 @@ class DecisionStore(Protocol):
         """Delete what is stored about losses and deletions of decisions before a time."""
 
     async def release_space(self) -> bool:
-        """Give a little of the deleted space to the disk; return whether more can be given."""
+        """Give a little of the space that is not needed to the disk; return whether more can be given."""
 
 
 async def run_retention(

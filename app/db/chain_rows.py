@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -21,6 +21,7 @@ from app.db import admin_actions, decision_search, former_decisions
 from app.db.decision_times import join_time, split_time
 from app.db.decision_writer import MAX_LATENCY
 from app.db.log_records import LoggedRecord
+from app.db.row_order import by_id, dialect_of, ids_after
 from app.db.session import Sessions
 from app.db.settled import settled_decision_id, settled_id
 from app.db.tables.base import table_of
@@ -28,9 +29,10 @@ from app.db.tables.decisions import DecisionRow, LoggedDecision
 from app.db.tables.history import AdminAction
 
 _MAX_CACHED = 20_000  # keys
+_rows = table_of(DecisionRow)
 TABLES: dict[LogName, tuple[Table, ...]] = {
     # The table of the previous release first: see `app.db.decisions`.
-    "decisions": (table_of(LoggedDecision), table_of(DecisionRow)),
+    "decisions": (table_of(LoggedDecision), _rows),
     "admin": (table_of(AdminAction),),
 }
 
@@ -89,10 +91,23 @@ async def settled(sessions: Sessions, log: LogName, after: int) -> int:
     return await settled_id(sessions, table_of(AdminAction), after)
 
 
+def is_within(dialect: str, table: Table, after: int, up_to: int) -> ColumnElement[bool]:
+    """The condition on rows of a table of a log with ids greater than `after`, and at most `up_to`."""
+    if table is _rows:
+        return ids_after(dialect, after, up_to)
+    return (table.c.id > after) & (table.c.id <= up_to)
+
+
 async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName, after: int = -(2**63)) -> int | None:
     """The smallest id of a log that is greater than `after`; None if there is none."""
     # Not at once: while a row is moved to the second table, it is in the first or in both.
-    found = [await session.scalar(select(func.min(table.c.id)).where(table.c.id > after)) for table in TABLES[log]]
+    dialect = dialect_of(session)
+    found = []
+    for table in TABLES[log]:
+        first = select(table.c.id).where(table.c.id > after).order_by(table.c.id)
+        if table is _rows:
+            first = select(_rows.c.id).where(ids_after(dialect, after)).order_by(*by_id(dialect))
+        found.append(await session.scalar(first.limit(1)))
     return min((row_id for row_id in found if row_id is not None), default=None)
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, null, select, true
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Table, cast, func, null, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import DecisionFilter
 from app.audit.record import DecisionKey, StatedGrants
-from app.db.decision_times import DAY_SECONDS, EPOCH
+from app.db.decision_times import DAY_SECONDS, EPOCH, MAX_SECOND, MIN_SECOND
 from app.db.tables.base import table_of
-from app.db.tables.decisions import DecisionCaller, DecisionKeyRow, DecisionOutcome, DecisionTarget, GrantSet
+from app.db.tables.decisions import (
+    DecisionCaller,
+    DecisionKeyRow,
+    DecisionOutcome,
+    DecisionRow,
+    DecisionTarget,
+    GrantSet,
+)
 
 keys = table_of(DecisionKeyRow)
 callers, targets, outcomes = (table_of(model) for model in (DecisionCaller, DecisionTarget, DecisionOutcome))
-_grant_sets = table_of(GrantSet)
+_grant_sets, _rows = table_of(GrantSet), table_of(DecisionRow)
 # The parts of a key with their filters, in the order of the number of decisions that they usually match.
 _PARTS = (
     (callers, keys.c.caller_id, ("client_id", "key_id", "subject")),
@@ -38,12 +45,15 @@ def is_of_key(filters: DecisionFilter, key_id: ColumnElement[int]) -> ColumnElem
         if terms := _terms(table, filters, indexed=0):
             query = query.join(table, table.c.id == reference).where(*terms)
             is_any = False
-    return true() if is_any else query.correlate_except(keys, callers, targets, outcomes).exists()
+    if is_any:
+        return true()
+    # Not as EXISTS, of which a planner may make a join with all keys.
+    return query.limit(1).correlate_except(keys, callers, targets, outcomes).scalar_subquery().is_not(None)
 
 
 def matching_keys(filters: DecisionFilter, low: int | None, high: int | None) -> Select[Any]:
-    """The ids of keys that match, with decisions of days between two seconds since 2020."""
-    query: Select[Any] = select(keys.c.id)
+    """The ids and days of keys that match, with decisions of days between two seconds since 2020."""
+    query: Select[Any] = select(*keys.c["id", "first_day", "last_day"])
     is_indexed = False
     for table, reference, _ in _PARTS:
         if terms := _terms(table, filters, indexed=1):
@@ -56,6 +66,20 @@ def matching_keys(filters: DecisionFilter, low: int | None, high: int | None) ->
     if high is not None:
         query = query.where(keys.c.first_day <= (high + EPOCH) // DAY_SECONDS)
     return query
+
+
+def is_on_days_of(dialect: str, of_key: FromClause) -> ColumnElement[bool]:
+    """On PostgreSQL the condition that a row is of the days of a key, which bound the partitions in which it looks.
+
+    `of_key` is the table of keys, or a subquery with their days.
+    """
+    if dialect != "postgresql":
+        return true()
+    low, high = (
+        func.greatest(func.least(cast(day, BigInteger) * DAY_SECONDS - EPOCH, MAX_SECOND), MIN_SECOND)
+        for day in (of_key.c.first_day, of_key.c.last_day + 1)
+    )
+    return _rows.c.second.between(low, high)
 
 
 def days_of_revision(revision: str) -> Select[Any]:

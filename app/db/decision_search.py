@@ -1,15 +1,15 @@
 """Finds rows of the decision log, newest or oldest first, by filters that few or many of them match.
 
 First the rows next to the position are compared with the filters, which finds what many rows match. If that is not
-enough, the matching keys say where the next rows are: with few keys, the index on key and time finds the next row of
-each; with more than `MAX_KEYS`, all rows are compared.
+enough, the matching keys say on which days the next rows are. With few keys, the index on the key finds their rows, day
+by day and then in wider parts; with more than `MAX_KEYS`, all rows are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,15 +31,30 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.decision_filter import DecisionFilter
 from app.audit.record import DecisionKey, Record
 from app.db.compact_ids import INDEXED, TIMED_SECONDS, compact, expand, expand_request_id, timed_id
-from app.db.decision_filters import days_of_revision, filters_keys, is_of_key, keys, load_keys, matching_keys
-from app.db.decision_times import DAY_SECONDS, EPOCH, join_time, split_time
+from app.db.decision_filters import (
+    days_of_revision,
+    filters_keys,
+    is_of_key,
+    load_keys,
+    matching_keys,
+)
+from app.db.decision_times import DAY, DAY_SECONDS, EPOCH, join_time, split_time
 from app.db.log_records import LoggedRecord, LogPosition
+from app.db.row_order import TIME_BLOCK, by_id, by_time, dialect_of, ids_after, seconds_between, time_block
 from app.db.tables.base import table_of
 from app.db.tables.decisions import IS_UNTIMED, REQUEST_ID_PART, DecisionRow
 
 MAX_KEYS = 10_000
-_COMPARED = 60  # rows that are compared for each row of a page, at first
-_MIN_COMPARED = 1_000
+_COMPARED = 12  # rows that are compared for each row of a page, at first
+_MIN_COMPARED = 250
+_FURTHER = 4  # times as many after that
+# On PostgreSQL, until the end of the transaction. A plan for any values would read every partition; the pages of keys
+# are in memory; and compilation takes longer than a page.
+_PLANNING = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true), "
+    "set_config('jit', 'off', true)"
+)
+_WIDER = 16  # times that the part of a span is wider than the one before
 _rows = table_of(DecisionRow)
 _COLUMNS = ("id", "decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
 _indexed_part = literal_column(REQUEST_ID_PART, LargeBinary)
@@ -51,6 +66,7 @@ _is_untimed = text(IS_UNTIMED)
 class _Span:
     """Rows between two times, in their order: newest first, or oldest first."""
 
+    dialect: str
     newest_first: bool
     since: int | None
     until: int | None
@@ -68,14 +84,15 @@ class _Span:
         times = [self.until, self.beyond.at if self.newest_first and self.beyond is not None else None]
         return min((split_time(time)[0] for time in times if time is not None), default=None)
 
-    def condition(self, second: ColumnElement[int] = _rows.c.second) -> ColumnElement[bool]:
-        """The condition on rows. Besides the exact times it bounds the second, which is indexed."""
+    def condition(self, index: Literal["second", "key"] | None = "second") -> ColumnElement[bool]:
+        """The condition on rows. Besides the exact times it bounds the second, for the index that finds the rows."""
         microsecond = _rows.c.microsecond
-        terms: list[ColumnElement[bool]] = []
-        if self.low is not None:
-            terms.append(second >= self.low)
-        if self.high is not None:
-            terms.append(second <= self.high)
+        second: ColumnElement[int] = _rows.c.second if index else func.coalesce(_rows.c.second, null())
+        if index == "second":
+            terms = [seconds_between(self.dialect, self.low, self.high)]
+        else:
+            terms = [second >= self.low] if self.low is not None else []
+            terms += [second <= self.high] if self.high is not None else []
         if self.since is not None:
             at, part = split_time(self.since)
             terms.append(or_(second > at, microsecond >= part))
@@ -88,10 +105,33 @@ class _Span:
             terms.append(own < edge if self.newest_first else own > edge)
         return and_(true(), *terms)
 
-    def ordered(self, query: Select[Any], rows: Any = _rows) -> Select[Any]:
-        """The query in the order of the span."""
-        columns = rows.c["second", "microsecond", "id"]
+    def ordered(self, query: Select[Any], rows: Any = None) -> Select[Any]:
+        """The query in the order of the span; `rows` are those of a subquery."""
+        if rows is None:
+            return query.order_by(*by_time(self.dialect, newest_first=self.newest_first))
+        columns = [rows.c[name] for name in (TIME_BLOCK, "second", "microsecond", "id") if name in rows.c]
         return query.order_by(*(column.desc() if self.newest_first else column for column in columns))
+
+    def within(self, since: int | None, until: int | None) -> _Span:
+        """The part of the span at or after `since` and before `until`; None is no bound."""
+        lows = [time for time in (self.since, since) if time is not None]
+        highs = [time for time in (self.until, until) if time is not None]
+        return replace(self, since=max(lows, default=None), until=min(highs, default=None))
+
+    def on_days(self, first: int, last: int) -> _Span:
+        """The part of the span on days since 1970."""
+        return self.within(*(join_time(day * DAY_SECONDS - EPOCH, 0) for day in (first, last + 1)))
+
+    def parts(self) -> Iterator[_Span]:
+        """The span in parts from its position on: the rest of a day, 16 days and so on."""
+        assert self.beyond is not None
+        start = self.beyond.at - self.beyond.at % DAY
+        near, far, width = None, start if self.newest_first else start + DAY, DAY
+        while (self.since or far) < far if self.newest_first else far < (self.until or far):
+            yield self.within(far, near) if self.newest_first else self.within(near, far)
+            width *= _WIDER
+            near, far = far, far - width if self.newest_first else far + width
+        yield self.within(None, near) if self.newest_first else self.within(near, None)
 
 
 async def search(
@@ -103,14 +143,18 @@ async def search(
     newer_than: LogPosition | None = None,
 ) -> list[LoggedRecord]:
     """Decisions from newest to oldest, or with `newer_than` from oldest to newest."""
-    span = _Span(newer_than is None, filters.since, filters.until, newer_than or older_than)
+    span = _Span(dialect_of(session), newer_than is None, filters.since, filters.until, newer_than or older_than)
+    if span.dialect == "postgresql":
+        await session.execute(_PLANNING)
     return await records(session, await _find(session, filters, span, size))
 
 
 async def following(session: AsyncSession, filters: DecisionFilter, after: int, size: int) -> list[LoggedRecord]:
     """Decisions with an id greater than `after`, in that order."""
-    query = _select(_Span(False, filters.since, filters.until).condition(), _own(filters)).where(_rows.c.id > after)
-    return await records(session, (await session.execute(query.order_by(_rows.c.id).limit(size))).all())
+    dialect = dialect_of(session)
+    span = _Span(dialect, False, filters.since, filters.until)
+    query = _select(span.condition(), _own(dialect, filters), ids_after(dialect, after))
+    return await records(session, (await session.execute(query.order_by(*by_id(dialect)).limit(size))).all())
 
 
 async def between_ids(
@@ -120,14 +164,16 @@ async def between_ids(
 
     Rows whose key is missing are only among the latter. `known` caches keys by their ids.
     """
-    query = _select(_rows.c.id > after, _rows.c.id <= up_to).order_by(_rows.c.id).limit(size)
+    dialect = dialect_of(session)
+    query = _select(ids_after(dialect, after, up_to)).order_by(*by_id(dialect)).limit(size)
     rows = (await session.execute(query)).all()
     return await records(session, rows, known), [row.id for row in rows]
 
 
 async def newest_id(session: AsyncSession) -> int:
     """The id of the row that was stored last; 0 if there is none."""
-    return (await session.execute(select(func.max(_rows.c.id)))).scalar() or 0
+    newest = select(_rows.c.id).order_by(*by_id(dialect_of(session), newest_first=True)).limit(1)
+    return (await session.execute(newest)).scalar() or 0
 
 
 async def records(
@@ -159,124 +205,90 @@ async def _find(session: AsyncSession, filters: DecisionFilter, span: _Span, siz
         if narrowed is None:
             return ()
         span = narrowed
-    own = _own(filters)
+    own = _own(span.dialect, filters)
     if filters.request_id is not None:
         return await _of_request(session, filters, span, size)
     if not filters_keys(filters):
         return await _all(session, span.ordered(_select(span.condition(), own)).limit(size))
-    compared = max(_COMPARED * size, _MIN_COMPARED)
-    near = span.ordered(_select(span.condition())).limit(compared).subquery()
-    matching = is_of_key(filters, near.c.decision_key_id)
-    found = list(await session.execute(span.ordered(select(near).where(matching), near).limit(size)))
-    if len(found) == size:
+    found, rest = await _near(session, filters, span, size)
+    if rest is None or len(found) == size:
         return found
-    last = span.ordered(_select(span.condition())).offset(compared - 1).limit(1)
-    edge = (await session.execute(last)).one_or_none()
-    if edge is None:
-        return found
-    rest = replace(span, beyond=LogPosition(join_time(edge.second, edge.microsecond), edge.id))
-    matching_ids = matching_keys(filters, rest.low, rest.high)
-    ids = (await session.execute(matching_ids.limit(MAX_KEYS + 1))).scalars().all()
-    if not ids:
+    matching = matching_keys(filters, rest.low, rest.high).limit(MAX_KEYS + 1).subquery()
+    days = (func.min(matching.c.first_day), func.max(matching.c.last_day))
+    number, *bounds = (await session.execute(select(func.count(), *days).select_from(matching))).one()
+    if not number:
         return found
     left = size - len(found)
-    if len(ids) > MAX_KEYS:
-        query = span.ordered(_select(rest.condition(), own)).limit(left)
-        return [*found, *await session.execute(query)]
-    return [*found, *await _of_keys(session, filters, rest, left)]
+    if number > MAX_KEYS:
+        return [*found, *await session.execute(span.ordered(_select(rest.condition(), own)).limit(left))]
+    return [*found, *await _of_keys(session, filters, rest.on_days(*bounds), left)]
+
+
+async def _near(
+    session: AsyncSession, filters: DecisionFilter, span: _Span, size: int
+) -> tuple[list[Row[Any]], _Span | None]:
+    """The rows among those next to the position, and the rest of the span; None if nothing is left.
+
+    More are compared if so many match that these are likely to be enough.
+    """
+    found, rest = list[Row[Any]](), span
+    compared = max(_COMPARED * size, _MIN_COMPARED)
+    for number in (compared, _FURTHER * compared):
+        in_order = rest.ordered(_select(rest.condition()))
+        near = in_order.add_columns(*time_block(span.dialect)).limit(number).subquery()
+        matching = select(*near.c[_COLUMNS]).where(is_of_key(filters, near.c.decision_key_id))
+        found += await session.execute(rest.ordered(matching, near).limit(size - len(found)))
+        if len(found) == size:
+            break
+        edge = (await session.execute(in_order.offset(number - 1).limit(1))).one_or_none()
+        if edge is None:
+            return found, None
+        rest = replace(rest, beyond=LogPosition(join_time(edge.second, edge.microsecond), edge.id))
+        if len(found) * (1 + _FURTHER) < size:
+            break
+    return found, rest
 
 
 async def _of_request(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
     """Rows with a request id: those that the index finds, and those that its time finds."""
-    # Without the index on the time, for a planner may choose one of both.
-    second = func.coalesce(_rows.c.second, null())
     own = is_of_key(filters, _rows.c.decision_key_id)
     assert filters.request_id is not None
-    matches = _select(span.condition(second), own, _is_indexed_id(filters.request_id)).offset(0).subquery()
+    # Without the index on the time, for a planner may choose one of both.
+    matches = _select(span.condition(None), own, _is_indexed_id(filters.request_id)).offset(0).subquery()
     found = await _all(session, span.ordered(select(matches), matches).limit(size))
-    if (is_timed := _is_timed_id(filters.request_id)) is not None:
+    if (is_timed := _is_timed_id(span.dialect, filters.request_id)) is not None:
         found += await session.execute(span.ordered(_select(span.condition(), own, is_timed)).limit(size))
         found.sort(key=lambda row: (row.second, row.microsecond, row.id), reverse=span.newest_first)
     return found[:size]
 
 
 async def _of_keys(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
-    """Rows of few keys. Those of the second of the position come first, and then the next rows of each key."""
-    assert span.beyond is not None
-    edge = split_time(span.beyond.at)[0]
-    condition = span.condition()
-    at_edge = _select(condition, is_of_key(filters, _rows.c.decision_key_id)).where(_rows.c.second == edge)
-    found = list(await session.execute(span.ordered(at_edge).limit(size)))
-    left = size - len(found)
-    if not left:
-        return found
-    beyond = _rows.c.second < edge if span.newest_first else _rows.c.second > edge
-    extreme = func.max if span.newest_first else func.min
-    next_second = (
-        select(extreme(_rows.c.second))
-        .where(_rows.c.decision_key_id == keys.c.id, beyond, condition)
-        .correlate(keys)
-        .scalar_subquery()
-    )
-    seconds = matching_keys(filters, span.low, span.high).add_columns(next_second.label("next")).subquery()
-    order = seconds.c.next.desc() if span.newest_first else seconds.c.next
-    nearest = (
-        await session.execute(select(seconds).where(seconds.c.next.is_not(None)).order_by(order).limit(left))
-    ).all()
-    if not nearest:
-        return found
-    # The rows that are looked for are not farther than the last of these, where other keys may have rows too.
-    last = nearest[-1].next
-    if len(nearest) == left:
-        is_nearer = _rows.c.second > last if span.newest_first else _rows.c.second < last
-        ids = [row.id for row in nearest if row.next != last]
-        at_last = _select(condition, is_of_key(filters, _rows.c.decision_key_id)).where(_rows.c.second == last)
-        rows = await _nearest_rows(session, span, and_(condition, beyond, is_nearer), ids, left)
-        found += rows
-        if len(rows) < left:
-            found += await session.execute(span.ordered(at_last).limit(left - len(rows)))
-        return found
-    ids = [row.id for row in nearest]
-    return [*found, *await _nearest_rows(session, span, and_(condition, beyond), ids, left)]
-
-
-async def _nearest_rows(
-    session: AsyncSession, span: _Span, condition: ColumnElement[bool], ids: Sequence[int], size: int
-) -> Sequence[Row[Any]]:
-    """The first rows of each of these keys, and of all together."""
-    if not ids:
-        return ()
-    few = select(keys.c.id).where(keys.c.id.in_(ids)).subquery()
-    own = span.ordered(_select(condition).where(_rows.c.decision_key_id == few.c.id).correlate(few)).limit(size)
-    if session.get_bind().dialect.name == "postgresql":
-        each = own.lateral()
-        query = select(each).select_from(few.join(each, true()))
-        return await _all(session, span.ordered(query, each).limit(size))
-    others = _rows.alias()
-    of_key = own.with_only_columns(_rows.c.id)
-    query = select(*others.c[_COLUMNS]).select_from(few.join(others, others.c.id.in_(of_key)))
-    return await _all(session, span.ordered(query, others).limit(size))
+    """Rows of few keys, which the index on the key finds."""
+    found = list[Row[Any]]()
+    for part in span.parts():
+        matching = select(matching_keys(filters, part.low, part.high).subquery().c.id)
+        query = _select(_rows.c.decision_key_id.in_(matching), part.condition("key"))
+        # In an order that no index has, for a planner may read all rows of the part in it.
+        order = [func.coalesce(_rows.c[name], null()) for name in ("second", "microsecond", "id")]
+        query = query.order_by(*(column.desc() if span.newest_first else column for column in order))
+        found += await session.execute(query.limit(size - len(found)))
+        if len(found) == size:
+            break
+    return found
 
 
 async def _within_revision(session: AsyncSession, span: _Span, revision: str) -> _Span | None:
     """The part of a span with decisions under a revision; None if there are none."""
     first, last = (await session.execute(days_of_revision(revision))).one()
-    if first is None:
-        return None
-    since, until = (join_time(day * DAY_SECONDS - EPOCH, 0) for day in (first, last + 1))
-    return replace(
-        span,
-        since=since if span.since is None else max(since, span.since),
-        until=until if span.until is None else min(until, span.until),
-    )
+    return None if first is None else span.on_days(first, last)
 
 
-def _own(filters: DecisionFilter) -> ColumnElement[bool]:
+def _own(dialect: str, filters: DecisionFilter) -> ColumnElement[bool]:
     """The condition on a row and on its key."""
     own = is_of_key(filters, _rows.c.decision_key_id)
     if filters.request_id is None:
         return own
-    is_timed = _is_timed_id(filters.request_id)
+    is_timed = _is_timed_id(dialect, filters.request_id)
     is_indexed = _is_indexed_id(filters.request_id)
     return own & (is_indexed if is_timed is None else is_indexed | is_timed)
 
@@ -286,13 +298,13 @@ def _is_indexed_id(request_id: str) -> ColumnElement[bool]:
     return and_(_is_untimed, _indexed_part == data[INDEXED], _rows.c.request_id == data)
 
 
-def _is_timed_id(request_id: str) -> ColumnElement[bool] | None:
+def _is_timed_id(dialect: str, request_id: str) -> ColumnElement[bool] | None:
     """The condition that a row has the id as one of our own; None if it is none."""
     timed = timed_id(request_id)
     if timed is None:
         return None
     first, _ = split_time(timed.at)
-    return _rows.c.second.between(first, first + TIMED_SECONDS) & (_rows.c.request_id == timed.data)
+    return seconds_between(dialect, first, first + TIMED_SECONDS) & (_rows.c.request_id == timed.data)
 
 
 async def _all(session: AsyncSession, query: Select[Any]) -> list[Row[Any]]:

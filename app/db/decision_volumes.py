@@ -19,12 +19,12 @@ from app.db.compact_ids import TIMED_BYTES
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
-# With indexes and 5 bytes of the hash chain, besides the ids of requests and tokens. More than new rows take, since
+# With indexes and some bytes of the hash chain, besides the ids of requests and tokens. More than new rows take, since
 # pages from which others were deleted are not full.
-_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 180}
+_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 115}
 _INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
 KEY_BYTES: Mapping[str, int] = {"sqlite": 95, "postgresql": 230}
-_PART_BYTES: Mapping[str, int] = {"sqlite": 120, "postgresql": 220}
+_PART_BYTES: Mapping[str, int] = {"sqlite": 106, "postgresql": 190}
 _COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
 _volumes = table_of(DecisionVolume)
 
@@ -70,6 +70,14 @@ class VolumeChanges:
     def add_keys(self, decision_class: DecisionClass, byte_count: int) -> None:
         """Count keys that were inserted, or with a negative number deleted."""
         self._changes[OF_KEYS, decision_class].byte_count += byte_count
+
+    @property
+    def byte_counts(self) -> Mapping[DecisionClass, int]:
+        """About how many bytes are added to each class, less those that are deleted."""
+        counts: defaultdict[DecisionClass, int] = defaultdict(int)
+        for (_, decision_class), change in self._changes.items():
+            counts[decision_class] += change.byte_count
+        return counts
 
     @property
     def freed_bytes(self) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Select, Table, cast, delete, func, null, select
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
-from app.db.decision_times import DAY_SECONDS, EPOCH, day_of, join_time
+from app.db.decision_filters import is_on_days_of
+from app.db.decision_times import day_of, join_time
 from app.db.decision_volumes import VolumeChanges, row_bytes
 from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
@@ -27,7 +28,6 @@ from app.db.tables.decisions import (
 )
 
 CHUNK = 500  # ids in a statement
-_MAX_SECOND = 2**31 - 1
 _rows = table_of(DecisionRow)
 _keys = table_of(DecisionKeyRow)
 _callers = table_of(DecisionCaller)
@@ -110,15 +110,7 @@ async def _delete_parts(connection: AsyncConnection, table: Table, reference: Co
 
 
 def _rows_of_key(dialect: str) -> Select[Any]:
-    query = select(_rows.c.id).where(_rows.c.decision_key_id == _keys.c.id)
-    if dialect == "postgresql":
-        # The days bound the partitions in which it looks.
-        low, high = (
-            func.least(cast(day, BigInteger) * DAY_SECONDS - EPOCH, _MAX_SECOND)
-            for day in (_keys.c.first_day, _keys.c.last_day + 1)
-        )
-        query = query.where(_rows.c.second >= low, _rows.c.second <= high)
-    return query
+    return select(_rows.c.id).where(_rows.c.decision_key_id == _keys.c.id, is_on_days_of(dialect, _keys))
 
 
 def _has_none(query: Select[Any]) -> ColumnElement[bool]:

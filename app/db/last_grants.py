@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, Select, String, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.record import StatedGrants
-from app.db.decision_filters import callers, keys, targets
+from app.db.decision_filters import callers, is_on_days_of, keys, targets
 from app.db.decision_times import join_time
+from app.db.row_order import dialect_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import DecisionRow, GrantSet, LoggedDecision
 
@@ -35,7 +37,7 @@ class LastGrants:
 async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     """The grants of a user's newest token in the log; None if there is none among what is read."""
     former = (await session.execute(_FORMER_TOKEN, {"subject": subject})).one_or_none()
-    token = (await session.execute(_TOKEN, {"subject": subject})).one_or_none()
+    token = (await session.execute(_select_token(dialect_of(session)), {"subject": subject})).one_or_none()
     times = [(row.at, row) for row in (former,) if row is not None]
     if token is not None:
         times.append((join_time(token.second, token.microsecond), token))
@@ -46,9 +48,11 @@ async def last_grants(session: AsyncSession, subject: str) -> LastGrants | None:
     return LastGrants(held, datetime.fromtimestamp(at / 1_000_000, UTC))
 
 
-def _select_token() -> Select[Any]:
+# Built once: that takes as long as to run them, and leaves objects in reference cycles.
+@cache
+def _select_token(dialect: str) -> Select[Any]:
     used = (
-        select(keys.c.id, callers.c.grant_set_id)
+        select(*keys.c["id", "first_day", "last_day"], callers.c.grant_set_id)
         .select_from(
             keys.join(callers, callers.c.id == keys.c.caller_id).join(targets, targets.c.id == keys.c.target_id)
         )
@@ -59,16 +63,15 @@ def _select_token() -> Select[Any]:
         .limit(MAX_KEYS)
         .subquery()
     )
-    newest = (
-        select(func.max(_rows.c.second)).where(_rows.c.decision_key_id == used.c.id).correlate(used).scalar_subquery()
-    )
+    is_own = (_rows.c.decision_key_id == used.c.id) & is_on_days_of(dialect, used)
+    newest = select(func.max(_rows.c.second)).where(is_own).correlate(used).scalar_subquery()
     last = select(used, newest.label("second")).order_by(newest.desc().nulls_last()).limit(1).subquery()
     # Within its last second another key may be newer.
     return (
         select(_rows.c.second, _rows.c.microsecond, *_grant_sets.c["digest", "grants"])
         .select_from(last)
         .join(used, used.c.id.is_not(None))
-        .join(_rows, (_rows.c.decision_key_id == used.c.id) & (_rows.c.second == last.c.second))
+        .join(_rows, is_own & (_rows.c.second == last.c.second))
         .join(_grant_sets, _grant_sets.c.id == used.c.grant_set_id)
         .order_by(_rows.c.microsecond.desc(), _rows.c.id.desc())
         .limit(1)
@@ -93,5 +96,4 @@ def _select_former_token() -> Select[Any]:
     )
 
 
-# Built once: that takes as long as to run them, and leaves objects in reference cycles.
-_TOKEN, _FORMER_TOKEN = _select_token(), _select_former_token()
+_FORMER_TOKEN = _select_former_token()

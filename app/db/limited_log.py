@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select
+from sqlalchemy import ColumnElement, Row, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.audit.chain.signatures import SigningKey
@@ -26,6 +26,7 @@ from app.db.engine import LOCK_FIRST
 from app.db.free_pages import empty_write_ahead_log
 from app.db.partition_space import reclaim
 from app.db.retirement import retire_class
+from app.db.row_order import by_id, dialect_of, ids_after
 from app.db.session import Sessions
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
@@ -105,6 +106,7 @@ class LimitedLog:
 
     async def _oldest(self, session: AsyncSession, excess: ClassExcess) -> Sequence[Row[Any]]:
         """The oldest rows of a class, about as many as take the bytes that are too many, at most a batch."""
+        dialect = dialect_of(session)
         count, byte_count = await class_rows(session, excess.decision_class)
         # On average, since what a row has of its key is not known.
         number = min(max(excess.byte_count * count // max(byte_count, 1), 1), BATCH_SIZE)
@@ -114,10 +116,11 @@ class LimitedLog:
         newest, rows = await newest_id(session), list[Row[Any]]()
         while passed < newest and not rows:
             # From the next id, since large ranges may have none.
-            first = await session.scalar(select(func.min(_rows.c.id)).where(_rows.c.id > passed)) or newest
+            next_id = select(_rows.c.id).where(ids_after(dialect, passed)).order_by(*by_id(dialect)).limit(1)
+            first = await session.scalar(next_id) or newest
             last = first + _WINDOW
-            query = select(_rows.c.id, _rows.c.second).where(_rows.c.id >= first, _rows.c.id <= last)
-            query = query.where(_is_of_class(excess.decision_class)).order_by(_rows.c.id).limit(number)
+            query = select(_rows.c.id, _rows.c.second).where(ids_after(dialect, first - 1, last))
+            query = query.where(_is_of_class(excess.decision_class)).order_by(*by_id(dialect)).limit(number)
             rows = list(await session.execute(query))
             passed = rows[0].id - 1 if rows else min(last, newest)
         self._passed[excess.decision_class] = passed
@@ -125,7 +128,8 @@ class LimitedLog:
 
     async def _recount(self, connection: AsyncConnection, decision_class: DecisionClass) -> None:
         """Correct what is counted for a class of which no row is left."""
-        later = select(_rows.c.id).where(_rows.c.id > self._passed[decision_class], _is_of_class(decision_class))
+        is_later = ids_after(dialect_of(connection), self._passed[decision_class])
+        later = select(_rows.c.id).where(is_later, _is_of_class(decision_class))
         if (await connection.execute(later.limit(1))).first() is not None:
             return
         of_class = _volumes.c.decision_class == decision_class
@@ -148,7 +152,7 @@ async def _delete(
     found = await delete_rows(
         connection,
         and_(
-            _rows.c.id.between(oldest[0].id, oldest[-1].id),
+            ids_after(dialect_of(connection), oldest[0].id - 1, oldest[-1].id),
             _rows.c.second.between(min(seconds), max(seconds)),
             _is_of_class(decision_class),
         ),

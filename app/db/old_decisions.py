@@ -17,14 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.chain.signatures import SigningKey
 from app.db.database_clock import ConfirmedClock, database_now
-from app.db.decision_times import join_time, split_time
+from app.db.decision_times import DAY, join_time, split_time
 from app.db.decision_volumes import VolumeChanges
 from app.db.decision_writer import lock_log, without_values
 from app.db.deleted_rows import delete_rows, delete_unused_keys
 from app.db.engine import LOCK_FIRST, WITHOUT_TRANSACTION
 from app.db.free_pages import release_pages
-from app.db.partitions import DAY, drop_one_before, make_ahead
+from app.db.partitions import drop_one_before, make_ahead
+from app.db.past_days import rebuild_one
 from app.db.retirement import retire_before
+from app.db.row_order import by_time, dialect_of, seconds_between
 from app.db.session import Sessions
 from app.db.siem_gaps import DeletedRecord, note_deleted
 from app.db.tables.base import table_of
@@ -67,7 +69,7 @@ class OldDecisions:
 
     async def oldest(self) -> int | None:
         """The time of the oldest decision, in microseconds since 1970; None if there is none. Raises BatchNotStored."""
-        first = select(_rows.c.second, _rows.c.microsecond).order_by(_rows.c.second, _rows.c.microsecond).limit(1)
+        first = select(_rows.c.second, _rows.c.microsecond).order_by(*by_time(self._dialect)).limit(1)
         with without_values():
             async with self._sessions() as session:
                 row = (await session.execute(first)).one_or_none()
@@ -97,10 +99,10 @@ class OldDecisions:
         if self._on_postgresql:
             at -= at % DAY
         second, microsecond = split_time(at)
-        old = select(_rows.c.id).where(_rows.c.second <= second)
-        old = old.where((_rows.c.second < second) | (_rows.c.microsecond < microsecond))
-        oldest = old.order_by(_rows.c.second, _rows.c.microsecond, _rows.c.id).limit(limit)
-        deleted = await self._delete_rows(and_(_rows.c.second <= second, _rows.c.id.in_(oldest)), at)
+        is_before = seconds_between(self._dialect, None, second)
+        old = select(_rows.c.id).where(is_before, (_rows.c.second < second) | (_rows.c.microsecond < microsecond))
+        oldest = old.order_by(*by_time(self._dialect)).limit(limit)
+        deleted = await self._delete_rows(and_(is_before, _rows.c.id.in_(oldest)), at)
         if deleted == limit:
             return deleted
         before = _old_rows.c.at < at
@@ -133,11 +135,13 @@ class OldDecisions:
         await self._delete(delete(_volumes).where(is_over, _volumes.c.row_count == 0))
 
     async def release_space(self) -> bool:
-        """Give a little of the deleted space to the disk; return whether more can be given. Raises BatchNotStored."""
-        if self._on_postgresql:
-            return False
+        """Give a little of the space to the disk; return whether more can be given. Raises BatchNotStored."""
         with without_values():
             async with self._sessions() as session:
+                if self._on_postgresql:
+                    is_rebuilt = await rebuild_one(await session.connection())
+                    await session.commit()
+                    return is_rebuilt
                 return await release_pages(await session.connection(execution_options=WITHOUT_TRANSACTION))
 
     async def _ids(self, query: Select[Any]) -> Sequence[Sequence[int]]:
@@ -147,8 +151,12 @@ class OldDecisions:
         return [ids[start : start + _BATCH_SIZE] for start in range(0, len(ids), _BATCH_SIZE)]
 
     @property
+    def _dialect(self) -> str:
+        return str(self._sessions.kw["bind"].dialect.name)
+
+    @property
     def _on_postgresql(self) -> bool:
-        return bool(self._sessions.kw["bind"].dialect.name == "postgresql")
+        return self._dialect == "postgresql"
 
     @asynccontextmanager
     async def _changing_partitions(self) -> AsyncIterator[AsyncConnection]:
@@ -200,7 +208,10 @@ class OldDecisions:
 
 async def _newest_before(session: AsyncSession, at: int) -> int | None:
     """The second of the newest decision before a time, both in microseconds since 1970."""
-    newest = await session.scalar(select(func.max(_rows.c.second)).where(_rows.c.second < split_time(at)[0]))
+    dialect = dialect_of(session)
+    second, _ = split_time(at)
+    before = select(_rows.c.second).where(seconds_between(dialect, None, second), _rows.c.second < second)
+    newest = await session.scalar(before.order_by(*by_time(dialect, newest_first=True)).limit(1))
     former = await session.scalar(select(func.max(_old_rows.c.at)).where(_old_rows.c.at < at))
     times = [former, None if newest is None else join_time(newest, 0)]
     return max((time for time in times if time is not None), default=None)

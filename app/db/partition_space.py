@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.log import BatchNotStored
-from app.db.partitions import DAY, may_change_partitions, partitions
+from app.db.decision_times import DAY
+from app.db.partitions import may_change_partitions, partitions
+from app.db.slow_statements import run_slowly
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
 MAX_REWRITTEN = 2_000_000_000  # bytes, which take less than a minute
-_MIN_FREE = 1_000_000  # bytes
-_SECONDS = 600.0
+_MIN_FREE = 500_000  # bytes
 _LOCK_SECONDS = 2
 _DEFAULT = "decision_rows_default"
 _TABLES = (
@@ -33,10 +32,10 @@ _TABLES = (
     "decision_volumes",
 )
 _volumes = table_of(DecisionVolume)
-# The index of a partition on the second alone.
+# The index of a partition by which its rows are in the order of time.
 _INDEX = text(
-    "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
-    "WHERE indrelid = to_regclass(:partition) AND indnatts = 1 AND attname = 'second'"
+    "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_inherits ON inhrelid = indexrelid "
+    "WHERE indrelid = to_regclass(:partition) AND inhparent = to_regclass('ix_decision_rows_second_block')"
 )
 
 
@@ -55,7 +54,7 @@ async def reclaim(engine: AsyncEngine) -> None:
         by_day = {partition.start // DAY: partition.name for partition in await connection.run_sync(partitions)}
         written = [by_day.get(day.day, _DEFAULT) for day in days if day.day >= today or day.day not in by_day]
         # Without those that something else vacuums now.
-        await _run(connection, f"VACUUM (SKIP_LOCKED) {', '.join(dict.fromkeys([*written, *_TABLES]))}")
+        await run_slowly(connection, f"VACUUM (SKIP_LOCKED) {', '.join(dict.fromkeys([*written, *_TABLES]))}")
     for day in days:
         name = by_day.get(day.day)
         if day.day < today and name is not None and (day.is_empty or day.is_sparse):
@@ -106,15 +105,5 @@ async def _release(engine: AsyncEngine, day: _Day, name: str) -> None:
             return
         index = await connection.scalar(_INDEX, {"partition": name})
         # In a transaction, which VACUUM FULL cannot be in. Rows stay visible to transactions that began before.
-        await _run(connection, f"CLUSTER {name} USING {index}")
+        await run_slowly(connection, f"CLUSTER {name} USING {index}")
         await connection.execute(update(_volumes).where(of_day).values(freed_bytes=0))
-
-
-async def _run(connection: AsyncConnection, statement: str) -> None:
-    """Run a statement that may take longer than those of requests."""
-    asyncpg = import_module("asyncpg")
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    try:
-        await driver.execute(statement, timeout=_SECONDS)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise BatchNotStored(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error

@@ -14,13 +14,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, text
 
-from app.db.decision_times import DAY_SECONDS, EPOCH
+from app.db.decision_times import DAY, DAY_SECONDS, EPOCH
 from app.db.siem_gaps import note_dropped_partition
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import DecisionVolume
 
 AHEAD_DAYS = 7
-DAY = DAY_SECONDS * 1_000_000  # microseconds
 _LEAST, _MOST = -(2**63), 2**63 - 1
 # An advisory lock that nothing else uses: one process changes partitions at a time.
 _ADVISORY_LOCK = 0x617574687F

@@ -17,6 +17,7 @@ from app.audit.replay_view import ReplayProgress, ReplayResult, result
 from app.db.compact_ids import expand_request_id
 from app.db.decision_filters import load_keys
 from app.db.decision_times import join_time, split_time
+from app.db.row_order import dialect_of, id_in, seconds_between
 from app.db.session import Sessions
 from app.db.shielded import shielded
 from app.db.tables.base import table_of
@@ -81,10 +82,11 @@ async def request_ids(sessions: Sessions, ids: Collection[int]) -> Mapping[int, 
     """The request ids of decisions, by id."""
     found: dict[int, str] = {}
     async with sessions() as session:
+        dialect = dialect_of(session)
         for chunk in _chunks(ids):
             former = select(_former.c.id, _former.c.request_id).where(_former.c.id.in_(chunk))
             found |= {row.id: row.request_id for row in await session.execute(former)}
-            query = select(*_rows.c["id", "second", "microsecond", "request_id"]).where(_rows.c.id.in_(chunk))
+            query = select(*_rows.c["id", "second", "microsecond", "request_id"]).where(id_in(dialect, chunk))
             found |= {
                 row.id: expand_request_id(row.request_id, join_time(row.second, row.microsecond))
                 for row in await session.execute(query)
@@ -99,7 +101,7 @@ async def _groups(
     second, microsecond = _rows.c.second, _rows.c.microsecond
     query = (
         select(_rows.c.decision_key_id, func.sum(func.coalesce(_rows.c["count"], 1)), func.max(_rows.c.id))
-        .where(second >= first, second <= last)
+        .where(seconds_between(dialect_of(session), first, last))
         .where((second > first) | (microsecond >= from_part), (second < last) | (microsecond < to_part))
         .group_by(_rows.c.decision_key_id)
     )

@@ -26,11 +26,12 @@ from app.audit.periodic_task import pause
 from app.audit.record import time_of
 from app.db import chain_store
 from app.db.admin_actions import record
-from app.db.chain_rows import TABLES, ChainReader, settled
+from app.db.chain_rows import TABLES, ChainReader, is_within, settled
 from app.db.chain_store import StoredEntry
 from app.db.decision_writer import without_values
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
+from app.db.row_order import dialect_of
 from app.db.session import Sessions
 
 SEGMENT_ROWS = 5_000
@@ -156,8 +157,9 @@ async def _record_day(session: AsyncSession, head: StoredEntry) -> None:
 
 async def _count(session: AsyncSession, log: LogName, after: int, up_to: int) -> int:
     """The number of rows between two ids, in one statement: a row may be moved from one table to another."""
+    dialect = dialect_of(session)
     counts = [
-        select(func.count()).select_from(table).where(table.c.id > after, table.c.id <= up_to).scalar_subquery()
+        select(func.count()).select_from(table).where(is_within(dialect, table, after, up_to)).scalar_subquery()
         for table in TABLES[log]
     ]
     return sum((await session.execute(select(*counts))).one())

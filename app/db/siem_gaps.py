@@ -10,11 +10,19 @@ from sqlalchemy import Connection, case, or_, select, text, update
 from app.db.decision_times import join_time
 from app.db.siem_cursors import Gap
 from app.db.tables.base import table_of
+from app.db.tables.decisions import ID_BLOCK_BITS, SECOND_BLOCK_BITS
 from app.db.tables.siem import SiemCursor
 
 _cursors = table_of(SiemCursor)
-# Of a partition, by its indexes.
-_BOUNDS = "SELECT min(id) AS first_id, max(id) AS last_id, min({time}) AS first, max({time}) AS last FROM {name}"
+# Of a partition of the previous release.
+_FORMER_BOUNDS = "SELECT min(id) AS first_id, max(id) AS last_id, min(at) AS first_at, max(at) AS last_at FROM {name}"
+# Of a partition, by its indexes on blocks.
+_BOUND = "(SELECT {0} FROM {{name}} ORDER BY {0} >> {1} {2}, {0} {2} LIMIT 1) AS {3}_{0}"
+_BOUNDS = "SELECT " + ", ".join(
+    _BOUND.format(column, bits, order, label)
+    for column, bits in (("id", ID_BLOCK_BITS), ("second", SECOND_BLOCK_BITS))
+    for order, label in (("ASC", "first"), ("DESC", "last"))
+)
 
 
 class DeletedRecord(NamedTuple):
@@ -38,14 +46,14 @@ def note_dropped_partition(connection: Connection, name: str, *, is_of_previous_
     Their number is an upper bound, since counting them could take longer than a statement may.
     """
     # The previous release stored microseconds since 1970 in one column.
-    time = "at" if is_of_previous_release else "second"
-    bounds = connection.execute(text(_BOUNDS.format(time=time, name=name))).one()
+    query = _FORMER_BOUNDS if is_of_previous_release else _BOUNDS
+    bounds = connection.execute(text(query.format(name=name))).one()
     if bounds.last_id is None:
         return
     first, last = (
-        (bounds.first, bounds.last)
+        (bounds.first_at, bounds.last_at)
         if is_of_previous_release
-        else (join_time(bounds.first, 0), join_time(bounds.last, 999_999))
+        else (join_time(bounds.first_second, 0), join_time(bounds.last_second, 999_999))
     )
     for cursor_id, position in _behind(connection, "decisions", bounds.last_id):
         records = bounds.last_id - max(position, bounds.first_id - 1)

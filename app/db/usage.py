@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.decision_filters import callers, keys, outcomes, targets
 from app.db.decision_times import EPOCH, join_time, split_time
+from app.db.row_order import by_time, dialect_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import DecisionRow, LoggedDecision
 from app.policy.analysis.usage import Usage, Use, time_of, usage
@@ -55,7 +56,7 @@ async def number(session: AsyncSession, key_id: int, since: int, *, at_most: int
 async def oldest(session: AsyncSession) -> datetime | None:
     """The time of the oldest decision in the log; None without any."""
     former = (await session.execute(select(func.min(_former.c.at)))).scalar()
-    first = select(_rows.c.second, _rows.c.microsecond).order_by(_rows.c.second, _rows.c.microsecond).limit(1)
+    first = select(_rows.c.second, _rows.c.microsecond).order_by(*by_time(dialect_of(session))).limit(1)
     row = (await session.execute(first)).one_or_none()
     times = [time for time in (former, row and join_time(*row)) if time is not None]
     return time_of(min(times)) if times else None

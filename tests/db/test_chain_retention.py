@@ -14,10 +14,10 @@ from app.audit.chain.signatures import PublicKeys, SigningKey
 from app.audit.record import DecisionKey
 from app.db.decision_carrying import move
 from app.db.decision_filters import load_keys
+from app.db.decision_times import DAY
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import DAY
 from app.db.retirement import retire_class
 from app.db.sealing import Sealer
 from app.db.session import Sessions, sessions_of

@@ -16,13 +16,13 @@ from app.audit.batch import Batch
 from app.audit.log import BatchNotStored
 from app.audit.retention import run_retention
 from app.db.backup import backup
+from app.db.decision_times import DAY
 from app.db.decision_writer import DecisionWriter
 from app.db.engine import open_engine
 from app.db.errors import UnusableDatabase
 from app.db.free_pages import STEP_PAGES, rewrite
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import DAY
 from app.db.session import sessions_of
 from tests.cli.command import command
 from tests.db.records import varied
@@ -133,7 +133,8 @@ def test_postgresql_is_not_rewritten(postgres: Postgres) -> None:
 
 
 async def test_a_rewrite_needs_space(other: sqlite3.Connection, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = 2 * _number(other, "page_count") * _number(other, "page_size")
+    pages = _number(other, "page_count") - _number(other, "freelist_count")
+    needed = 2 * pages * _number(other, "page_size")
     monkeypatch.setattr("app.db.free_pages.shutil.disk_usage", lambda _: SimpleNamespace(free=needed - 1))
     with pytest.raises(UnusableDatabase, match=f"needs {needed:,} bytes on its disk, of which {needed - 1:,} are free"):
         await rewrite(f"sqlite:///{file}")

@@ -14,12 +14,13 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored
 from app.audit.record import Record
 from app.db.compact_ids import compact
+from app.db.decision_times import DAY
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import AHEAD_DAYS, DAY, Partition, partitions
+from app.db.partitions import AHEAD_DAYS, Partition, partitions
 from app.db.session import Sessions, sessions_of
 from app.db.tables.base import table_of
 from app.db.tables.decisions import _FILTERS, LoggedDecision

@@ -17,10 +17,11 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.retention import run_retention
 from app.db import console_sessions, database_clock
 from app.db.database_clock import ConfirmedClock
+from app.db.decision_times import DAY
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import AHEAD_DAYS, DAY, drop_one_before, make_ahead, partitions
+from app.db.partitions import AHEAD_DAYS, drop_one_before, make_ahead, partitions
 from app.db.session import Sessions
 from tests.db.records import varied
 from tests.db.test_decision_store import PLAIN

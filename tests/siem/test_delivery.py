@@ -17,10 +17,11 @@ from app.audit.chain.signatures import SigningKey
 from app.audit.drops import DropWindow
 from app.db import admin_actions, chain_store
 from app.db.decision_drops import DropStore
+from app.db.decision_times import DAY
 from app.db.decision_writer import DecisionWriter
 from app.db.disk import DiskSpace
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import DAY, drop_one_before, make_ahead
+from app.db.partitions import drop_one_before, make_ahead
 from app.db.session import Sessions
 from app.db.siem_cursors import Cursor, LeaseLost, SiemCursors
 from app.db.siem_gaps import DeletedRecord, note_deleted

@@ -18,6 +18,10 @@ _FILTERS = ("subject", "key_id", "resource", "action", "allowed", "revision", "r
 # Three bytes find a request id, if its time does not: see `app.db.compact_ids`.
 REQUEST_ID_PART = "substr(request_id, 3, 3)"
 IS_UNTIMED = "length(request_id) <> 8"
+# On PostgreSQL indexes have blocks of ids and of seconds, by bits: see `app.db.row_order`.
+ID_BLOCK_BITS = 6
+SECOND_BLOCK_BITS = 6
+_ON_SQLITE, _ON_POSTGRESQL = {"dialect": "sqlite"}, {"dialect": "postgresql"}
 OF_APPS = text("client_id IS NOT NULL")
 
 
@@ -43,7 +47,7 @@ class DecisionCaller(SQLModel, table=True):
     id: int = row_id()
     digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
     first_day: int
-    last_day: int = Field(index=True)
+    last_day: int
     subject: str = Field(index=True)
     method: str | None = Field(max_length=16)
     key_id: int | None = Field(index=True, sa_type=ROW_ID)
@@ -60,7 +64,7 @@ class DecisionTarget(SQLModel, table=True):
     id: int = row_id()
     digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
     first_day: int
-    last_day: int = Field(index=True)
+    last_day: int
     door: str = Field(max_length=32)
     action: str = Field(index=True)
     resource: str = Field(index=True)
@@ -74,7 +78,7 @@ class DecisionOutcome(SQLModel, table=True):
     id: int = row_id()
     digest: bytes = Field(unique=True, sa_type=LargeBinary(20))
     first_day: int
-    last_day: int = Field(index=True)
+    last_day: int
     allowed: bool
     reason: str
     rule_place: str | None
@@ -111,8 +115,11 @@ class DecisionRow(SQLModel, table=True):
 
     __tablename__ = "decision_rows"
     __table_args__ = (
-        Index("ix_decision_rows_second", "second"),
-        Index("ix_decision_rows_decision_key_id_second", "decision_key_id", "second"),
+        Index("ix_decision_rows_second", "second", info=_ON_SQLITE),
+        Index("ix_decision_rows_decision_key_id_second", "decision_key_id", "second", info=_ON_SQLITE),
+        Index("ix_decision_rows_id_block", text(f"(id >> {ID_BLOCK_BITS})"), info=_ON_POSTGRESQL),
+        Index("ix_decision_rows_second_block", text(f"(second >> {SECOND_BLOCK_BITS})"), info=_ON_POSTGRESQL),
+        Index("ix_decision_rows_decision_key_id", "decision_key_id", info=_ON_POSTGRESQL),
         Index(
             "ix_decision_rows_request_id_part",
             text(REQUEST_ID_PART),

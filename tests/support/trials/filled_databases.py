@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from app.db.compact_ids import compact
-from app.db.decision_times import EPOCH
+from app.db.decision_times import DAY, EPOCH
 from app.db.engine import open_engine
 from app.db.migrate import upgrade
-from app.db.partitions import AHEAD_DAYS, DAY, make_ahead
+from app.db.partitions import AHEAD_DAYS, make_ahead
 
 DAYS = 30
 KEYS_EACH = 20  # of one owner
@@ -69,25 +69,25 @@ def _decisions(number: str, rows: int, keys: int, start: int) -> str:
         'revision' || ({number} * 10 / {rows}), 1 + {number} % {max(1, keys // KEYS_EACH)} * 104729 % {GRANT_SETS}"""
 
 
-def _normalised(same: str, digest: str, days: tuple[int, int]) -> Iterator[str]:
+def _normalised(same: str, digest: str) -> Iterator[str]:
     """Statements that store the decisions of the table `filled`: the parts of keys, keys, and rows.
 
-    `same` compares values that may be NULL, `digest` makes bytes of a text, and `days` bound all decisions.
+    `same` compares values that may be NULL, and `digest` makes bytes of a text.
     """
-    joined = ""
+    joined, days = "", f"min(at / {DAY}) AS first_day, max(at / {DAY}) AS last_day"
     for part, columns in _PARTS.items():
         text = " || ',' || ".join(f"coalesce(CAST({column} AS TEXT), '-')" for column in columns.split(", "))
         yield f"""
             INSERT INTO decision_{part}s (digest, first_day, last_day, {columns})
-            SELECT {digest.format(text)}, {days[0]}, {days[1]}, {columns} FROM (SELECT DISTINCT {columns} FROM filled)
-            AS part"""
+            SELECT {digest.format(text)}, first_day, last_day, {columns}
+            FROM (SELECT {days}, {columns} FROM filled GROUP BY {columns}) AS part"""
         equal = " AND ".join(f"{part}.{column} {same} filled.{column}" for column in columns.split(", "))
         joined += f" JOIN decision_{part}s AS {part} ON {equal}"
     ids = "caller.id AS caller_id, target.id AS target_id, outcome.id AS outcome_id"
     yield f"CREATE TABLE numbered AS SELECT filled.*, {ids} FROM filled {joined}"
     yield f"""
         INSERT INTO decision_keys (first_day, last_day, caller_id, target_id, outcome_id)
-        SELECT DISTINCT {days[0]}, {days[1]}, caller_id, target_id, outcome_id FROM numbered"""
+        SELECT {days}, caller_id, target_id, outcome_id FROM numbered GROUP BY caller_id, target_id, outcome_id"""
     equal = " AND ".join(f"keys.{part}_id = numbered.{part}_id" for part in _PARTS)
     yield f"""
         INSERT INTO decision_rows (decision_key_id, second, microsecond, latency, request_id, token_id)
@@ -100,10 +100,6 @@ def _normalised(same: str, digest: str, days: tuple[int, int]) -> Iterator[str]:
 def first_day(now: datetime) -> int:
     """The time of the first decision, in microseconds since 1970."""
     return int(now.timestamp() * 1_000_000) // DAY * DAY - (DAYS - 1) * DAY
-
-
-def _days(start: int) -> tuple[int, int]:
-    return start // DAY, start // DAY + DAYS
 
 
 async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime) -> None:
@@ -144,7 +140,7 @@ async def fill_postgresql(url: str, *, keys: int, decisions: int, now: datetime)
             )
             await connection.execute(text("ANALYZE filled"))
             digest = "substr(sha256(convert_to({}, 'UTF8')), 1, 20)"
-            for statement in _normalised("IS NOT DISTINCT FROM", digest, _days(start)):
+            for statement in _normalised("IS NOT DISTINCT FROM", digest):
                 await connection.execute(text(statement))
         async with engine.connect() as connection:
             await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
@@ -187,7 +183,7 @@ def fill_sqlite(file: str, *, keys: int, decisions: int, now: datetime) -> None:
         INSERT INTO filled {counted.format(0, decisions - 1)}
         SELECT {values} FROM (SELECT i, md5('d' || i) AS hash FROM counted)""")
     database.execute("UPDATE filled SET request_id = compact(request_id), token_id = compact(token_id)")
-    for statement in _normalised("IS", "substr(sha256({}), 1, 20)", _days(start)):
+    for statement in _normalised("IS", "substr(sha256({}), 1, 20)"):
         database.execute(statement)
     database.execute("COMMIT")
     for _, statement in indexes:

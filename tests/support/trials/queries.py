@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.decision_filter import DecisionFilter
 from app.db import decisions, replay, usage
 from app.db.decision_filters import filters_keys
+from app.db.decision_times import DAY
 from app.db.decisions import LogPosition
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import DAY
 from app.db.session import Sessions
+from app.db.tables.decisions import ID_BLOCK_BITS
 from app.keys import api_keys, capacity, listing, own_keys, subjects
 from app.keys.listing import SORTS, STATUSES, KeyFilter
 from tests.support.trials.filled_databases import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
@@ -160,7 +161,7 @@ def _of_the_log(keys: int, decided: int, now: datetime) -> Sequence[Query]:
         Query(
             "request ids for a replay",
             lambda s: replay.request_ids(s, range(1, decided, max(1, decided // 400))),
-            1_000,
+            400 << ID_BLOCK_BITS,
         ),
         Query("scopes a key used", _session(lambda s: usage.uses(s, 1 + 7919, start, latest=1_000)), OF_A_PAGE),
         Query(

@@ -26,6 +26,7 @@ from tests.support.trials.queries import Query, every_query
 
 _BIG = ("decision_rows", "decision_keys", "decisions", "api_keys")
 _OURS = ("SELECT pg_", "BEGIN", "SET ", "LOCK ", "DROP ", "CREATE ", "ALTER ")
+_SETTINGS = "SELECT set_config"  # for the statements that follow
 _OF_A_PARTITION = " FROM decision_rows_"  # which is dropped next, so that it cannot be explained afterwards
 _numbers = count(1)
 _OF_SQLITE = 10  # virtual machine instructions that count as a row
@@ -74,14 +75,18 @@ async def explained(
             started = time.perf_counter()
             await query.ask(sessions)
             took = (time.perf_counter() - started) * 1000
-        read = Read(milliseconds=took)
+        read, settings = Read(milliseconds=took), list[str]()
         for statement, parameters in sent:
-            if engine.dialect.name == "sqlite":
+            if statement.startswith(_SETTINGS):
+                settings.append(statement)
+            elif engine.dialect.name == "sqlite":
                 _explain_sqlite(str(engine.url.database), statement, parameters, read)
             else:
                 async with engine.connect() as connection:
                     if not seqscan:
                         await connection.execute(text("SET LOCAL enable_seqscan = off"))
+                    for setting in settings:
+                        await connection.exec_driver_sql(setting)
                     await _explain_postgresql(connection, statement, parameters, read, prepared)
                     await connection.rollback()
         found.append((query, read))
