@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app import logs
 from app.audit.chain.signatures import read_signing_key
-from app.audit.deletions import LogSize
+from app.audit.deletions import LogSize, count_written
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.size_limit import SizeLimit
@@ -124,14 +124,14 @@ def create_app(
     span = tracing.span if tracing else nullcontext
     traffic = Traffic()
     writer = DecisionWriter(sessions, disk, traffic.give_way)
+    log_size = LogSize(SizeLimit(settings.decision_log_max_bytes))
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
-        writer.write,
+        count_written(writer.write, log_size, lambda classes: decision_log.hold(classes)),  # noqa: PLW0108  # made below
         write_drops=DropStore(sessions, disk).write,
         sample=settings.decision_log_sample,
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
     )
-    log_size = LogSize(SizeLimit(settings.decision_log_max_bytes))
     requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(
         measure_lookups(key_lookup(sessions), lookups, span),

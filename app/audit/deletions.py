@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import structlog
 
+from app.audit.batch import Batch
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass
 from app.audit.log import BatchNotStored
 from app.audit.periodic_task import pause
@@ -79,13 +80,14 @@ class Numbers(NamedTuple):
 class LogSize:
     """The size of the decision log as this process saw it last, and what this process deleted since it started.
 
-    `last_deletion` is None if it deleted nothing.
+    `last_deletion` is None if it deleted nothing. While the limit cannot be enforced, `is_limited` is false.
     """
 
     limit: SizeLimit
     sizes: Mapping[DecisionClass, int] = field(default_factory=lambda: dict.fromkeys(DECISION_CLASSES, 0))
     deleted: Counter[DecisionClass] = field(default_factory=Counter)
     last_deletion: Deletion | None = None
+    is_limited: bool = True
 
     @property
     def numbers(self) -> Mapping[DecisionClass, Numbers]:
@@ -99,9 +101,13 @@ class LogSize:
     def exceeding(self) -> frozenset[DecisionClass]:
         """The classes that have more than their share; never known callers."""
         limit, sizes = self.limit, self.sizes
-        if not limit.max_bytes:
+        if not limit.max_bytes or not self.is_limited:
             return frozenset()
         return frozenset(name for name in sizes if name != "known" and sizes[name] > limit.of_class(name, sizes))
+
+    def add(self, byte_counts: Mapping[DecisionClass, int]) -> None:
+        """Count what this process has written since the size was read."""
+        self.sizes = {name: size + byte_counts.get(name, 0) for name, size in self.sizes.items()}
 
     def note(self, deletion: Deletion) -> None:
         """Count deleted decisions."""
@@ -142,6 +148,23 @@ class _DeletionReport:
         return True
 
 
+def count_written(
+    write: Callable[[Batch], Awaitable[Mapping[DecisionClass, int]]],
+    size: LogSize,
+    hold: Callable[[Set[DecisionClass]], None],
+) -> Callable[[Batch], Awaitable[None]]:
+    """Return `write` with its bytes added to `size`, which calls `hold` with the classes that exceed their share then.
+
+    In the second until the size is read again a flood writes some megabytes.
+    """
+
+    async def write_and_count(batch: Batch) -> None:
+        size.add(await write(batch))
+        hold(size.exceeding)
+
+    return write_and_count
+
+
 async def run_size_limit(
     size: LogSize,
     stop: asyncio.Event,
@@ -165,6 +188,7 @@ async def run_size_limit(
             deletion = await store.delete_excess(target)
             if deletion is not None or clock() - read_at >= every_seconds:
                 size.sizes, read_at = await store.sizes(), clock()
+            size.is_limited = True
             hold(size.exceeding)
             if deletion is not None:
                 freed += deletion.freed_bytes
@@ -177,7 +201,8 @@ async def run_size_limit(
                 reclaim_due = clock() + max(store.reclaim_seconds, _IDLE_RATIO * (clock() - began))
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
-            hold(frozenset())
+            size.is_limited = False
+            hold(size.exceeding)
             wait = max(every_seconds, _RETRY_SECONDS)
         report.log_if_due()
         await pause(stop, wait)

@@ -32,7 +32,7 @@ from app.audit.tally import Outcomes
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
-Writer = Callable[[Batch], Awaitable[None]]
+Writer = Callable[[Batch], Awaitable[object]]
 DropWriter = Callable[[Sequence[DropWindow]], Awaitable[None]]
 CAPACITY = 20_000  # decisions of known callers; half as many of AuthZEN requests, a quarter of callers without identity
 BATCH_SIZE = 2_000  # a short transaction, since SQLite has one writer at a time
@@ -193,8 +193,12 @@ class DecisionLog:
             yield
 
     def hold(self, classes: Set[DecisionClass]) -> None:
-        """Write no decision of these classes until the next call: they wait in their shares of the queue."""
-        self._queue.held = classes
+        """Write no decision of these classes until the next call: they wait in their shares of the queue.
+
+        At the end all are written.
+        """
+        if not self._task.is_stopping:
+            self._queue.held = classes
 
     async def __aenter__(self) -> Self:
         self._task.start()
@@ -207,7 +211,7 @@ class DecisionLog:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._task.stop()
                 self._queue.merged.close()
-                self.hold(frozenset())
+                self._queue.held = frozenset()
                 await self._drain(retry=False)
                 self._discard_queue()
                 await self._store_drops()

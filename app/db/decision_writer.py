@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib import import_module
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.batch import Batch
-from app.audit.decision_class import class_of
+from app.audit.decision_class import DecisionClass, class_of
 from app.audit.log import BatchNotStored
 from app.db.compact_ids import compact, compact_request_id
 from app.db.decision_keys import KeyStore
@@ -66,28 +66,33 @@ class DecisionWriter:
         """Clear the cache: in another database, for example after a restore, an id may belong to another key."""
         self._keys = KeyStore()
 
-    async def write(self, batch: Batch) -> None:
-        """Store a batch in one transaction. Raises BatchNotStored, and then nothing of it is stored."""
+    async def write(self, batch: Batch) -> Mapping[DecisionClass, int]:
+        """Store a batch in one transaction, and return about how many bytes that adds to each class.
+
+        Raises BatchNotStored, and then nothing of it is stored.
+        """
         if self._disk is not None and self._disk.shortage:
             raise BatchNotStored(self._disk.shortage)
         keys, fresh = self._keys, KeyStore()
         self._keys = fresh  # of a batch that is not stored, and of one during which the cache is cleared
         with without_values():
-            await self._store(batch, keys)
+            added = await self._store(batch, keys)
         if self._keys is fresh:
             self._keys = keys
+        return added
 
-    async def _store(self, batch: Batch, keys: KeyStore) -> None:
+    async def _store(self, batch: Batch, keys: KeyStore) -> Mapping[DecisionClass, int]:
         async with self._sessions() as session:
             connection = await session.connection(execution_options=LOCK_FIRST)
             await lock_log(connection)
             try:
-                await insert_batch(connection, keys, batch, between_statements=self._between_statements)
+                added = await insert_batch(connection, keys, batch, between_statements=self._between_statements)
             except BatchNotStored as error:
                 if self._disk is not None and error.__cause__ is not None:
                     self._disk.note(error.__cause__)
                 raise
             await session.commit()
+        return added
 
 
 async def lock_log(connection: AsyncConnection) -> None:
@@ -102,8 +107,8 @@ async def insert_batch(
     batch: Batch,
     ids: Sequence[int] | None = None,
     between_statements: Callable[[], Awaitable[None]] = _yield_to_loop,
-) -> None:
-    """Insert decisions in order, with new ids unless they are given.
+) -> Mapping[DecisionClass, int]:
+    """Insert decisions in order, with new ids unless they are given; return about how many bytes each class gets.
 
     The caller holds the lock of the log's writers and commits. Raises BatchNotStored, or the errors of SQLAlchemy.
     """
@@ -130,6 +135,7 @@ async def insert_batch(
     for decision_class, byte_count in keys.added_bytes.items():
         changes.add_keys(decision_class, byte_count)
     await changes.store(connection)
+    return changes.byte_counts
 
 
 async def _insert_rows(connection: AsyncConnection, rows: Sequence[_Row], ids: Sequence[int] | None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.audit.batch import Batch
 from app.audit.decision_queue import DecisionQueue
 from app.audit.log import BATCH_SIZE, DecisionLog
 from app.audit.record import Unverified
@@ -226,3 +227,19 @@ async def test_a_held_class_waits_in_its_share_and_delays_no_other() -> None:
         log.hold({"authzen"})
         note(log, PERSON, ALLOW, times=3, door="authzen")
     assert log.health.written == 29, "at the end all are written"
+
+
+async def test_what_is_held_while_the_log_ends_is_written_too() -> None:
+    store = Store()
+
+    async def write(batch: Batch) -> None:
+        await store.write(batch)
+        log.hold({"authzen"})
+
+    async with DecisionLog(write, every_seconds=0.01, capacity=9_000) as log:
+        note(log, PERSON, ALLOW, times=1)
+        async with asyncio.timeout(5):
+            while log.health.written < 1:
+                await asyncio.sleep(0.01)
+        note(log, PERSON, ALLOW, times=2 * BATCH_SIZE + 1, door="authzen")
+    assert (log.health.written, log.health.dropped) == (2 * BATCH_SIZE + 2, 0)

@@ -16,11 +16,11 @@ from sqlalchemy import text
 from app.audit.batch import Batch
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass, class_of
 from app.audit.decision_filter import DecisionFilter
-from app.audit.deletions import LogSize, run_size_limit
+from app.audit.deletions import LogSize, count_written, run_size_limit
 from app.audit.record import Record, grant_set
 from app.audit.size_limit import ClassExcess, SizeLimit
 from app.db import decision_deletions
-from app.db.decision_times import EPOCH
+from app.db.decision_times import DAY, EPOCH
 from app.db.decision_volumes import class_sizes
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import everything, newest_id
@@ -28,7 +28,6 @@ from app.db.engine import open_engine, sqlite_file
 from app.db.limited_log import LimitedLog
 from app.db.migrate import upgrade
 from app.db.old_decisions import OldDecisions
-from app.db.partitions import DAY
 from app.db.session import Sessions, sessions_of
 from tests.db.records import varied
 from tests.db.test_decision_store import PLAIN, WITHOUT_KEY
@@ -351,6 +350,23 @@ async def test_the_limit_holds_while_servers_write(sessions: Sessions) -> None:
         recorded = await decision_deletions.between(session, None, None)
         assert await newest_id(session) == number + 30
     assert sum(each.count for each in recorded) == size.deleted["authzen"]
+
+
+async def test_a_flood_is_held_as_soon_as_it_has_its_share(sessions: Sessions) -> None:
+    """However long the size is not read: the next batch has none of it, and known callers are never held."""
+    size, held = LogSize(SizeLimit(400_000)), list[Set[DecisionClass]]()
+    write = count_written(DecisionWriter(sessions).write, size, held.append)
+    number = 0
+    while not (held and held[-1]):
+        records = [decision("authzen", number + n, resource=f"record:{number + n}") for n in range(100)]
+        await write(Batch.of([*records, decision("known", number)]))
+        number += 100
+    assert held[-1] == {"authzen"}
+    assert size.sizes == await sizes(sessions)
+    assert 150_000 < size.sizes["authzen"] < 150_000 + 100 * 700
+    size.is_limited = False
+    await write(Batch.of([decision("authzen", number)]))
+    assert held[-1] == frozenset(), "while nothing can be deleted, decisions are rather written"
 
 
 @on_postgresql
