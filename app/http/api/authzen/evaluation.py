@@ -162,12 +162,13 @@ async def _single(body: Evaluation, request: AnyRequest) -> ASGIResponse:
 async def _of_token(body: Evaluation, asker: Principal, services: Services) -> ASGIResponse:
     snapshot = services.live.active
     if refused := introspection_refusal(asker, snapshot, services):
-        return ASGIResponse(body=refused.body, status_code=refused.status, encoded_headers=refused.headers)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in refused.headers]
+        return ASGIResponse(body=refused.body, status_code=refused.status, headers=headers)
     async with services.decision_log.room_for(1):
         found = await evaluate_token(body, snapshot, services)
     reason = _reason(found.outcome, snapshot.revision) if body.options.explain else EvaluationReason()
     context = replace(reason, status=found.status, challenge=found.challenge, subject=found.subject)
-    return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), ((b"cache-control", b"no-store"),))
+    return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), (("cache-control", "no-store"),))
 
 
 async def _verdicts(
@@ -244,8 +245,8 @@ def _reason(outcome: Outcome, revision: str) -> EvaluationReason:
     return EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision)
 
 
-def _json(body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> ASGIResponse:
-    return ASGIResponse(body=body, media_type=MediaType.JSON, encoded_headers=headers)
+def _json(body: bytes, headers: Iterable[tuple[str, str]] = ()) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=MediaType.JSON, headers=headers)
 
 
 # The responses without explanation, encoded in advance.
