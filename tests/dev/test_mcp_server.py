@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.dev.mcp_server import LEGACY, MODERN
+from app.dev.mcp_messages import LEGACY, MODERN
 from tests.cli.command import command
 from tests.support.dev_server import DevServer
 
@@ -104,6 +104,7 @@ def test_what_is_no_message_of_the_protocol_is_an_error(dev: DevServer, token: s
         (rpc("tools/list", _meta={f"{META}protocolVersion": version}), stated, 400, -32602),
         (rpc("tools/list", _meta={f"{META}protocolVersion": 7}), stated, 400, -32602),
         (rpc("tools/call", name="no_such"), {}, 200, -32602),
+        (rpc("tools/call", name=["list_tags"]), {}, 200, -32602),
         (rpc("tools/call", name="list_tags", arguments=[1]), {}, 200, -32602),
         (rpc("tools/call", name="list_tags", arguments={"x": 1}), {}, 200, -32602),
     ):  # fmt: skip
