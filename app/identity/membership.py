@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from app.identity.clerk import clerk_membership
-from app.identity.issuer import CLERK, OrganizationClaims, TrustedIssuer, claim_at
+from app.identity.issuer import CLERK, ClaimPath, OrganizationClaims, TrustedIssuer, claim_at
 from app.identity.org_facts import is_org_name
 from app.identity.organization import OrganizationMembership, malformed, membership_of
 
@@ -22,7 +22,7 @@ def read_membership(
     rules = issuer.organizations
     if rules is None:
         return None
-    found = clerk_membership(claims) if rules == CLERK else _mapped(claims, rules)
+    found = clerk_membership(claims) if rules == CLERK else _mapped(claims, rules, issuer.permissions)
     if found is None:
         return None
     organization, prefix = found.organization, issuer.subject_prefix
@@ -36,13 +36,16 @@ def read_membership(
     return replace(found, organization=replace(organization, id=identity, role=role))
 
 
-def _mapped(claims: Mapping[str, object], rules: OrganizationClaims) -> OrganizationMembership | None:
+def _mapped(
+    claims: Mapping[str, object], rules: OrganizationClaims, own_permissions: ClaimPath
+) -> OrganizationMembership | None:
     identity, role, slug, permissions = (
         None if path is None else claim_at(claims, path)
         for path in (rules.id, rules.role, rules.slug, rules.permissions)
     )
     if identity is None:
-        if role or slug or permissions:
+        # The claim may be that of the permissions of every token.
+        if role or slug or (permissions and rules.permissions != own_permissions):
             raise malformed()
         return None
     return membership_of(identity, role, slug, _permissions(permissions))

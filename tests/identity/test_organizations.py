@@ -220,3 +220,29 @@ async def test_a_deny_about_an_organization_applies_to_its_members_apps(issuer: 
 
 def decide(policy: Snapshot, principal: Principal) -> bool:
     return policy.decide(principal.held, "/x", "GET").allowed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("organizations", [CLERK, MAPPED, None])
+async def test_no_subject_is_that_of_an_organization(issuer: LiveIssuer, organizations: Any) -> None:
+    for subject in ("org:org_1", "org:", "org:org:org_1"):
+        with pytest.raises(Unauthenticated) as refused:
+            await member(issuer, issuer.token(sub=subject), organizations=organizations)
+        assert refused.value.code == "reserved_sub"
+        found = await member(issuer, issuer.token(sub=subject), subject_prefix="partner:", organizations=organizations)
+        assert found.subject == f"partner:{subject}"
+    for subject in ("org", "org-1", "organization:1", "user:org:1", "ORG:1", "org|1"):
+        assert (await member(issuer, issuer.token(sub=subject), organizations=organizations)).subject == subject
+
+
+@pytest.mark.anyio
+async def test_the_permissions_in_the_organization_are_known_apart(issuer: LiveIssuer) -> None:
+    found = await member(issuer, issuer.token(permissions=["a:read"], **V1), organizations=CLERK)
+    assert found.organization is not None
+    assert found.organization.permissions == ("teams:read",)
+    both = OrganizationClaims(("org_id",), permissions=("permissions",))
+    found = await member(issuer, issuer.token(permissions=["a:read"], org_id="org_1"), organizations=both)
+    assert found.organization is not None
+    assert (found.organization.permissions, "a:read" in found.held) == (("a:read",), True)
+    alone = await member(issuer, issuer.token(permissions=["a:read"]), organizations=both)
+    assert (alone.organization, "a:read" in alone.held) == (None, True), "a user in no organization"
