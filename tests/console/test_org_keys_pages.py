@@ -152,6 +152,7 @@ def test_a_party_that_acts_as_a_member_gets_no_key(console: Server, org: Organiz
 
 def test_a_sign_in_brings_the_permissions_in_the_organization(browser: Browser, issuer: LiveIssuer) -> None:
     assert browser.sign_in(issuer, "user_fay").status_code == 303
+    assert "in the organization acme <code>org_acme</code>" in browser.get("/console/account").text
     assert "<h1>Keys of acme</h1>" in browser.get(PATH).text
     form = browser.get(f"{PATH}/new").text
     offered = re.findall(r'name="scopes" value="([^"]+)"', form)

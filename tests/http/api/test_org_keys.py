@@ -204,6 +204,20 @@ def test_every_record_of_a_request_names_the_organization(
         assert answers == [True, False]
 
 
+def test_all_keys_of_an_organization_are_revoked_by_an_administrator(
+    server: Server, issuer: LiveIssuer, ann: httpx.Client, org: str
+) -> None:
+    tokens = [issue(ann, org, scopes=["catalog:read"])["plaintext"] for _ in range(2)]
+    own = ann.post("/api/v1/api-keys/", json={"name": "mine"}).json()["api_key"]["id"]
+    with server.client(issuer.token(sub="user_admin", permissions=["keys:read", "keys:write"])) as admin:
+        beyond = admin.get("/api/v1/all-keys/beyond-owner/", params={"owner": f"org:{org}"}).json()
+        assert beyond["results"] == [], "what the token stated counts as held"
+        revoked = admin.post("/api/v1/all-keys/revoke/", json={"owner": f"org:{org}"}).json()
+    assert revoked == {"owner": f"org:{org}", "revoked": 2}
+    assert [teams(server, token).status_code for token in tokens] == [401, 401]
+    assert ann.get(f"/api/v1/api-keys/{own}/").json()["is_active"] is True
+
+
 def test_no_user_has_the_subject_of_an_organization(server: Server, issuer: LiveIssuer, org: str) -> None:
     token = issuer.token(sub=f"org:{org}", permissions=["catalog:read"])
     answer = teams(server, token)

@@ -1,4 +1,4 @@
-"""The key of an organization holds its scopes while rows give them to the organization, and no role of anybody."""
+"""The key of an organization holds its scopes while rows give them to the organization, and no role of a person."""
 
 from __future__ import annotations
 
