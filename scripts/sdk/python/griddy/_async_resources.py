@@ -1,0 +1,97 @@
+"""Resources and API keys of the asynchronous client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, Literal, Protocol, cast
+
+import httpx
+
+from ._address import next_link, path_of
+from ._resources import API_KEYS, GRACE_SECONDS, Body, Patch, Row
+from .models import IssuedKey, KeyView, RotatedKey
+
+
+class AsyncSender(Protocol):
+    """Sends requests, with their retries."""
+
+    async def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
+        """Returns a response that is a success. Raises GriddyError."""
+
+
+class AsyncResource(Generic[Row, Body, Patch]):
+    """The rows of a table at a path such as `/api/v1/teams/`."""
+
+    def __init__(self, sender: AsyncSender, path: str) -> None:
+        self._sender = sender
+        self._path = path
+
+    async def list(self) -> AsyncIterator[Row]:
+        """All rows by ascending id, page by page."""
+        path: str | None = self._path
+        while path:
+            page = (await self._sender.send("GET", path)).json()
+            for row in page["results"]:
+                yield row
+            path = path_of(page["next"]) if page["next"] else None
+
+    async def create(self, body: Body) -> Row:
+        """Create a row."""
+        return cast(Row, (await self._sender.send("POST", self._path, json=body)).json())
+
+    async def retrieve(self, row_id: int) -> Row:
+        """A row by its id."""
+        return cast(Row, (await self._sender.send("GET", f"{self._path}{int(row_id)}/")).json())
+
+    async def replace(self, row_id: int, body: Body) -> Row:
+        """Replace all fields of a row."""
+        return cast(Row, (await self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)).json())
+
+    async def change(self, row_id: int, patch: Patch) -> Row:
+        """Change some fields of a row."""
+        return cast(Row, (await self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)).json())
+
+    async def delete(self, row_id: int) -> None:
+        """Delete a row."""
+        await self._sender.send("DELETE", f"{self._path}{int(row_id)}/")
+
+
+class AsyncApiKeys:
+    """The API keys of the signed-in user: no key manages keys."""
+
+    def __init__(self, sender: AsyncSender) -> None:
+        self._sender = sender
+
+    async def issue(
+        self,
+        name: str,
+        scopes: Sequence[str] = (),
+        *,
+        environment: Literal["live", "test"] = "live",
+        expires_at: str | None = None,
+    ) -> IssuedKey:
+        """Issue a key. Store its `plaintext`: no other response has it. `expires_at` is ISO 8601 with an offset."""
+        body = {"name": name, "scopes": [*scopes], "environment": environment, "expires_at": expires_at}
+        return cast(IssuedKey, (await self._sender.send("POST", API_KEYS, json=body)).json())
+
+    async def list(self) -> AsyncIterator[KeyView]:
+        """All keys, newest first, page by page."""
+        path: str | None = API_KEYS
+        while path:
+            response = await self._sender.send("GET", path)
+            for key in response.json():
+                yield key
+            path = next_link(response)
+
+    async def retrieve(self, key_id: int) -> KeyView:
+        """A key by its id."""
+        return cast(KeyView, (await self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")).json())
+
+    async def revoke(self, key_id: int) -> KeyView:
+        """Revoke a key. The next request with it is refused; revoking again changes nothing."""
+        return cast(KeyView, (await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")).json())
+
+    async def rotate(self, key_id: int, *, grace_seconds: int = GRACE_SECONDS) -> RotatedKey:
+        """Issue a successor of a key, which itself is accepted for `grace_seconds` more. Store its `plaintext`."""
+        body = {"grace_seconds": grace_seconds}
+        return cast(RotatedKey, (await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body)).json())
