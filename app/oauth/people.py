@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.engine import LOCK_FIRST
-from app.db.people import is_blocked
 from app.db.tables.oauth import Person
 from app.identity.organization import Organization, as_json
 
@@ -54,9 +53,13 @@ async def note_sign_in(
 
 
 async def require_unblocked(session: AsyncSession, subject: str) -> None:
-    """Raise PersonBlocked if the user is blocked. The session must have no transaction yet."""
+    """Raise PersonBlocked if the user is blocked. The session must have no transaction yet.
+
+    Until it ends, no other transaction blocks the user, who would keep what this one begins.
+    """
     await session.connection(execution_options=LOCK_FIRST)
-    if await is_blocked(session, subject):
+    person = await find_person(session, subject, lock=True)
+    if person is not None and person.blocked_at is not None:
         raise PersonBlocked
 
 

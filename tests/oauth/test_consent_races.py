@@ -1,8 +1,9 @@
-"""A consent that is given while an administrator blocks the user."""
+"""What begins while an administrator blocks the user: it waits, and is then refused."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from app.oauth.client_finder import ClientFinder
 from app.oauth.consent import ConsentPage, ConsentRefused, Consents, ConsentVisit
 from app.oauth.document_clients import DocumentClients
 from app.oauth.document_fetch import DocumentFetch
-from app.oauth.people import note_sign_in
+from app.oauth.people import PersonBlocked, note_sign_in, require_unblocked
 from app.oauth.requests import OpenRequest, open_request
 from app.oauth.resource import resource_of
 from app.policy.engine.live import LivePolicy
@@ -28,6 +29,32 @@ from tests.policy.small import TABLE, files
 pytestmark = pytest.mark.anyio
 BROWSER = "b" * 43
 ROWS = ("p, app-kind:registered, scope:a:read, ask, allow", "p, a:read, /**, GET|POST, allow")
+
+
+async def during_a_block(sessions: Sessions, act: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Do something that must wait until every person is blocked."""
+    async with sessions() as blocking:
+        await blocking.connection(execution_options=LOCK_FIRST)
+        await blocking.execute(update(Person).values(blocked_at=NOW))
+        acting = asyncio.create_task(act())
+        await asyncio.wait([acting], timeout=0.2)
+        assert not acting.done()
+        await blocking.commit()
+    await acting
+
+
+async def test_no_party_begins_to_act_as_a_person_who_is_blocked_at_the_same_time(sessions: Sessions) -> None:
+    async with sessions() as session:
+        await note_sign_in(session, "user_ann", [], NOW, None)
+        await session.commit()
+
+    async def begin() -> None:
+        async with sessions() as session:
+            await require_unblocked(session, "user_ann")
+
+    await begin()
+    with pytest.raises(PersonBlocked):
+        await during_a_block(sessions, begin)
 
 
 async def test_a_person_who_is_blocked_at_the_same_time_allows_nothing(
@@ -54,18 +81,11 @@ async def test_a_person_who_is_blocked_at_the_same_time_allows_nothing(
         page = await consents.show(session, visit)
     assert isinstance(page, ConsentPage)
 
-    async def allow() -> str:
+    async def allow() -> None:
         async with sessions() as session:
-            return await consents.answer(session, visit, allowed=page.held, version=page.client.version)
+            await consents.answer(session, visit, allowed=page.held, version=page.client.version)
 
-    async with sessions() as blocking:
-        await blocking.connection(execution_options=LOCK_FIRST)
-        await blocking.execute(update(Person).values(blocked_at=NOW))
-        allowing = asyncio.create_task(allow())
-        await asyncio.wait([allowing], timeout=0.2)
-        assert not allowing.done(), "it waits until the person is blocked"
-        await blocking.commit()
     with pytest.raises(ConsentRefused, match="An administrator has blocked you"):
-        await allowing
+        await during_a_block(sessions, allow)
     async with sessions() as session:
         assert await session.scalar(select(func.count(col(AppGrant.id)))) == 0
