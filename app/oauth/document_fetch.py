@@ -15,7 +15,7 @@ from app.oauth.public_address import Address, Resolve, TooManyLookups, is_public
 
 MAX_BYTES = 5 * 1024
 SECONDS = 3.0
-MAX_FETCHES = 8  # at once in a process
+MAX_FETCHES = 32  # at once in a process
 MIN_AGE_SECONDS, MAX_AGE_SECONDS = 300, 86_400
 _MAX_ATTEMPTS = 2  # addresses of a host, which may have one of each family
 _CONNECT_SHARE = 0.45  # of the time that is left
@@ -27,6 +27,10 @@ _UNCACHED = re.compile(r"(?:^|[,\s])(no-store|no-cache)(?:$|[,\s])", re.IGNORECA
 
 class DocumentNotFetched(Exception):
     """The document could not be fetched. The message is for the developer of the app."""
+
+
+class DocumentHostSlow(DocumentNotFetched):
+    """The host did not answer in time. To look up its name may take a thread for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class DocumentFetch:
                     self._context = await asyncio.to_thread(self._tls)
                 return await self._fetch_from(address, hosts, self._context, ends)
         except (TimeoutError, httpx.ConnectTimeout):
-            raise DocumentNotFetched(f"there is no complete answer within {self._seconds:g} s") from None
+            raise DocumentHostSlow(f"there is no complete answer within {self._seconds:g} s") from None
         except httpx.ConnectError:
             raise DocumentNotFetched("no secure connection to its host is possible") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError):

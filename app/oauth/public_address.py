@@ -14,7 +14,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
-MAX_LOOKUPS = 8  # at once in a process; each has a thread, which the resolver of the system may block for half a minute
+MAX_LOOKUPS = (
+    32  # at once in a process; each has a thread, which the resolver of the system may block for half a minute
+)
 # Of the addresses that Python calls global, those that lead to others: 6to4 with its relays, and IETF protocols with
 # Teredo; and documentation.
 _RESERVED = tuple(

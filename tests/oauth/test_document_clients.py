@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from app.identity.budget import BudgetSpent
 from app.oauth.client_document import ClientDocumentRefused
-from app.oauth.document_clients import DocumentClients
+from app.oauth.document_clients import MAX_FETCHES_OF_USER, DocumentClients
+from app.oauth.public_address import Address
 from tests.oauth.document_host import DocumentHost, document_host
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +111,42 @@ async def test_a_user_who_causes_too_many_fetches_is_refused(host: DocumentHost,
     host.serve(host.document())
     await found.find(host.url, "user_b")
     assert (await found.find(host.url, "user_a")).name == "Scores"  # from the cache
+
+
+async def test_the_fetches_of_one_user_leave_room_for_those_of_others(host: DocumentHost, clock: Clock) -> None:
+    waiting = asyncio.Event()
+
+    async def resolve(name: str, port: int) -> Sequence[Address]:
+        if name.startswith("slow"):
+            await waiting.wait()
+        return await host.resolve(name, port)
+
+    found = DocumentClients(host.fetch(resolve=resolve), clock=clock)
+    slow = [f"https://slow{number}.example/client.json" for number in range(3)]
+    pending = [asyncio.create_task(found.find(url, "user_a")) for url in slow[:MAX_FETCHES_OF_USER]]
+    await asyncio.sleep(0)
+    with pytest.raises(BudgetSpent) as refused:
+        await found.find(slow[-1], "user_a")
+    assert refused.value.retry_after == 3
+    assert (await found.find(host.url, "user_b")).name == "Scores"
+    waiting.set()
+    assert all(
+        isinstance(each, ClientDocumentRefused) for each in await asyncio.gather(*pending, return_exceptions=True)
+    )
+    assert (await found.find(host.url, "user_a")).name == "Scores"
+
+
+async def test_a_slow_fetch_counts_as_several(host: DocumentHost, clock: Clock) -> None:
+    async def hang(_host: str, _port: int) -> Sequence[Address]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    found = DocumentClients(host.fetch(resolve=hang, seconds=0.01), clock=clock)
+    for number in range(4):
+        with pytest.raises(ClientDocumentRefused, match="no complete answer"):
+            await found.find(f"https://slow{number}.example/client.json", "user_a")
+    with pytest.raises(BudgetSpent):
+        await found.find(host.url, "user_a")
 
 
 async def test_what_is_no_address_is_refused_without_a_fetch(host: DocumentHost, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app.oauth.client_document import address_of_document
-from app.oauth.document_fetch import MAX_BYTES, DocumentFetch, DocumentNotFetched
+from app.oauth.document_fetch import MAX_BYTES, MAX_FETCHES, DocumentFetch, DocumentNotFetched
 from app.oauth.public_address import Address, is_public
 from tests.oauth.document_host import HOST, LOOPBACK, DocumentHost, document_host
 
@@ -236,5 +236,5 @@ async def test_fetches_at_once_are_limited(host: DocumentHost, monkeypatch: pyte
         return await host.resolve(name, port)
 
     fetch = host.fetch(resolve=resolve)
-    await asyncio.gather(*(fetched(host, fetch) for _ in range(30)))
-    assert most <= 8
+    await asyncio.gather(*(fetched(host, fetch) for _ in range(MAX_FETCHES + 8)))
+    assert most <= MAX_FETCHES
