@@ -79,11 +79,10 @@ def any_value(value: object) -> dict[str, Any]:
         case int():
             return {"intValue": str(value)}
         case dict():
-            return {
-                "kvlistValue": {"values": [{"key": name, "value": any_value(each)} for name, each in value.items()]}
-            }
+            # Without those that are null: not every collector accepts a value without a type, and one that does not
+            # refuses the whole request.
+            members = [(name, each) for name, each in value.items() if each is not None]
+            return {"kvlistValue": {"values": [{"key": name, "value": any_value(each)} for name, each in members]}}
         case list() | tuple():
             return {"arrayValue": {"values": [any_value(each) for each in value]}}
-        case None:
-            return {}
     raise TypeError(type(value).__name__)

@@ -54,6 +54,13 @@ def check(event: Event) -> dict[str, Any]:
     return body
 
 
+def without_nulls(value: Any) -> Any:
+    """A body as OpenTelemetry has it."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 def decision(**values: Any) -> Event:
     return decision_event(LoggedRecord(17, varied(RECORD, at=AT, request_id="r-1", **values)))
 
@@ -216,7 +223,7 @@ def test_logs_of_opentelemetry_hold_the_event_as_a_structured_value() -> None:
     assert {"key": "service.name", "value": {"stringValue": "griddy-authz"}} in resource["resource"]["attributes"]
     (scope,) = resource["scopeLogs"]
     for event, record in zip(events, scope["logRecords"], strict=True):
-        assert plain_value(record["body"]) == event.body
+        assert plain_value(record["body"]) == without_nulls(event.body)
         assert record["timeUnixNano"] == str(event.at * 1000)
         assert record["attributes"] == [{"key": "log.record.uid", "value": {"stringValue": event.id}}]
     assert [record["severityNumber"] for record in scope["logRecords"]] == [9, 9, 17]

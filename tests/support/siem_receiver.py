@@ -131,5 +131,5 @@ def plain_value(value: dict[str, Any]) -> object:
             return [plain_value(each) for each in values]
         case {"kvlistValue": {"values": list() as values}}:
             return {each["key"]: plain_value(each["value"]) for each in values}
-    assert value == {}
-    return None
+    # Collectors refuse a value without a type, and the whole request with it.
+    raise ValueError(f"{value} is no value of a type")
