@@ -36,7 +36,7 @@ def test_the_commands_that_dev_prints_work(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as dev:
         try:
-            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
             printed = log.read_text()
             lines = [line.strip() for line in printed.splitlines()]
             script = "\n".join(line for line in lines if line.startswith(("JWT=", "KEY=", "#", "curl ")))

@@ -27,7 +27,7 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
     run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data", "--mcp"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
-            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
             said = log.read_text()
             assert "AUTHZ_DATABASE_URL, AUTHZ_WORKERS: not used by `authz dev`" in said
             mints = f"authz token --issuer-port {issuer_port} --data-dir data"
@@ -79,7 +79,7 @@ def test_dev_applies_the_connection_limits_of_the_settings(tmp_path: Path) -> No
     run = [str(AUTHZ), "dev", "--port", str(port), "--issuer-port", "0"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
-            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 30), log.read_text()
+            assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
             url = f"http://127.0.0.1:{port}/healthz"
             with httpx.Client() as first, httpx.Client() as second, httpx.Client() as third:
                 assert [client.get(url).status_code for client in (first, second, third)] == [200, 200, 429]
