@@ -76,7 +76,7 @@ async def test_the_migrated_schema_is_that_of_the_models(empty: str) -> None:
         return not str(name).startswith(_PARTITIONS)
 
     def is_of_dialect(item: Any, *_: object) -> bool:
-        return item.info.get("dialect", empty.partition(":")[0]) == empty.partition(":")[0]
+        return bool(item.info.get("dialect", empty.partition(":")[0]) == empty.partition(":")[0])
 
     options = {
         "compare_type": True,
