@@ -117,9 +117,16 @@ def test_an_sdk_of_mcp(
     assert report["written"].startswith("Added the tag from the ")
     assert report["written"].endswith(" for user_erin.")
     assert report["scopes"] == ["catalog:read holdings:read", "catalog:read holdings:read holdings:write"]
-    assert report["resources"] == [dev.address("MCP server")] * 2
+    assert set(report["resources"]) == {dev.address("MCP server")}
     assert report["revoked"] == {"status": 401, "description": REVOKED}
     (first, refresh), (second, other) = report["rotated"]
     assert first != second
     assert (refresh == other) is (kind == "registered"), "an app with a secret keeps its refresh token"
     assert (report["client_id"] == client_document[0]) is (kind == "document")
+
+
+def test_a_client_that_was_removed_registers_again(found: Mapping[str, Any]) -> None:
+    report = found["mcp-typescript-1"]
+    assert "fault" not in report, report["fault"]
+    assert report["invalidated"] == ["all"], "the token endpoint answered `invalid_client`"
+    assert report["again_id"] not in (report["client_id"], f"app_{'0' * 24}")

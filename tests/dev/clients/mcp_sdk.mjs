@@ -14,6 +14,8 @@ const issued = [];
 const asked = [];
 let client_information, verifier, discovered, back, challenge;
 let isSteppingUp = false;
+let isForgotten = false;
+const invalidated = [];
 
 const provider = {
   redirectUrl: redirect,
@@ -22,8 +24,16 @@ const provider = {
   state: () => "a state",
   clientInformation: () => client_information,
   saveClientInformation: (information) => (client_information = information),
-  tokens: () => (isSteppingUp ? undefined : issued.at(-1)),
-  saveTokens: (tokens) => issued.push(tokens),
+  tokens: () => (isSteppingUp || isForgotten ? undefined : issued.at(-1)),
+  saveTokens: (tokens) => {
+    issued.push(tokens);
+    isForgotten = false;
+  },
+  invalidateCredentials: (which) => {
+    invalidated.push(which);
+    isForgotten = true;
+    if (which !== "tokens") client_information = undefined;
+  },
   redirectToAuthorization: async (address) => {
     asked.push(address.searchParams);
     back = await visit(address);
@@ -78,10 +88,17 @@ const again = await connected((client) => text(client, "list_tags"));
 const second = issued.at(-1);
 const written = await connected((client) => text(client, "add_tag", { name: `from the TypeScript SDK ${isSecond ? 2 : 1}` }));
 const third = issued.at(-1);
+const { client_id } = client_information;
+const scopes = asked.map((parameters) => parameters.get("scope"));
 const server = discovered.authorizationServerMetadata;
-const form = new URLSearchParams({ token: third.refresh_token, client_id: client_information.client_id });
+const form = new URLSearchParams({ token: third.refresh_token, client_id });
 await fetch(server.revocation_endpoint, { method: "POST", body: form });
 const revoked = await fetch(url, { method: "POST", headers: { authorization: `Bearer ${third.access_token}` } });
+if (!isSecond) {
+  // An app that registered itself and was removed: the SDK registers again.
+  client_information = { ...client_information, client_id: `app_${"0".repeat(24)}` };
+  await connected((client) => text(client, "list_teams"));
+}
 report({
   tools,
   read,
@@ -89,7 +106,9 @@ report({
   written,
   revoked: { status: revoked.status, description: (await revoked.json()).detail },
   rotated: [first, second].map((tokens) => [tokens.access_token, tokens.refresh_token]),
-  scopes: asked.map((parameters) => parameters.get("scope")),
+  scopes,
   resources: asked.map((parameters) => parameters.get("resource")),
-  client_id: client_information.client_id,
+  client_id,
+  again_id: client_information.client_id,
+  invalidated,
 });
