@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Then come the files of this directory, whose tests are the longest, so that none of them is the last.
     """
-    items.sort(key=lambda item: (not item.nodeid.startswith("tests/gateway/"), item.nodeid.split("::")[0].count("/")))
+    items.sort(key=lambda item: (not item.nodeid.startswith("tests/gateway/"), item.path.parent != ROOT / "tests"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from app.policy.language.when.condition import ConditionFault, compile_condition
 from tests.policy.random_conditions import ERROR, PIECES, Misfitted, Writer, a_context, by_the_library_alone, by_us
 
-SEEDS = range(8)
+SEEDS = range(4)
 CASES = 120
 
 
