@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from casbin import util
 
@@ -23,7 +24,17 @@ _FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
 
 def matches(function: str, text: str, value: str) -> bool:
     """Whether Casbin's function matches; the value was checked by `pattern_error`."""
-    return bool(_FUNCTIONS[function](text, value))
+    if function in (EQUALS, "keyMatch", "keyMatch4"):
+        return bool(_FUNCTIONS[function](text, value))
+    if function == "keyMatch5":  # it removes a query
+        text = text.partition("?")[0]
+    return _compiled(function, value).match(text) is not None
+
+
+@lru_cache(maxsize=65_536)
+def _compiled(function: str, value: str) -> re.Pattern[str]:
+    """The expression that Casbin's function would compile again for each text."""
+    return re.compile(regex_of(function, value))
 
 
 def function_of(name: str) -> Callable[[str, str], bool]:

@@ -46,6 +46,7 @@ class ObjectReader:
         self._everything = EVERYTHING if has_paths or not things else replace(EVERYTHING, patterns=())
         self._graphs = graphs
         self._things = things
+        self._known_things = frozenset(things)
         self._matching = matching
         self._known: dict[tuple[ResolvedTest, ...], ObjectSet] = {}
 
@@ -86,7 +87,9 @@ class ObjectReader:
         if not open_tests:
             return self._of_patterns(self._everything, tuple(self._things), text)
         test = open_tests[0]
-        things = tuple(thing for thing in self._things if matches(test.function, thing, test.value))
+        literal, is_only = literal_of(test.function, test.value)
+        candidates = [literal] if is_only and literal in self._known_things else self._things
+        things = tuple(thing for thing in candidates if thing and matches(test.function, thing, test.value))
         matching = self._of_patterns(patterns_of(test.function, test.value), things, test.value)
         is_open = not matching.patterns and not matching.problem and literal_of(test.function, test.value)[0] is None
         return replace(matching, is_open=is_open)

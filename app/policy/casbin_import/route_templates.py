@@ -15,6 +15,7 @@ from app.policy.casbin_import.path_pattern import ANY, AnySegment
 from app.policy.language.fault import Fault
 
 MAX_TEMPLATES = 5_000
+MAX_COMPARED = 200_000  # pairs of overlapping templates
 MAX_SEGMENTS = 40
 Shape = tuple[str | AnySegment, ...]
 _Tree = dict[str | AnySegment, "_Tree"]
@@ -66,10 +67,14 @@ def _close(found: dict[Shape, None]) -> None:
     """Add what two shapes with parameters have in common, until nothing is new."""
     trees: dict[int, _Tree] = defaultdict(dict)
     waiting = [shape for shape in found if _is_open(shape)]
+    compared = 0
     while waiting:
         shape = waiting.pop()
         tree = trees[len(shape)]
         for other in list(_overlapping(tree, shape)):
+            compared += 1
+            if compared > MAX_COMPARED:
+                raise _too_many("too many patterns match the same paths")
             both = _both(shape, other)
             if both is not None and both not in found:
                 found[both] = None
@@ -113,6 +118,9 @@ def _order(shape: Shape) -> tuple[tuple[str, ...], int]:
 
 def _check_count(found: Mapping[Shape, None]) -> None:
     if len(found) > MAX_TEMPLATES:
-        message = f"the patterns need more than {MAX_TEMPLATES:,} paths to be told apart"
-        hint = "import a part of the rows, or a smaller --depth"
-        raise ImportRefused([Fault("too-many-paths", ".", 0, 0, message, hint)])
+        raise _too_many(f"the patterns need more than {MAX_TEMPLATES:,} paths to be told apart")
+
+
+def _too_many(message: str) -> ImportRefused:
+    hint = "import a part of the rows, or with a smaller --depth"
+    return ImportRefused([Fault("too-many-paths", ".", 0, 0, message, hint)])
