@@ -9,6 +9,8 @@ from pathlib import Path
 from litestar.types import ASGIApp
 from pydantic import SecretStr
 
+from app.cli.failure import fail
+from app.cli.policy.directory import directory_fault
 from app.settings import Settings
 
 _COPY = "mcp-policies"
@@ -21,6 +23,8 @@ def copy_with_mcp_rows(policy_dir: Path, data_dir: Path) -> Path:
     """
     from app.dev import mcp_server
 
+    if fault := directory_fault(policy_dir):
+        fail(f"{fault}. Set AUTHZ_POLICY_DIR, or give --policy-dir.")
     copy = data_dir / _COPY
     shutil.rmtree(copy, ignore_errors=True)
     # Names with a dot are notes of a server about its own directory. The cases about apps say that they may ask for
