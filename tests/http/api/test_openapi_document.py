@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -11,10 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
+from app.http.api.openapi.document import ApiInfo, base_document
 from app.http.api.openapi.names import operation_namer
 from app.http.api.openapi.shared_responses import SHARED
+from app.http.wire.problems import detail_spec
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -244,6 +247,44 @@ def test_lines_of_json_come_as_plain_text_if_the_client_prefers_it(
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     documented = document["paths"]["/api/v1/decisions/export"]["get"]["responses"]["200"]["content"]
     assert kind.split(";", maxsplit=1)[0] in documented
+
+
+@dataclass
+class Detail:
+    """Another type of that name, as a handler of a team may have."""
+
+    depth: int
+
+
+def test_a_handler_of_a_team_may_have_names_that_the_api_has() -> None:
+    @get("/own", sync_to_thread=False, responses={404: detail_spec("No such thing", "Thing not found.")})
+    def list_teams() -> Detail:
+        return Detail(1)
+
+    @get("/other", sync_to_thread=False)
+    def other(limit: FromQuery[int]) -> list[str]:
+        return []
+
+    def assemble(config: OpenAPIConfig) -> Litestar:
+        return Litestar([list_teams, other], openapi_config=config)
+
+    info = ApiInfo("Own", "An API.", {}, "https://api.example")
+    document = base_document(assemble, info)
+    assert all(resolved(document, {"$ref": reference}) for reference in references(document))
+    schema = document["paths"]["/own"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert resolved(document, schema)["required"] == ["depth"]
+    (example,) = document["paths"]["/own"]["get"]["responses"]["404"]["content"]["application/json"][
+        "examples"
+    ].values()
+    assert example == {"value": {"detail": "Thing not found."}}
+    assert document["paths"]["/other"]["get"]["responses"]["400"] == {"$ref": "#/components/responses/BadRequest"}
+
+
+def test_each_schema_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert not [name for name, schema in schemas.items() if not schema.get("description")]
+    created = document["paths"]["/api/v1/api-keys"]["post"]["responses"]["201"]
+    assert created["description"] == "A new key with its plaintext, which is shown only once."
 
 
 def test_two_handlers_of_one_name_have_two_operation_ids() -> None:

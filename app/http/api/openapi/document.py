@@ -18,8 +18,9 @@ from app.http.api.openapi.examples import ExampleComposer
 from app.http.api.openapi.names import operation_namer
 from app.http.api.openapi.requirements import METHODS
 from app.http.api.openapi.responses import completed_responses
-from app.http.api.openapi.shared_responses import components
+from app.http.api.openapi.shared_responses import SCHEMAS, components
 from app.http.api.openapi.tidy import tidied, tidied_response
+from app.http.api.openapi.type_docs import type_docs
 
 Assemble = Callable[[OpenAPIConfig], Litestar]
 _DESCRIPTION = """\
@@ -43,8 +44,9 @@ def base_document(assemble: Assemble, info: ApiInfo) -> dict[str, Any]:
     app = assemble(_config(info))
     handlers = _handlers(app)
     document: dict[str, Any] = tidied(app.openapi_schema.to_schema())
-    schemas = document["components"]["schemas"]
-    schemas["Detail"]["additionalProperties"] = False  # it has this single key, by contract
+    docs = type_docs(handler for by_method in handlers.values() for handler in by_method.values())
+    schemas = {name: _described(name, schema, docs) for name, schema in document["components"]["schemas"].items()}
+    schemas |= SCHEMAS  # a handler of a team may have a type of the same name, and then Litestar renames both
     composer = ExampleComposer(schemas)
     document["paths"] = {
         path: _path_item(item, handlers.get(path, {}), composer) for path, item in sorted(document["paths"].items())
@@ -79,6 +81,10 @@ def _handlers(app: Litestar) -> dict[str, dict[str, HTTPRouteHandler]]:
                 handler.responses = {status: replace(spec, generate_examples=False) for status, spec in specs}
                 found.setdefault(route.path_format, {})[method.lower()] = handler
     return found
+
+
+def _described(name: str, schema: dict[str, Any], docs: Mapping[str, str]) -> dict[str, Any]:
+    return {"description": docs[name], **schema} if name in docs else schema
 
 
 def _path_item(

@@ -44,6 +44,48 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def _object(name: str, description: str, required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
+    return {
+        "title": name,
+        "type": "object",
+        "description": description,
+        "required": list(required),
+        "properties": properties,
+    }
+
+
+_TEXT = {"type": "string"}
+# The schemas to which these responses refer.
+SCHEMAS: Mapping[str, dict[str, Any]] = {
+    "Detail": {
+        # It has this single key, by contract.
+        **_object("Detail", "Why the request was not served.", ("detail",), detail=_TEXT),
+        "additionalProperties": False,
+    },
+    "InvalidBody": _object(
+        "InvalidBody",
+        "Why the request was refused; `errors` are the invalid fields of its body, or its invalid filters.",
+        ("detail",),
+        detail=_TEXT,
+        errors={"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+    ),
+    "FieldError": _object(
+        "FieldError",
+        "What is wrong with one field; `field` is empty for the body as a whole.",
+        ("field", "message"),
+        field=_TEXT,
+        message=_TEXT,
+    ),
+    "TokenError": _object(
+        "TokenError",
+        "Why an app gets no answer (RFC 6749 section 5.2).",
+        ("error", "error_description"),
+        error=_TEXT,
+        error_description=_TEXT,
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SharedResponse:
     """A response component: its name, its meaning, its further headers, its schema, and bodies by name."""

@@ -15,7 +15,7 @@ class IssueKey(TypedDict):
 
 
 class IssuedKey(TypedDict):
-    """An object of the API."""
+    """A new key with its plaintext, which is shown only once."""
 
     api_key: KeyView
     plaintext: str
@@ -23,7 +23,7 @@ class IssuedKey(TypedDict):
 
 
 class KeyView(TypedDict):
-    """An object of the API."""
+    """A key as its owner sees it: never its plaintext."""
 
     id: int
     name: str
@@ -44,7 +44,7 @@ class RotateKey(TypedDict):
 
 
 class RotatedKey(TypedDict):
-    """An object of the API."""
+    """A new key with its plaintext, which is shown only once, and the key that it replaces."""
 
     api_key: KeyView
     plaintext: str
