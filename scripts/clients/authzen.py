@@ -17,6 +17,12 @@ Make one when the service starts and keep it, for it keeps its connections. The 
 holds `decisions:evaluate`. Whatever goes wrong is a verdict that denies, never an exception: no connection, no answer
 in time, a status other than 200, a redirect, a body that is not what AuthZEN says. Only `decision: true` allows.
 
+A service that is called with bearer tokens asks about the token itself, which needs `tokens:introspect` too:
+
+        verdict = await pdp.evaluate_token(token, "GET", {"type": "route", "id": "orders:/v1/orders/7"})
+        if not verdict:
+            return Response(status=verdict.status, headers={"WWW-Authenticate": verdict.challenge})
+
 A forgotten `await` would be true; mypy finds it with `enable_error_code = ["truthy-bool"]`.
 """
 
@@ -40,7 +46,7 @@ MAX_BATCH = 1000
 MAX_ANSWER = 4_000_000  # bytes; a thousand explained decisions are a tenth of that
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _SECONDS = re.compile(r"[0-9]{1,4}")
-_HINTS = {401: ": it does not take our token", 403: ": our token lacks decisions:evaluate"}
+_HINTS = {401: ": it does not take our token", 403: ": our token lacks decisions:evaluate or tokens:introspect"}
 
 
 class Entity(TypedDict):
@@ -81,6 +87,34 @@ class Verdict:
 
     def __bool__(self) -> bool:
         return self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a token. `type` is `user`, `key` or `app`; a key or an app, `id`, acts for the user `owner`."""
+
+    type: str
+    id: str
+    owner: str
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVerdict:
+    """An answer about a token, true only when the decision point allowed it.
+
+    `status` is what to answer to the caller: 200, 401, 403, or 503 if there is no decision. `challenge` is the header
+    `WWW-Authenticate` of a 401 or 403. `caller` is there for a token that is accepted. `failure` as in a Verdict.
+    """
+
+    status: int
+    challenge: str
+    caller: Caller | None
+    failure: str
+    request_id: str
+
+    def __bool__(self) -> bool:
+        return self.status == 200
 
 
 class DecisionPoint:
@@ -127,6 +161,23 @@ class DecisionPoint:
         except Exception as error:  # noqa: BLE001  # whatever went wrong, it was not allowed
             return Verdict(False, self._told(error), request_id)
         return _verdict(answer, request_id)
+
+    async def evaluate_token(self, token: str, action: str, resource: Entity) -> TokenVerdict:
+        """Whether the decision point accepts the token, and allows its caller the action."""
+        request_id, deadline = self._start()
+        if not token:
+            return TokenVerdict(401, "Bearer", None, "", request_id)
+        question: Question = {
+            "subject": {"type": "token", "id": token},
+            "action": {"name": action},
+            "resource": resource,
+        }
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._ask(EVALUATION, _encode(question), request_id, deadline)
+            return _token_verdict(answer, request_id)
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, it was not allowed
+            return TokenVerdict(503, "", None, self._told(error), request_id)
 
     async def evaluate_all(self, questions: Iterable[Question]) -> list[Verdict]:
         """A verdict for each question, in order, asked in batches.
@@ -239,3 +290,29 @@ def _verdict(answer: Any, request_id: str) -> Verdict:
     if not isinstance(decision, bool):
         return Verdict(False, "the answer's decision is neither true nor false", request_id)
     return Verdict(decision, "", request_id)
+
+
+def _token_verdict(answer: Any, request_id: str) -> TokenVerdict:
+    """Raises Unanswered for an answer whose parts do not agree."""
+    decision = _verdict(answer, request_id)
+    context = answer.get("context") if isinstance(answer, dict) else None
+    if decision.failure or not isinstance(context, dict):
+        raise Unanswered("the answer says nothing about the token")
+    status, challenge = context.get("status"), context.get("challenge", "")
+    caller = _caller(context.get("subject"))
+    if status not in (200, 401, 403) or decision.allowed is not (status == 200) or not isinstance(challenge, str):
+        raise Unanswered("the answer about the token contradicts itself")
+    if (caller is None) is not (status == 401) or not challenge.isprintable():
+        raise Unanswered("the answer does not say who sent the token")
+    return TokenVerdict(status, challenge, caller, "", request_id)
+
+
+def _caller(subject: Any) -> Caller | None:
+    if not isinstance(subject, dict):
+        return None
+    permissions = subject.get("permissions", [])
+    names = (subject.get("type"), subject.get("id"), subject.get("owner", ""))
+    if not isinstance(permissions, list) or not all(isinstance(each, str) for each in (*names, *permissions)):
+        return None
+    kind, identity, owner = map(str, names)
+    return Caller(kind, identity, owner, tuple(permissions)) if kind in ("user", "key", "app") and identity else None

@@ -13,6 +13,10 @@
  *   const allowed = await pdp.evaluateAll(questions);
  *   const visible = records.filter((_, place) => allowed[place] === true);
  *
+ * A service that is called with bearer tokens asks about the token itself, which needs `tokens:introspect` too:
+ *
+ *   const { allowed, status, challenge, caller } = await pdp.evaluateToken(token, "GET", { type: "route", id: "orders:/v1" });
+ *
  * Make one when the service starts and keep it. The token is an API key or a JWT that holds `decisions:evaluate`.
  * Whatever goes wrong is `false`, never an exception: no connection, no answer in time, a status other than 200, a
  * redirect, a body that is not what AuthZEN says. Only `decision: true` is true. Answers are plain booleans because
@@ -29,6 +33,25 @@ export type Question = {
   readonly action: Action;
   readonly resource: Entity;
   readonly context?: Properties;
+};
+
+/** Who sent a token. A key or an app, `id`, acts for the user `owner`. */
+export type Caller = {
+  readonly type: "user" | "key" | "app";
+  readonly id: string;
+  readonly owner: string;
+  readonly permissions: readonly string[];
+};
+
+/**
+ * An answer about a token. `status` is what to answer to the caller: 200, 401, 403, or 503 if there is no decision;
+ * `challenge` is the header `WWW-Authenticate` of a 401 or 403. `caller` is there for a token that is accepted.
+ */
+export type TokenVerdict = {
+  readonly allowed: boolean;
+  readonly status: 200 | 401 | 403 | 503;
+  readonly challenge: string;
+  readonly caller?: Caller;
 };
 
 /** Why there is no decision; it never holds the token. The decision point's log has the same request id. */
@@ -49,7 +72,7 @@ const MAX_ANSWER = 4_000_000; // bytes; a thousand explained decisions are a ten
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, section 2.1
 const HINTS: Record<number, string> = {
   401: ": it does not take our token",
-  403: ": our token lacks decisions:evaluate",
+  403: ": our token lacks decisions:evaluate or tokens:introspect",
 };
 
 export class DecisionPoint {
@@ -89,6 +112,18 @@ export class DecisionPoint {
       return decision(await this.#ask(EVALUATION, encode(question), call));
     } catch (error) {
       return this.#deny(error, call);
+    }
+  }
+
+  /** Whether the decision point accepts the token, and allows its caller the action. */
+  async evaluateToken(token: string, action: string, resource: Entity): Promise<TokenVerdict> {
+    if (token === "") return { allowed: false, status: 401, challenge: "Bearer" };
+    const call = this.#start();
+    const question = { subject: { type: "token", id: token }, action: { name: action }, resource };
+    try {
+      return tokenVerdict(await this.#ask(EVALUATION, encode(question), call));
+    } catch (error) {
+      return { allowed: this.#deny(error, call), status: 503, challenge: "" };
     }
   }
 
@@ -222,9 +257,36 @@ function decision(answer: unknown): boolean {
   return found;
 }
 
+/** Throws Unanswered for an answer whose parts do not agree. */
+function tokenVerdict(answer: unknown): TokenVerdict {
+  const allowed = decision(answer);
+  const context = field(answer, "context");
+  const status = field(context, "status");
+  const challenge = field(context, "challenge", "");
+  if ((status !== 200 && status !== 401 && status !== 403) || allowed !== (status === 200)) {
+    throw new Unanswered("the answer about the token contradicts itself");
+  }
+  if (typeof challenge !== "string" || !/^[ -~]*$/.test(challenge)) {
+    throw new Unanswered("the answer's challenge is not a header");
+  }
+  const caller = callerOf(field(context, "subject"));
+  if ((caller === undefined) !== (status === 401)) throw new Unanswered("the answer does not say who sent the token");
+  return { allowed, status, challenge, ...(caller && { caller }) };
+}
+
+function callerOf(subject: unknown): Caller | undefined {
+  const type = field(subject, "type");
+  const id = field(subject, "id");
+  const owner = field(subject, "owner", "");
+  const permissions = field(subject, "permissions", []);
+  if ((type !== "user" && type !== "key" && type !== "app") || typeof id !== "string" || id === "") return undefined;
+  if (typeof owner !== "string" || !Array.isArray(permissions)) return undefined;
+  return permissions.every((each) => typeof each === "string") ? { type, id, owner, permissions } : undefined;
+}
+
 /** What an object has of its own under a name: a prototype that someone polluted decides nothing. */
-function field(value: unknown, key: string): unknown {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+function field(value: unknown, key: string, missing?: unknown): unknown {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return missing;
   return (value as Record<string, unknown>)[key];
 }
 

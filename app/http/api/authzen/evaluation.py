@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from litestar import MediaType, post
@@ -14,7 +14,13 @@ from msgspec.structs import replace
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import Sizes, check_items
 from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
-from app.http.api.authzen.token_subject import TokenSubject, evaluate_token, introspection_refusal, is_about_token
+from app.http.api.authzen.token_subject import (
+    TokenSubject,
+    challenge_of,
+    evaluate_token,
+    introspection_refusal,
+    is_about_token,
+)
 from app.http.api.authzen.wire import (
     AccessQuestion,
     Evaluation,
@@ -43,6 +49,7 @@ _EVALUATION = msgspec.json.Decoder(Evaluation)
 _EVALUATIONS = msgspec.json.Decoder(Evaluations)
 _ITEM = msgspec.json.Decoder(AccessQuestion)
 _ENCODER = msgspec.json.Encoder()
+_NO_STORE = {"Cache-Control": "no-store"}
 _REFUSED = {
     400: detail_spec("The body is invalid", "The request body is not valid JSON."),
     503: detail_spec("The decision log is full: retry after a second"),
@@ -162,13 +169,12 @@ async def _single(body: Evaluation, request: AnyRequest) -> ASGIResponse:
 async def _of_token(body: Evaluation, asker: Principal, services: Services) -> ASGIResponse:
     snapshot = services.live.active
     if refused := introspection_refusal(asker, snapshot, services):
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in refused.headers]
-        return ASGIResponse(body=refused.body, status_code=refused.status, headers=headers)
+        return _json(refused.body, {"WWW-Authenticate": challenge_of(refused), **_NO_STORE}, refused.status)
     async with services.decision_log.room_for(1):
         found = await evaluate_token(body, snapshot, services)
     reason = _reason(found.outcome, snapshot.revision) if body.options.explain else EvaluationReason()
     context = replace(reason, status=found.status, challenge=found.challenge, subject=found.subject)
-    return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), (("cache-control", "no-store"),))
+    return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), _NO_STORE)
 
 
 async def _verdicts(
@@ -245,8 +251,8 @@ def _reason(outcome: Outcome, revision: str) -> EvaluationReason:
     return EvaluationReason(outcome.reason, rule, outcome.missing, outcome.revision)
 
 
-def _json(body: bytes, headers: Iterable[tuple[str, str]] = ()) -> ASGIResponse:
-    return ASGIResponse(body=body, media_type=MediaType.JSON, headers=headers)
+def _json(body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=MediaType.JSON, headers=headers, status_code=status)
 
 
 # The responses without explanation, encoded in advance.

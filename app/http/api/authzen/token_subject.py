@@ -83,14 +83,14 @@ async def evaluate_token(question: Evaluation, snapshot: Snapshot, services: Ser
         unverified = Unverified(error.reason, snapshot.revision)
         action = action_parts(question.action)[0]
         services.decision_log.note(AUTHZEN_DOOR, "", action, None, unverified, started=started)
-        return TokenOutcome(error.reason, 401, _challenge(services.refusals.unauthenticated[error.fault]))
+        return TokenOutcome(error.reason, 401, challenge_of(services.refusals.unauthenticated[error.fault]))
     evaluator = Evaluator(snapshot, replace(NO_SUBJECTS, tokens={token: principal}), services.decision_log)
     outcome = evaluator.evaluate(question)
     subject = _subject(principal, snapshot)
     if isinstance(outcome, Decision) and outcome.allowed:
         return TokenOutcome(outcome, 200, subject=subject)
     missing = outcome.scope if isinstance(outcome, Decision) else ()
-    return TokenOutcome(outcome, 403, _challenge(services.refusals.forbidden(missing)), subject)
+    return TokenOutcome(outcome, 403, challenge_of(services.refusals.forbidden(missing)), subject)
 
 
 def _is_covered(bound: str, question: Evaluation, snapshot: Snapshot, services: Services) -> bool:
@@ -122,5 +122,6 @@ def _subject(principal: Principal, snapshot: Snapshot) -> TokenSubject:
     )
 
 
-def _challenge(refusal: Refusal) -> str:
+def challenge_of(refusal: Refusal) -> str:
+    """The header WWW-Authenticate of a refusal."""
     return next(value.decode() for name, value in refusal.headers if name == b"www-authenticate")

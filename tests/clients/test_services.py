@@ -1,0 +1,105 @@
+"""Services of several frameworks that ask about each request, with the token of its caller, over AuthZEN."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support.issuer import LiveIssuer
+from tests.support.node_packages import NODE, node_packages
+from tests.support.server import ROOT, Server, eventually, free_port
+
+FRAMEWORKS = ["fastapi", "litestar", "django", "express"]
+ORDERS = """\
+openapi: 3.1.0
+info: {title: Orders, version: "1"}
+servers: [{url: https://orders.example.com/v1}]
+paths:
+  /orders/{id}: {get: {}, delete: {}}
+"""
+ROWS = """\
+p, catalog:read, orders:/v1/orders/**, GET, allow
+p, catalog:write, orders:/v1/orders/**, DELETE, allow
+p, user:user_boss, orders:/v1/orders/**, GET, allow
+# end
+"""
+EXPRESS = ROOT / "tests" / "clients" / "express"
+
+
+@pytest.fixture(scope="module")
+def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("pdp"), jwks_url=issuer.jwks_url, issuer=issuer.url)
+    (server.policy_dir / "upstreams").mkdir()
+    (server.policy_dir / "upstreams" / "orders.openapi.yaml").write_text(ORDERS)
+    (server.policy_dir / "orders.csv").write_text(ROWS)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def service(request: pytest.FixtureRequest, pdp: Server, issuer: LiveIssuer) -> Iterator[str]:
+    """The address of a running service."""
+    port = free_port()
+    if request.param == "express":
+        command = [NODE, EXPRESS / "service.mjs", node_packages(EXPRESS), ROOT / "scripts" / "clients", str(port)]
+    else:
+        command = [sys.executable, "-m", f"tests.clients.services.{request.param}_service", str(port)]
+    token = issuer.token(sub="user_service", permissions=["decisions:evaluate", "tokens:introspect"])
+    env = {**os.environ, "AUTHZEN_URL": pdp.url, "AUTHZEN_TOKEN": token}
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url, timeout=20).status_code == 401
+        except httpx.TransportError:
+            return False
+
+    with subprocess.Popen(list(map(str, command)), cwd=ROOT, env=env) as process:
+        try:
+            assert eventually(answers, 30), request.param
+            yield url
+        finally:
+            process.terminate()
+
+
+def test_a_service_knows_who_calls(service: str, pdp: Server, issuer: LiveIssuer) -> None:
+    person = issuer.token(sub="user_boss", permissions=["catalog:read", "holdings:read"])
+    with pdp.client(person) as client:
+        issued = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["holdings:read"]}).json()
+        reader = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()
+
+    def get(token: str) -> httpx.Response:
+        return httpx.get(f"{service}/v1/orders/7", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+    assert get(person).json() == {"order": "7", "type": "user", "id": "user_boss", "owner": ""}
+    found = get(reader["plaintext"]).json()
+    assert found == {"order": "7", "type": "key", "id": str(reader["api_key"]["id"]), "owner": "user_boss"}
+    assert get(issued["plaintext"]).status_code == 403, "a row about its owner is not about the key"
+    assert get(issuer.token(exp=1)).status_code == 401
+
+
+def test_a_service_answers_as_the_decision_point_says(service: str, issuer: LiveIssuer) -> None:
+    reader = {"Authorization": f"Bearer {issuer.token(permissions=['catalog:read'])}"}
+    for method, path, headers, status, challenge in (
+        ("GET", "/v1/orders/7", {}, 401, "Bearer"),
+        ("GET", "/v1/orders/7", {"Authorization": "Basic eDp5"}, 401, "Bearer"),
+        ("GET", "/v1/orders/7", {"Authorization": "Bearer x"}, 401, 'error="invalid_token"'),
+        ("GET", "/v1/orders/7?a=b", reader, 200, ""),
+        ("DELETE", "/v1/orders/7", reader, 403, 'scope="catalog:write"'),
+        ("GET", "/v1/nowhere", reader, 403, "insufficient_scope"),
+        ("GET", "/v1/orders/..%2f7", reader, 403, "insufficient_scope"),
+        ("GET", "/docs", reader, 403, "insufficient_scope"),
+    ):
+        answer = httpx.request(method, service + path, headers=headers, timeout=30)
+        assert answer.status_code == status, (path, answer.text)
+        assert challenge in answer.headers.get("www-authenticate", ""), path
+        if status != 200:
+            assert answer.json().keys() == {"detail"}
+            assert answer.headers["cache-control"] == "no-store"
+    twice = [("Authorization", reader["Authorization"]), ("Authorization", "Bearer x")]
+    assert httpx.get(f"{service}/v1/orders/7", headers=twice, timeout=30).status_code == 401
