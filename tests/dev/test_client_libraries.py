@@ -84,6 +84,43 @@ def test_the_conformance_runner_finds_no_fault(page: Page, dev: DevServer) -> No
     assert "authorization-code-grant: 1 passed, 0 failed" in found.output
 
 
+# What a client in a page of another site sends: each answer can be read by its script.
+CALLS_OF_A_PAGE = """async (api) => {
+  const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields) });
+  const redirect_uris = [`${location.origin}/cb`];
+  const metadata = { client_name: "Page", redirect_uris, token_endpoint_auth_method: "none" };
+  const json = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(metadata) };
+  const { client_id } = await (await fetch(`${api}/oauth/register`, json)).json();
+  const request = { client_id, response_type: "code", code_challenge: "x".repeat(43), code_challenge_method: "S256" };
+  const sent = {
+    "/.well-known/oauth-protected-resource": { headers: { "MCP-Protocol-Version": "2025-11-25" } },
+    "/.well-known/oauth-protected-resource/mcp": {},
+    "/.well-known/oauth-authorization-server": {},
+    "/oauth/par": form({ ...request, redirect_uri: redirect_uris[0] }),
+    "/oauth/token": form({ client_id, grant_type: "refresh_token", refresh_token: "x" }),
+    "/oauth/revoke": form({ client_id, token: "x" }),
+  };
+  const statuses = {};
+  for (const [path, options] of Object.entries(sent)) {
+    statuses[path] = await fetch(api + path, options).then((answer) => answer.status, (error) => String(error));
+  }
+  return statuses;
+}"""
+
+
+def test_a_client_in_a_page_of_another_site_reads_each_answer(page: Page, dev: DevServer) -> None:
+    with sample_site() as site:
+        page.goto(site.url)
+        assert page.evaluate(CALLS_OF_A_PAGE, dev.url) == {
+            "/.well-known/oauth-protected-resource": 200,
+            "/.well-known/oauth-protected-resource/mcp": 200,
+            "/.well-known/oauth-authorization-server": 200,
+            "/oauth/par": 201,
+            "/oauth/token": 400,
+            "/oauth/revoke": 200,
+        }
+
+
 @pytest.mark.parametrize("library", ["oauth4webapi", "openid-client"])
 def test_a_library_of_oauth(found: Mapping[str, Any], library: str) -> None:
     report = found[library]

@@ -126,7 +126,7 @@ def test_wrong_secrets_of_an_app_have_a_budget(app_server: Server) -> None:
 def test_scripts_of_any_site_may_call_without_cookies(public: ServedApp) -> None:
     url, origin = public.server.url, {"Origin": "https://other.example"}
     asks = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    for path in ("/oauth/token", "/oauth/revoke"):
+    for path in ("/oauth/par", "/oauth/token", "/oauth/revoke"):
         preflight = httpx.options(url + path, headers=asks)
         assert preflight.status_code == 204
         assert "POST" in preflight.headers["access-control-allow-methods"]

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.door.refusal import Refusal
 
-OPEN = ("/oauth/token", "/oauth/revoke", "/oauth/register")
+OPEN = ("/oauth/par", "/oauth/token", "/oauth/revoke", "/oauth/register")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource")
 _ANY = (b"access-control-allow-origin", b"*")
 _EXPOSED = (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After, X-Request-ID")
