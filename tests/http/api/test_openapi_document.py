@@ -205,6 +205,13 @@ def test_options_and_a_wrong_method_name_all_methods_of_a_path(
     assert set(wrong.headers["allow"].split(", ")) == methods
 
 
+def test_without_an_authorization_server_its_operations_are_not_found(server: Server, document: dict[str, Any]) -> None:
+    for path in ("/oauth/par", "/oauth/token", "/oauth/revoke", "/oauth/register"):
+        answer = httpx.post(server.url + path)
+        documented = document["paths"][path]["post"]["responses"]
+        assert (answer.status_code, list(answer.json()), "404" in documented) == (404, ["detail"], True)
+
+
 def test_a_page_of_the_console_names_its_methods_too(server: Server) -> None:
     wrong = httpx.put(f"{server.url}/console/keys")
     assert (wrong.status_code, set(wrong.headers["allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from app.http.wire.problems import Problem
+from app.http.wire.problems import Problem, detail_spec
 from app.oauth.errors import OAuthError
 from app.oauth.requests import KEPT_PARAMETERS, OpenRequest
 from app.oauth.server import AuthorizationServer
@@ -18,6 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 NO_SERVER = (
     "This deployment gives no tokens to apps: set AUTHZ_PUBLIC_URL, and AUTHZ_CONSOLE_CLIENT_ID for the sign-in."
 )
+NO_SERVER_SPEC = detail_spec("This deployment gives no tokens to apps", NO_SERVER)
 _STRING, _OBJECT = OpenAPIType.STRING, OpenAPIType.OBJECT
 _MAX_FIELDS = 30
 _MAX_BYTES = 16_384

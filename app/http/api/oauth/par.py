@@ -10,7 +10,15 @@ from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, kept_request, read_form, server_of
+from app.http.api.oauth.form import (
+    CLIENT_FIELDS,
+    NO_SERVER_SPEC,
+    authorization_of,
+    form_operation,
+    kept_request,
+    read_form,
+    server_of,
+)
 from app.http.door.budgets import AUTHORIZATIONS
 from app.http.wire.handlers import RequestSession
 from app.identity.app_facts import InvalidApp
@@ -54,6 +62,7 @@ _Form = form_operation(
         201: ResponseSpec(PushedResponse, description="The request is kept for a minute"),
         400: ResponseSpec(TokenError, description="The request is not accepted"),
         401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        404: NO_SERVER_SPEC,
         429: ResponseSpec(TokenError, description="Too many requests"),
     },
 )

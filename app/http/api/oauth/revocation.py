@@ -8,7 +8,14 @@ from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, read_form, server_of
+from app.http.api.oauth.form import (
+    CLIENT_FIELDS,
+    NO_SERVER_SPEC,
+    authorization_of,
+    form_operation,
+    read_form,
+    server_of,
+)
 from app.http.door.budgets import TOKENS
 from app.http.wire.handlers import RequestSession
 from app.oauth import revocation
@@ -34,6 +41,7 @@ _Form = form_operation(
         200: ResponseSpec(None, description="The token is revoked, or was never valid"),
         400: ResponseSpec(TokenError, description="The request is invalid, or the token belongs to another app"),
         401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        404: NO_SERVER_SPEC,
         429: ResponseSpec(TokenError, description="Too many requests"),
     },
 )

@@ -11,9 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from app.http.api.oauth import registration
-from app.http.api.oauth.form import NO_SERVER, server_of
+from app.http.api.oauth.form import NO_SERVER, NO_SERVER_SPEC, server_of
 from app.http.wire.handlers import get_or_head
-from app.http.wire.problems import Problem, detail_spec
+from app.http.wire.problems import Problem
 from app.oauth.client_authentication import METHODS
 from app.oauth.exchange import GRANT_TYPES
 from app.oauth.server import AuthorizationServer
@@ -45,7 +45,7 @@ class ServerMetadata(msgspec.Struct, omit_defaults=True):
 
 _ANSWERS = {
     200: ResponseSpec(ServerMetadata, description="The endpoints, and what they support"),
-    404: detail_spec("This deployment gives no tokens to apps", NO_SERVER),
+    404: NO_SERVER_SPEC,
 }
 
 

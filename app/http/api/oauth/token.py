@@ -10,7 +10,14 @@ from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.api.oauth.errors import TokenError, no_store
-from app.http.api.oauth.form import CLIENT_FIELDS, authorization_of, form_operation, read_form, server_of
+from app.http.api.oauth.form import (
+    CLIENT_FIELDS,
+    NO_SERVER_SPEC,
+    authorization_of,
+    form_operation,
+    read_form,
+    server_of,
+)
 from app.http.door.budgets import TOKENS
 from app.http.wire.handlers import RequestSession
 from app.oauth.client_authentication import read_credentials
@@ -50,6 +57,7 @@ _Form = form_operation(
         200: ResponseSpec(TokenResponse, description="The tokens"),
         400: ResponseSpec(TokenError, description="The request, the code or the refresh token is not accepted"),
         401: ResponseSpec(TokenError, description="The app is not authenticated"),
+        404: NO_SERVER_SPEC,
         429: ResponseSpec(TokenError, description="Too many requests"),
     },
 )
