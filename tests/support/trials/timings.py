@@ -9,9 +9,6 @@ from collections.abc import Callable, Sequence
 
 _POLL_SECONDS = 0.005
 _GIVE_UP_SECONDS = 30.0
-# A measurement during which this program had to wait for a processor for so long says nothing about a server.
-_DISTURBED_SECONDS = 0.15
-_MAX_ATTEMPTS = 4  # for each measurement
 
 
 class Timings:
@@ -23,23 +20,8 @@ class Timings:
 
     def __init__(self) -> None:
         self.broken = 0
-        self.repeated = 0
         self._waited = 0.0
         threading.Thread(target=self._wait, daemon=True).start()
-
-    def undisturbed(self, measure: Callable[[], float], times: int) -> list[float]:
-        """So many measurements, each repeated if the machine was too busy meanwhile."""
-        found: list[float] = []
-        for _ in range(_MAX_ATTEMPTS * times):
-            if len(found) == times:
-                break
-            waited, self._waited = self._waited, 0.0
-            seconds = measure()
-            if self._waited < _DISTURBED_SECONDS:
-                found.append(seconds)
-            self.repeated += self._waited >= _DISTURBED_SECONDS
-            self._waited = max(self._waited, waited)
-        return found
 
     def report(self, what: str, seconds: Sequence[float], bound: float) -> None:
         """Print the times, and record a violation of the bound."""
@@ -53,9 +35,7 @@ class Timings:
         times += f"p99 {p99 * 1000:5.0f}  max {ordered[-1] * 1000:5.0f} ms"
         verdict = "holds" if good else "BROKEN"
         waited = f"this program was kept waiting up to {self._waited * 1000:.0f} ms"
-        if self.repeated:
-            waited += f", and {self.repeated} measurements were repeated for that"
-        self._waited, self.repeated = 0.0, 0
+        self._waited = 0.0
         print(f"{what:55} {len(ordered):5} times  {times}  under {bound:.1f} s: {verdict}  ({waited})", flush=True)
 
     def _wait(self) -> None:
@@ -73,3 +53,19 @@ def until(check: Callable[[], bool], started: float) -> float:
             raise RuntimeError("it was never obeyed")
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - started
+
+
+def last_accepted(is_refused: Callable[[], bool], started: float) -> float:
+    """Seconds from `started` until the last request was sent that was still accepted; 0 if none was.
+
+    Other than with `until`, a machine that is too busy to answer at once does not count. Raises RuntimeError.
+    """
+    seconds = 0.0
+    while True:
+        sent = time.monotonic() - started
+        if is_refused():
+            return seconds
+        if sent > _GIVE_UP_SECONDS:
+            raise RuntimeError("it was never obeyed")
+        seconds = sent
+        time.sleep(_POLL_SECONDS)
