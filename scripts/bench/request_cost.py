@@ -27,8 +27,8 @@ from tests.support.server import Server
 # The shares of decisions that are logged, and whether the access log is on.
 _LOGS = {"both logs off": ("0", False), "access log off": ("1", False), "shipped defaults": ("1", True)}
 _KINDS = ("JWT", "key", "authzen")
-_WRITTEN_SECONDS = 1.2  # until the decisions of a load are in the database
-_BODY = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": {"type": "route", "id": "/api/v1/teams/7"}})
+WRITTEN_SECONDS = 1.2  # until the decisions of a load are in the database
+BODY = json.dumps({"subject": SUBJECT, "action": ACTION, "resource": {"type": "route", "id": "/api/v1/teams/7"}})
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Measured:
         """The processor time of a request in µs."""
         before = processor_seconds(self.server)
         sent = load(self.options, self.side.url, self.side.headers, self.side.body)
-        time.sleep(_WRITTEN_SECONDS)
+        time.sleep(WRITTEN_SECONDS)
         return (processor_seconds(self.server) - before) / sent.requests * 1e6
 
 
@@ -67,7 +67,7 @@ def _measure(how: str, kinds: tuple[str, ...], options: Options) -> None:
         plain = stack.enter_context(server(place / "plain", issuer, "unprotected", how=how))
         sides = {
             "GET": _Measured(plain, Side(plain.url + PATH), options),
-            "POST": _Measured(plain, Side(plain.url + POST_PATH, {"Content-Type": "application/json"}, _BODY), options),
+            "POST": _Measured(plain, Side(plain.url + POST_PATH, {"Content-Type": "application/json"}, BODY), options),
         }
         for logs, (sample, access_log) in _LOGS.items():
             ours = server(place / logs, issuer, "protected", how=how, sample=sample, access_log=access_log)
@@ -90,7 +90,7 @@ def _side(kind: str, ours: Server, issuer: LiveIssuer) -> Side:
     if kind == "authzen":
         token = issuer.token(permissions=["decisions:evaluate"], exp=2**33)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return Side(f"{ours.url}/access/v1/evaluation", headers, _BODY)
+        return Side(f"{ours.url}/access/v1/evaluation", headers, BODY)
     token = issuer.token(permissions=["catalog:read"], exp=2**33) if kind == "JWT" else key_of(ours, issuer)
     return Side(ours.url + PATH, {"Authorization": f"Bearer {token}"})
 

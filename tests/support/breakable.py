@@ -66,6 +66,12 @@ class BreakablePostgres:
         """The directory of its socket."""
         return self._cluster.data
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process, whose children are all others."""
+        assert self._process
+        return self._process.pid
+
     def refuse_writes(self) -> None:
         """Become read-only, as a primary that a failover has replaced."""
         self.psql("ALTER SYSTEM SET default_transaction_read_only = on", database="postgres")
