@@ -6,21 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from litestar import Litestar
-from litestar.config.cors import CORSConfig
-from litestar.di import Provide
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app import logs
+from app.assembly import api_info, assemble, cors_of
 from app.audit.chain.signatures import read_signing_key
 from app.audit.deletions import LogSize, count_written
 from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.size_limit import SizeLimit
 from app.audit.tally import Outcomes, Series, Tally
-from app.console import errors as console_errors
 from app.console.config import console_of, is_page
 from app.console.entrance import ConsoleEntrance
 from app.console.oidc import OpenId
@@ -33,15 +28,13 @@ from app.db.session import Sessions, sessions_of
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
 from app.gateway.unset_proxies import warn_about_unset_proxies
-from app.griddy.models import example_of
-from app.handlers import SAMPLE_SUMMARY, SAMPLE_TAGS, TAGS, handlers
+from app.handlers import handlers
 from app.history.follower import Follower
 from app.history.publish import Publisher
 from app.history.recovery import StartState, settled
 from app.history.replica import ReplicaSync
-from app.http.api import domain_problems, health, metadata
+from app.http.api import health, metadata
 from app.http.api.authzen.recent import Recent
-from app.http.api.openapi.document import ApiInfo
 from app.http.api.openapi.serving import OpenApiDocument
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
@@ -56,17 +49,14 @@ from app.http.door.route_table import table_of
 from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
 from app.http.own_routes import own_handlers, refused_routes
-from app.http.wire import errors
 from app.http.wire.litestar_private import without_outer_layers
-from app.http.wire.model_schemas import ModelSchemas
-from app.http.wire.session import provide_session
 from app.identity.authenticate import Authenticator
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier
 from app.keys.issuer import KeyIssuer, KeyLimits
 from app.keys.last_used import LastUsed
 from app.keys.lookups import key_lookup
-from app.lifecycle import lifespan, report
+from app.lifecycle import report
 from app.metrics.lookups import measure_lookups
 from app.metrics.read import MetricSources
 from app.metrics.requests import Requests
@@ -75,23 +65,11 @@ from app.oauth.composition import app_access, authorization_server
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
 from app.policy.gc_control import long_lived_build
-from app.policy.routing.routes import RouteTable
 from app.services import Services, state_with
 from app.settings import Settings
 from app.siem.destination import destinations_of
 from app.siem.export import SiemExport
 from app.trust import issuer_faults, trust_issuers
-
-MAX_BODY_BYTES = 1_000_000
-
-
-def route_table(*, sample: bool = True, routes: str | None = None) -> RouteTable:
-    """The application's routes, with or without the sample API, and those of the handlers at `routes`.
-
-    Raises SettingsError if these cannot be used.
-    """
-    with refused_routes(routes):
-        return table_of(_assemble([*handlers(sample=sample), *own_handlers(routes)]))[0]
 
 
 def create_app(
@@ -143,7 +121,7 @@ def create_app(
     apps = app_access(settings, sessions, disk)
     # Routes live as long as the process, so garbage collection need not visit them.
     with refused_routes(settings.routes), long_lived_build():
-        app = _assemble(routes, door=door, cors=_cors(settings))
+        app = assemble(routes, door=door, cors=cors_of(settings))
         table, route_keys = table_of(app)
 
     def invalidate_caches() -> None:
@@ -238,7 +216,7 @@ def create_app(
         console=console,
         openid=OpenId(console, issuers.key_set(console.issuer), jwt) if console else None,
         verifier=verifier,
-        documents=OpenApiDocument(live, lambda config: _assemble(routes, openapi=config), _info(settings), server),
+        documents=OpenApiDocument(live, lambda config: assemble(routes, openapi=config), api_info(settings), server),
         metrics=Metrics(
             MetricSources(
                 decision_log,
@@ -296,33 +274,6 @@ async def build_app(settings: Settings, *, files_win: bool) -> ASGIApp:
         await engine.dispose()
 
 
-def _assemble(
-    routes: Sequence[ControllerRouterHandler],
-    *,
-    door: Door | None = None,
-    cors: CORSConfig | None = None,
-    openapi: OpenAPIConfig | None = None,
-) -> Litestar:
-    """An application with these routes: with a door for serving, without one only to read its routes and schemas."""
-    return Litestar(
-        route_handlers=list(routes),
-        middleware=[door] if door else [],
-        dependencies={"session": Provide(provide_session)},
-        exception_handlers={
-            **errors.HANDLERS,
-            **domain_problems.HANDLERS,
-            NotFoundException: console_errors.unmatched,
-            MethodNotAllowedException: console_errors.unmatched,
-        },
-        cors_config=cors,
-        openapi_config=openapi,
-        logging_config=None,
-        request_max_body_size=MAX_BODY_BYTES,
-        lifespan=[lifespan] if door else [],
-        plugins=[ModelSchemas(example_of)],
-    )
-
-
 def _sealer(settings: Settings, sessions: Sessions, disk: DiskSpace, traffic: Traffic) -> Sealer:
     file = settings.decision_log_signing_key_file
     return Sealer(
@@ -331,22 +282,4 @@ def _sealer(settings: Settings, sessions: Sessions, disk: DiskSpace, traffic: Tr
         read_signing_key(file) if file else None,
         between_pages=traffic.give_way,
         seal_seconds=settings.decision_log_seal_seconds,
-    )
-
-
-def _info(settings: Settings) -> ApiInfo:
-    if settings.sample_api:
-        return ApiInfo(settings.api_title, SAMPLE_SUMMARY, {**TAGS, **SAMPLE_TAGS}, settings.public_url)
-    return ApiInfo(settings.api_title, "An API behind the policy of griddy-authz.", TAGS, settings.public_url)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.allowed_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.allowed_origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent", "tracestate"],
-        expose_headers=["WWW-Authenticate", "X-Request-ID", "Retry-After", "Link"],
-        max_age=600,
     )

@@ -5,7 +5,7 @@ Run it after adding, moving or removing a route: .venv/bin/python -m scripts.dec
 
 from __future__ import annotations
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.http.declared_routes import FILE, SAMPLE_FILE, declaration
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.cli.server.listening import STOP_SECONDS
 from app.cli.server.run_directory import SYSTEM
 from app.settings import Settings, load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.cli.decisions import decisions_group
 from app.cli.policy import policy_group
 from tests.support.server import ROOT

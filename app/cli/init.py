@@ -119,7 +119,7 @@ def _policy(name: str, base: Mapping[str, str], document: Mapping[str, str]) -> 
 def _served() -> RouteTable:
     """The routes of the application with the handlers of AUTHZ_ROUTES, without the sample API."""
     address = _handlers_address()
-    from app.asgi import route_table
+    from app.assembly import route_table
 
     return route_table(sample=False, routes=address)
 

@@ -14,9 +14,9 @@ def route_table() -> RouteTable:
     """The routes of the application with the settings of the environment. Raises SettingsError."""
     settings = load_local()
     if settings.routes:
-        from app import asgi  # takes a second
+        from app import assembly  # takes a second
 
-        return asgi.route_table(sample=settings.sample_api, routes=settings.routes)
+        return assembly.route_table(sample=settings.sample_api, routes=settings.routes)
     from app.http import declared_routes
 
     return declared_routes.route_table(sample=settings.sample_api)

@@ -31,7 +31,7 @@ from typing import TypeVar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BATCH_SIZE

@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.audit.batch import Batch
 from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BATCH_SIZE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.http.own_routes import own_handlers
 from app.settings_variables import SettingsError
 from tests.cli.command import command

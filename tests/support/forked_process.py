@@ -122,12 +122,13 @@ def _serve(address: str) -> None:
     import uvloop  # noqa: F401, PLC0415  # as above
 
     import app.asgi  # noqa: PLC0415  # as above
+    import app.assembly  # noqa: PLC0415  # as above
     import app.cli.server.on_granian  # noqa: PLC0415  # as above
     import app.cli.server.serve  # noqa: PLC0415  # as above
     import app.db.migrate  # noqa: PLC0415  # as above
     import app.history.recovery  # noqa: PLC0415  # as above
 
-    app.asgi.route_table()  # which imports what the first application needs
+    app.assembly.route_table()  # which imports what the first application needs
     gc.freeze()  # no child looks for garbage here, which would copy all pages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from app.asgi import route_table as shipped_routes
+from app.assembly import route_table as shipped_routes
 from app.handlers import handlers
 from app.policy.engine.live import LivePolicy
 from app.policy.gc_control import use_one_heap

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from app.asgi import route_table as shipped_routes
+from app.assembly import route_table as shipped_routes
 from app.handlers import handlers
 from app.policy.analysis.findings import find
 from app.policy.analysis.reach import reach

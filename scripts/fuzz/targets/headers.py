@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.console.config import is_page
 from scripts.fuzz.application import API_KEY, GATEWAY_SECRET, KEY_ID, SERVICE, Answer, Question, application
 from scripts.fuzz.mutations import mutated

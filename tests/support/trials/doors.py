@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.asgi import route_table
+from app.assembly import route_table
 from app.console.config import is_page
 from app.db.session import Sessions
 from app.oauth.people_blocks import block_person
