@@ -40,7 +40,8 @@ _OrgId = Annotated[
     str,
     PathParameter(
         description="The id of the organization that the caller is signed in to.",
-        schema_extra={"minLength": 1, "maxLength": MAX_ORG_NAME},
+        # As the policy takes it, without the `/` that a path must not encode.
+        schema_extra={"minLength": 1, "maxLength": MAX_ORG_NAME, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@~+=-]*$"},
     ),
 ]
 _KeyId = Annotated[str, id_of("the API key")]

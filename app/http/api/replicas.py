@@ -20,6 +20,7 @@ Wait = Annotated[
     QueryParameter(
         ge=0,
         le=MAX_WAIT_SECONDS,
+        schema_extra={"minimum": 0.0},  # which Litestar leaves out, since it is zero
         description="Wait at most this number of seconds until all live replicas serve the policy.",
     ),
 ]

@@ -287,6 +287,21 @@ def test_a_handler_of_a_team_may_have_names_that_the_api_has() -> None:
     assert document["paths"]["/other"]["get"]["responses"]["400"] == {"$ref": "#/components/responses/BadRequest"}
 
 
+def test_a_parameter_is_never_null_and_has_its_bounds(document: dict[str, Any]) -> None:
+    parameters = {
+        each["name"]: each["schema"]
+        for _, _, operation in operations(document)
+        for each in operation.get("parameters", ())
+    }
+    assert "null" not in str(parameters)
+    assert (parameters["wait"]["type"], parameters["wait"]["minimum"], parameters["wait"]["maximum"]) == (
+        "number",
+        0,
+        30,
+    )
+    assert parameters["owner"]["maxLength"] == 512
+
+
 def test_each_schema_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     assert not [name for name, schema in schemas.items() if not schema.get("description")]

@@ -19,7 +19,7 @@ from app.http.api.openapi.names import operation_namer
 from app.http.api.openapi.requirements import METHODS
 from app.http.api.openapi.responses import completed_responses
 from app.http.api.openapi.shared_responses import SCHEMAS, components
-from app.http.api.openapi.tidy import tidied, tidied_response
+from app.http.api.openapi.tidy import tidied, tidied_parameter, tidied_response
 from app.http.api.openapi.type_docs import type_docs
 
 Assemble = Callable[[OpenAPIConfig], Litestar]
@@ -113,7 +113,8 @@ def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer
         complete["requestBody"] = _with_examples(operation["requestBody"], composer, own)
     if "parameters" in operation:
         complete["parameters"] = [
-            {**each, "example": composer.compose(each["schema"], each["name"])} for each in operation["parameters"]
+            {**each, "example": composer.compose(each["schema"], each["name"])}
+            for each in map(tidied_parameter, operation["parameters"])
         ]
     return complete
 

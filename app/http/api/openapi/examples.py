@@ -34,6 +34,7 @@ _VALUES: Mapping[str, object] = {
     "last": "7d",
     "message": "Let editors change venues",
     "name": "nightly import",
+    "org_id": "org_2abc",
     "owner": "user_2abc",
     "parent": _REVISION,
     "plaintext": "grd_live_0123456789abcdef0123456789abcdef0123456789abcdef",

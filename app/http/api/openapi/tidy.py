@@ -31,6 +31,21 @@ def tidied(part: Any) -> Any:
     return found
 
 
+def tidied_parameter(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter, which is never null: one that may be omitted is not required."""
+    schema = dict(parameter["schema"])
+    choices = [choice for choice in schema.pop("oneOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        schema = {**choices[0], **schema}
+    elif choices:
+        schema["oneOf"] = choices
+    if isinstance(kinds := schema.get("type"), list):
+        schema["type"] = next(kind for kind in kinds if kind != "null")
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
+    return {**parameter, "schema": schema}
+
+
 def tidied_response(status: str, response: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     """A response that a handler documents: lines of JSON as plain text too, and a description of what it contains."""
     content = {kind: _tidied_media(media) for kind, media in response.get("content", {}).items()}
