@@ -22,6 +22,7 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored, DecisionLog
 from app.audit.record import Record, StatedGrants, Unverified, grant_set
 from app.audit.retention import run_retention
+from app.db.decision_times import DAY
 from app.db.decision_writer import DecisionWriter
 from app.db.decisions import LoggedRecord, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
@@ -153,12 +154,31 @@ async def test_pages_in_both_directions_are_sorted_and_complete(
             await _check_pages(sessions, wanted, ids[::-1])
 
 
-async def _check_pages(sessions: Sessions, wanted: DecisionFilter, newest_first: list[int]) -> None:
+async def test_pages_of_many_days_are_sorted_and_complete(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days are written in any order, and some have a partition. Times next to midnight are of different days."""
+    draw, today, rows = random.Random(8), NOW // DAY * DAY, list[Record]()
+    await OldDecisions(sessions).make_ready(datetime.now(UTC) - timedelta(days=9))
+    for days in draw.sample([0, 1, 2, 3, 9, 10, 17, 18, 19, 150, 290], 11):
+        start = today - days * DAY
+        times = [start, start, start + DAY - 1, *(start + draw.randrange(DAY) for _ in range(9))]
+        own = [record._replace(at=at) for record, at in zip(draw.sample(_random(60), 12), times, strict=True)]
+        await DecisionWriter(sessions).write(Batch.of(own))
+        rows += own
+    in_order = sorted(enumerate(rows, 1), key=lambda row: (row[1].at, row[0]))
+    for name, limit in (("_COMPARED", 0), ("_MIN_COMPARED", 2), ("_FURTHER", 2)):
+        monkeypatch.setattr(f"app.db.decision_search.{name}", limit)
+    within = DecisionFilter(allowed=False, since=today - 18 * DAY, until=today + 1)
+    for wanted in (*WANTED[1:12:4], WANTED[-3], within):
+        ids = [row_id for row_id, record in in_order if _fits(record, wanted)]
+        await _check_pages(sessions, wanted, ids[::-1], size=9)
+
+
+async def _check_pages(sessions: Sessions, wanted: DecisionFilter, newest_first: list[int], size: int = 20) -> None:
     pages: list[list[LoggedRecord]] = []
     position: LogPosition | None = None
     async with sessions() as session:
         while True:
-            found = await page(session, wanted, size=20, older_than=position)
+            found = await page(session, wanted, size=size, older_than=position)
             pages.append(list(found.rows))
             assert found.more_newer is (len(pages) > 1)
             if not found.more_older:
@@ -166,7 +186,7 @@ async def _check_pages(sessions: Sessions, wanted: DecisionFilter, newest_first:
             position = found.rows[-1].position
         assert [row.id for rows in pages for row in rows] == newest_first
         for rows, later in zip(reversed(pages[:-1]), reversed(pages[1:]), strict=True):
-            found = await page(session, wanted, size=20, newer_than=later[0].position)
+            found = await page(session, wanted, size=size, newer_than=later[0].position)
             assert list(found.rows) == rows
             assert found.more_older
 
