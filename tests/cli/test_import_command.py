@@ -129,6 +129,14 @@ def test_faults_have_their_place(place: Path, edit: tuple[str, str, str], shown:
     assert sorted(path.name for path in place.iterdir()) == ["base", "casbin"]
 
 
+def test_faults_of_the_policy_that_rows_are_added_to(place: Path) -> None:
+    row = place / "base" / "public.csv"
+    row.write_text(row.read_text().replace("allow", "alow", 1))
+    done = command(*IMPORT, cwd=place)
+    assert (done.returncode, "base/public.csv:" in done.stdout, "error[effect]" in done.stdout) == (1, True, True)
+    assert not (place / "new").exists()
+
+
 def test_a_file_that_is_not_utf_8(place: Path) -> None:
     with (place / "casbin" / "policy.csv").open("ab") as file:
         file.write(b"p, \xff, /orders, GET, allow\n")

@@ -88,6 +88,7 @@ def casbin_command(
 
     Example: authz import casbin ./casbin --name orders --out policies-new
     """
+    from app.cli.policy.directory import policy_directory
     from app.cli.routes import route_table
     from app.policy.casbin_import.import_fault import ImportRefused
     from app.policy.casbin_import.import_options import ImportOptions
@@ -109,13 +110,13 @@ def casbin_command(
     )
     _check_out(out)
     files = _read(directory, model, policies)
+    chosen = policy_directory(base)
     try:
-        done = run_import(files, options, load(_base(base)), route_table(), _progress)
+        done = run_import(files, options, load(chosen), route_table(), _progress)
     except ImportRefused as refused:
         _show_faults(refused.faults, directory)
     except PolicyRefused as refused:
-        # Of the base, or of rows that cannot be together with it.
-        _show_faults(refused.faults, Path())
+        _show_faults(refused.faults, chosen)
     _write(out, {**done.files, REPORT: report_text(name, files, done).encode()})
     if as_json:
         from app.cli.imports.casbin_view import import_view
@@ -125,12 +126,6 @@ def casbin_command(
         show(_summary(done, directory, out))
     if not done.is_exact:
         raise SystemExit(NARROWER_STATUS)
-
-
-def _base(given: Path | None) -> Path:
-    from app.cli.policy.directory import policy_directory
-
-    return policy_directory(given)
 
 
 def _methods(given: Sequence[str]) -> Mapping[str, tuple[str, ...]]:

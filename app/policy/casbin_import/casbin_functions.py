@@ -42,6 +42,7 @@ def function_of(name: str) -> Callable[[str, str], bool]:
     return _FUNCTIONS[name]
 
 
+@lru_cache(maxsize=65_536)
 def pattern_error(function: str, value: str) -> str | None:
     """Why pycasbin would fail at this value for every request; None if it would not."""
     if function in (EQUALS, "keyMatch"):

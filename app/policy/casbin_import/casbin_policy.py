@@ -10,9 +10,10 @@ from app.policy.casbin_import.casbin_rows import CasbinRows, read_rows
 from app.policy.casbin_import.expression import parse_matcher
 from app.policy.casbin_import.import_fault import ImportRefused
 from app.policy.casbin_import.import_options import RequestFields, fields_of
-from app.policy.casbin_import.matcher import Alternative, AttributeTest, FieldTest, RowCell, alternatives
+from app.policy.casbin_import.matcher import PATTERNS, Alternative, AttributeTest, FieldTest, alternatives
 from app.policy.casbin_import.model_file import CasbinModel, read_model
 from app.policy.casbin_import.role_graph import RoleGraph
+from app.policy.casbin_import.row_alternatives import AlternativeReader
 from app.policy.language.fault import Fault
 from app.policy.language.source import shown
 
@@ -64,18 +65,12 @@ def read_casbin(files: CasbinFiles, progress: Callable[[str], None] = lambda _: 
 
 
 def _pattern_faults(casbin: CasbinPolicy) -> Iterator[Fault]:
-    """Patterns at which pycasbin fails for every request."""
-    cells = {
-        (test.function, test.argument.name)
-        for each in casbin.alternatives
-        for test in each
-        if isinstance(test, FieldTest) and isinstance(test.argument, RowCell) and test.function not in casbin.graphs
-    }
+    """Patterns at which pycasbin fails, unless another part of the matcher keeps it from looking at them."""
+    reader = AlternativeReader(casbin.model, casbin.fields, casbin.alternatives)
     for row in casbin.rows.rules:
-        for function, cell in cells:
-            value = row.cells[casbin.model.policy.index(cell)]
-            # A constant comparison may keep the row from being matched; a wrong pattern is an error all the same.
-            if error := pattern_error(function, value):
+        tests = (test for alternative in reader.read(row) for _, test in alternative.tests)
+        for test in tests:
+            if test.function in PATTERNS and (error := pattern_error(test.function, test.value)):
                 text = shown(str(row))
-                message = f"`{value}` is no pattern of {function}, and pycasbin fails at it: {error}"
+                message = f"`{test.value}` is no pattern of {test.function}, and pycasbin fails at it: {error}"
                 yield Fault("casbin-pattern", row.file, row.line, 1, message, "correct it", text=text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.policy.casbin_import.casbin_functions import matches
+from app.policy.casbin_import.casbin_functions import matches, pattern_error
 from app.policy.casbin_import.casbin_rows import CasbinRow
 from app.policy.casbin_import.import_options import RequestFields
 from app.policy.casbin_import.matcher import (
@@ -85,7 +85,7 @@ class AlternativeReader:
             return False
         if wide.function in self._model.groups:  # each name has the role of its own name
             return test.value == wide.value
-        return matches(wide.function, test.value, wide.value)
+        return not pattern_error(wide.function, wide.value) and matches(wide.function, test.value, wide.value)
 
     def _value(self, row: CasbinRow, operand: str | RowCell) -> str:
         return operand if isinstance(operand, str) else row.cells[self._model.policy.index(operand.name)]

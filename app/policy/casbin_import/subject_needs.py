@@ -158,13 +158,17 @@ class SubjectReader:
                 role = self._names.role(graph.key(place, test.value))
                 found.append(frozenset({role, org} if org else {role}))
         if found:
-            grant = self._names.subject(test.value)
-            names = (frozenset({grant}),) if grant else ()
-            return SubjectNeeds(tuple(found), names, problem, bool(problem))
+            return SubjectNeeds(tuple(found), self._names_with_role(graph, test.value), problem, bool(problem))
         named = self._named(test.value)
         if named.names:  # a role in other domains only has no holder here
             return SubjectNeeds((), named.names)
         return replace(named, problem=problem or named.problem, is_unnameable=bool(problem) or named.is_unnameable)
+
+    def _names_with_role(self, graph: RoleGraph, role: str) -> tuple[Needs, ...]:
+        """Users who are named like a role and would have this one in Casbin, in any domain."""
+        names = {name: None for place in graph.domains for name in graph.reaching(place, role) if self.is_role(name)}
+        grants = (self._names.subject(name) for name in (role, *names))
+        return tuple(dict.fromkeys(frozenset({grant}) for grant in grants if grant))
 
 
 def _combined(base: Needs, options: Sequence[Sequence[Needs]]) -> Iterable[Needs]:

@@ -124,6 +124,19 @@ def test_allow_by_default_is_limited_to_what_has_a_name() -> None:
     assert not found.decide(frozenset({"auth:anonymous"}), "orders:stock", "write")
 
 
+def test_a_deny_of_a_role_applies_to_users_who_are_named_like_one() -> None:
+    """In Casbin `boss` has the role, and no user of this name has it here: what is open to all stays closed to them."""
+    text = model(
+        '(p.sub == "*" || g(r.sub, p.sub)) && r.obj == p.obj && r.act == p.act',
+        policy=WITH_EFFECT,
+        effect=ALLOW_AND_DENY,
+    )
+    rows = ("p, *, stock, read, allow", "p, staff, stock, read, deny", "g, boss, staff", "g, ann, boss")
+    found = snapshot(imported(text, *rows))
+    for name, allowed in (("zed", True), ("ann", False), ("boss", False), ("staff", False)):
+        assert bool(found.decide(frozenset({f"user:{name}", "auth:jwt"}), "orders:stock", "read")) is allowed, name
+
+
 def test_the_first_row_by_priority_decides() -> None:
     rows = (
         "p, 10, staff, stock, write, deny",
@@ -205,6 +218,8 @@ def test_segments_that_must_be_equal() -> None:
         ("regexMatch(r.act, p.act)", "P", "POST|PUT|PATCH"),  # for Casbin it matches the start
         ("keyMatch(r.act, p.act)", "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
         ('(r.act == p.act || p.act == "*")', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
+        # For `regexMatch` it is no pattern, and Casbin does not look at it.
+        ('(p.act == "*" || regexMatch(r.act, p.act))', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
         ('r.act in ("GET", p.act)', "POST", "GET|POST"),
         ("r.act == p.act", "TRACE", "TRACE"),
     ],
