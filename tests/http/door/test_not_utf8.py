@@ -13,7 +13,7 @@ from tests.support.server import Server, eventually
 
 EVERYTHING = (
     "catalog:read catalog:write holdings:read holdings:write policies:read policies:write decisions:read "
-    "decisions:evaluate keys:read keys:write tokens:introspect apps:read apps:write"
+    "decisions:evaluate keys:read keys:write org-keys:write tokens:introspect apps:read apps:write"
 )
 # Not found in this application, which has no console. They are tested with an authorization server.
 OF_AUTHORIZATION_SERVER = {f"/oauth/{name}" for name in ("authorize", "par", "token", "revoke", "register")}
@@ -28,7 +28,7 @@ NOT_UTF8 = (
 
 
 def test_each_endpoint_refuses_a_body_that_is_not_utf8(server: Server, issuer: LiveIssuer) -> None:
-    with server.client(issuer.token(permissions=EVERYTHING)) as client:
+    with server.client(issuer.token(permissions=EVERYTHING, org_id="1")) as client:
         paths = client.get("/openapi.json").json()["paths"]
         tried = 0
         for path, operations in paths.items():
