@@ -41,6 +41,7 @@ def test_a_user_allows_an_app_a_second_after_the_page_is_visible(page: Page, app
         (answer,) = site.answers
         assert set(answer) == {"code", "state", "iss"}
         assert app.redeem(answer["code"], redirect_uri=site.redirect).status_code == 200
+        ServedApp(app_server).tokens(subject="user_alice")  # of the same name, which must not be ambiguous
         page.goto(f"{app_server.url}/console/apps")
         page.get_by_role("heading", name="Apps I allowed").wait_for()
         check_looks(page)
