@@ -277,8 +277,10 @@ def test_nothing_redirects_to_a_disabled_app(visitor: Browser, issuer: LiveIssue
 
 
 def test_a_public_app_always_asks_and_one_with_a_secret_only_for_more(
-    visitor: Browser, issuer: LiveIssuer, app: ServedApp, confidential: ServedApp
+    visitor: Browser, issuer: LiveIssuer, app_server: Server
 ) -> None:
+    # Apps of its own: the user may have allowed the shared ones already.
+    app, confidential = ServedApp(app_server), ServedApp(app_server, confidential=True)
     for each in (app, confidential):
         answer_of(click(visitor, opened(visitor, issuer, ask(visitor, each))))
     assert opened(visitor, issuer, ask(visitor, app)).status_code == 200
