@@ -1,8 +1,8 @@
 """Finds rows of the decision log, newest or oldest first, by filters that few or many of them match.
 
 First the rows next to the position are compared with the filters, which finds what many rows match. If that is not
-enough, the matching keys say on which days the next rows are. With few keys, the index on the key finds their rows, day
-by day and then in wider parts; with more than `MAX_KEYS`, all rows are compared.
+enough, the matching keys say on which days the next rows are, and their rows are read for the rest of a day and then in
+wider parts: by the index on the key, or all rows of a part are compared if there are very many keys.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ from app.db.row_order import TIME_BLOCK, by_id, by_time, dialect_of, ids_after, 
 from app.db.tables.base import table_of
 from app.db.tables.decisions import IS_UNTIMED, REQUEST_ID_PART, DecisionRow
 
-MAX_KEYS = 10_000
 _COMPARED = 12  # rows that are compared for each row of a page, at first
 _MIN_COMPARED = 250
 _FURTHER = 4  # times as many after that
@@ -213,15 +212,12 @@ async def _find(session: AsyncSession, filters: DecisionFilter, span: _Span, siz
     found, rest = await _near(session, filters, span, size)
     if rest is None or len(found) == size:
         return found
-    matching = matching_keys(filters, rest.low, rest.high).limit(MAX_KEYS + 1).subquery()
-    days = (func.min(matching.c.first_day), func.max(matching.c.last_day))
-    number, *bounds = (await session.execute(select(func.count(), *days).select_from(matching))).one()
-    if not number:
+    matching = matching_keys(filters, rest.low, rest.high).subquery()
+    days = select(func.min(matching.c.first_day), func.max(matching.c.last_day))
+    first, last = (await session.execute(days)).one()
+    if first is None:
         return found
-    left = size - len(found)
-    if number > MAX_KEYS:
-        return [*found, *await session.execute(span.ordered(_select(rest.condition(), own)).limit(left))]
-    return [*found, *await _of_keys(session, filters, rest.on_days(*bounds), left)]
+    return [*found, *await _of_keys(session, filters, rest.on_days(first, last), size - len(found))]
 
 
 async def _near(
@@ -263,7 +259,7 @@ async def _of_request(session: AsyncSession, filters: DecisionFilter, span: _Spa
 
 
 async def _of_keys(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
-    """Rows of few keys, which the index on the key finds."""
+    """Rows of the matching keys, part by part."""
     found = list[Row[Any]]()
     for part in span.parts():
         matching = select(matching_keys(filters, part.low, part.high).subquery().c.id)
