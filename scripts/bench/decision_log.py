@@ -148,7 +148,6 @@ async def stored_bytes(sessions: Sessions, file: Path) -> int:
     async with sessions() as session:
         if session.get_bind().dialect.name == "sqlite":
             return sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
-        await session.execute(text("ANALYZE"))
         size = text(
             "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
             "WHERE relkind = 'r' AND relname ~ '^(decision|grant_sets)' AND relnamespace = 'public'::regnamespace"
@@ -237,8 +236,12 @@ async def run(options: argparse.Namespace, file: Path) -> dict[str, object]:
     if not there:
         await make_partitions(old)
         wrote, processor = await fill(sessions, world, options.rows)
-    while url.startswith("postgres") and await old.release_space():
-        pass  # as servers do after each day
+    if engine.dialect.name == "postgresql":
+        while await old.release_space():
+            pass  # as servers do after each day
+        async with sessions() as session:
+            await session.execute(text("ANALYZE"))  # as autovacuum does within a minute
+            await session.commit()
     rows = there or options.rows
     span = DAYS * 86_400 * 10**6
     results = {}
