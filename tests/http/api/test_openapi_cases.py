@@ -17,7 +17,7 @@ from tests.support.server import ROOT, Server
 CONFIG = ROOT / "scripts" / "trials" / "openapi" / "schemathesis.toml"
 SEED = 2026
 # One of a table, and one that the seed draws.
-ALWAYS = ("/api/v1/venues/{venue_id}", "/healthz")
+ALWAYS = ("/api/v1/tags/{tag_id}", "/healthz")
 DRAWN = 1
 
 
