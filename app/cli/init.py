@@ -96,7 +96,7 @@ def _text(file: Path) -> str:
 def _policy(name: str, base: Mapping[str, str], document: Mapping[str, str]) -> tuple[dict[str, str], list[Route]]:
     """The files of the policy, which has no fault, and the endpoints of the service. Raises PolicyRefused."""
     from app.http.declared_routes import route_table
-    from app.policy.analysis.starter import starter_files
+    from app.policy.analysis.starter import AmbiguousRoute, starter_files
     from app.policy.engine.live import build
     from app.policy.language.load import parse
     from app.policy.language.source import encode, from_bytes
@@ -111,7 +111,10 @@ def _policy(name: str, base: Mapping[str, str], document: Mapping[str, str]) -> 
         table, routes = served, [route for route in served.routes if route not in application]
     if not routes:
         fail(f"the service has no endpoint: {'the document has none' if document else 'AUTHZ_ROUTES has none'}.")
-    files = {**starter_files(name, routes, table, base, _SAMPLE), **document}
+    try:
+        files = {**starter_files(name, routes, table, base, _SAMPLE), **document}
+    except AmbiguousRoute as error:
+        fail(f"a row for `{error}` would open endpoints of authz as well: choose another path for this handler.")
     build(parse(from_bytes(encode(files))), application if document else table)
     return files, routes
 

@@ -33,3 +33,9 @@ ROUTES = [list_orders, show_order, place_order]
 CLASHING = [get("/healthz")(list_orders.fn)]
 EMPTY: list[object] = []
 NUMBER = 7
+BESIDE_OTHERS = [
+    get("/{tenant:str}/orders")(list_orders.fn),
+    post("/api/v1/{kind:str}")(place_order.fn),
+    get("/api/v1/baskets")(list_orders.fn),
+]
+EVERY_PATH = [get("/api/{rest:path}")(list_orders.fn)]

@@ -55,7 +55,7 @@ def test_the_policy_of_a_service_behind_a_gateway_is_sound(tmp_path: Path, docum
     assert json.loads(checked.stdout)["faults"] == []
     cases = command("policy", "test", "mine", "--json", cwd=tmp_path, env=env)
     assert cases.returncode == 0, cases.stdout
-    assert json.loads(cases.stdout)["passed"] == 35
+    assert json.loads(cases.stdout)["passed"] == 40
     asked = ("--as", "auth:jwt", "GET", "orders:/v1/orders/7")
     explained = command("policy", "explain", *asked, cwd=tmp_path, env=env)
     assert "Missing `orders:read`" in explained.stdout
@@ -71,6 +71,44 @@ def test_its_rows_are_by_the_first_segments_of_paths(tmp_path: Path) -> None:
         "",
         "p, shop-2:read, shop-2:/v1/stock/**, GET|OPTIONS, allow",
     ]
+
+
+ROOTS = {"/": ("get", "head"), "/{tenant}/orders/all": ("get", "patch"), "/{a},{b}": ("get",), "/stock/{id}": ("get",)}
+
+
+@pytest.mark.parametrize(
+    ("paths", "rows", "permissions"),
+    [
+        (
+            ROOTS,
+            [
+                "p, orders:read, orders:/, GET|HEAD, allow",
+                "p, orders:read, orders:/stock/**, GET, allow",
+                "p, orders:read, orders:/{a}%2C{b}, GET, allow",
+                "p, orders:read, orders:/{tenant}/orders/all, GET, allow",
+                "p, orders:write, orders:/{tenant}/orders/all, PATCH, allow",
+            ],
+            {"orders:read", "orders:write"},
+        ),
+        ({"/a,b/c": ("get",)}, ["p, orders:read, orders:/a%2Cb/c/**, GET, allow"], {"orders:read"}),
+        ({"/jobs": ("post",)}, ["p, orders:write, orders:/jobs/**, POST, allow"], {"orders:write"}),
+        ({"/only": ("options",)}, ["p, orders:read, orders:/only/**, OPTIONS, allow"], {"orders:read"}),
+    ],
+)
+def test_what_init_writes_passes_the_strict_check(
+    tmp_path: Path, paths: dict[str, tuple[str, ...]], rows: list[str], permissions: set[str]
+) -> None:
+    operations = {path: {method: {"responses": {}} for method in methods} for path, methods in paths.items()}
+    (tmp_path / "o.json").write_text(json.dumps({**ORDERS, "servers": [{"url": "/"}], "paths": operations}))
+    done = command("init", "mine", "--openapi", "o.json", "--name", "orders", cwd=tmp_path, env={})
+    assert done.returncode == 0, done.stderr
+    assert [line for line in (tmp_path / "mine" / "orders.csv").read_text().splitlines() if line[:2] == "p,"] == rows
+    written = tomllib.loads((tmp_path / "mine" / "permissions.toml").read_text())
+    assert {name for name in written if name.startswith("orders:")} == permissions
+    env = variables(tmp_path / "mine.env")
+    for words in (("check", "--strict"), ("test",)):
+        done = command("policy", *words, "mine", cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stdout
 
 
 def test_nothing_of_the_sample_api_is_in_it(tmp_path: Path, document: Path) -> None:
@@ -122,6 +160,31 @@ def test_the_policy_of_own_handlers_is_sound(tmp_path: Path) -> None:
     routes = command("policy", "routes", "mine", cwd=tmp_path, env=env).stdout
     assert "/v1/orders/{order_id}" in routes
     assert "/api/v1/teams" not in routes
+
+
+def test_no_row_for_own_handlers_is_about_another_endpoint(tmp_path: Path) -> None:
+    env = {"AUTHZ_ROUTES": "tests.apps.own_api:BESIDE_OTHERS"}
+    done = command("init", "mine", "--name", "orders", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in (tmp_path / "mine" / "orders.csv").read_text().splitlines() if line[:2] == "p,"] == [
+        "p, orders:read, /api/v1/baskets/**, GET, allow",
+        "p, orders:write, /api/v1/{kind}, POST, allow",
+        "p, orders:read, /{tenant}/orders, GET, allow",
+    ]
+    env = variables(tmp_path / "mine.env")
+    done = command("policy", "check", "--strict", "mine", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stdout
+    for action, path in (("POST", "/api/v1/policies/publish"), ("GET", "/api/v1/decisions"), ("GET", "/metrics")):
+        asked = ("--as", "auth:jwt orders:read orders:write", action, path)
+        assert command("policy", "explain", *asked, cwd=tmp_path, env=env).stdout.startswith("deny"), path
+
+
+def test_a_handler_of_all_paths_is_refused(tmp_path: Path) -> None:
+    env = {"AUTHZ_ROUTES": "tests.apps.own_api:EVERY_PATH"}
+    done = command("init", "mine", "--name", "orders", cwd=tmp_path, env=env)
+    assert done.returncode == 1
+    assert "`/api/**` would open endpoints of authz as well" in done.stderr
+    assert not (tmp_path / "mine").exists()
 
 
 @pytest.mark.parametrize("name", ["user", "app", "policies", "keys", "role"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from app.policy.language.permissions import FILE as PERMISSIONS
@@ -11,10 +11,15 @@ from app.policy.routing.routes import METHODS, Route, RouteTable
 from app.policy.routing.template_tree import TAIL
 
 READING = ("GET", "HEAD", "QUERY", "OPTIONS", "TRACE")
+_WORDS = ("read", "write")  # the two permissions
 _ROLES = "roles.csv"
 _ADMIN = "g, role:admin, "
 _PARAMETER = re.compile(r"\{[^}]*\}")
 _END = "# end\n"
+
+
+class AmbiguousRoute(Exception):
+    """A row for this route of a service would be about a route of the application, too."""
 
 
 def starter_files(
@@ -23,17 +28,24 @@ def starter_files(
     """The policy files, by name, for a service with these routes.
 
     `name` is that of the service and of its permissions. `base` are files about the application itself, of which the
-    permissions whose names begin with one of `sample` are left out. `table` has all routes.
+    permissions whose names begin with one of `sample` are left out. `table` has all routes. No row is about a route of
+    the application; raises AmbiguousRoute if a route of the service has the pattern of such a route.
     """
     left_out = tuple(f"{each}:" for each in sample)
-    return {
+    methods = _methods(routes, table)
+    found = set[str]().union(*methods.values())
+    words = [word for word in _WORDS if any(_word(method) == word for method in found)]
+    files = {
         **base,
-        f"{name}.csv": _rows(name, routes),
-        PERMISSIONS: _permissions(name, base[PERMISSIONS], left_out),
-        _ROLES: _roles(name, base[_ROLES], left_out),
-        "apps.csv": _apps(name),
-        f"tests/{name}.yaml": _cases(name, routes, table),
+        f"{name}.csv": _rows(name, methods),
+        PERMISSIONS: _permissions(name, words, base[PERMISSIONS], left_out),
+        _ROLES: _roles(name, words, base[_ROLES], left_out),
     }
+    if "read" in words:
+        files["apps.csv"] = _apps(name)
+    if cases := _cases(name, words, routes, table):
+        files[f"tests/{name}.yaml"] = cases
+    return files
 
 
 def is_reading(method: str) -> bool:
@@ -41,22 +53,56 @@ def is_reading(method: str) -> bool:
     return method in READING
 
 
-def _rows(name: str, routes: Iterable[Route]) -> str:
+def _word(method: str) -> str:
+    return _WORDS[0] if is_reading(method) else _WORDS[1]
+
+
+def _is_of_base(route: Route) -> bool:
+    """Whether a row of the base is about a route: OPTIONS of the application."""
+    return route.method == "OPTIONS" and route.template.startswith("/")
+
+
+def _rows(name: str, methods: Mapping[str, Collection[str]]) -> str:
+    lines = [f"# Who may use {name}: a permission to read, and one to change.", "# needs, resource, action, effect"]
+    for resource in sorted(methods):
+        lines.append("")
+        for word in _WORDS:
+            if chosen := [method for method in METHODS if method in methods[resource] and _word(method) == word]:
+                lines.append(f"p, {name}:{word}, {resource}, {'|'.join(chosen)}, allow")
+    return "\n".join(lines) + f"\n{_END}"
+
+
+def _methods(routes: Sequence[Route], table: RouteTable) -> dict[str, set[str]]:
+    """The methods of each resource that a row names: all that is below a prefix, or one template.
+
+    A prefix that routes of the application have too would open those, and one without a segment all future routes.
+    """
+    own = {route.template for route in routes}
+    shared: dict[str, bool] = {}
+
+    def is_shared(prefix: str) -> bool:
+        if prefix not in shared:
+            shared[prefix] = "/" not in prefix or not own.issuperset(table.match(f"{prefix}/{TAIL}"))
+        return shared[prefix]
+
+    resources: dict[str, str] = {}
+    for template in own:
+        prefix = _prefix(template)
+        if not is_shared(prefix):
+            resources[template] = prefix
+        elif not own.issuperset(table.match(template)):
+            raise AmbiguousRoute(template)
+    prefixes = sorted(set(resources.values()))
+    # A prefix within another has the rows of that one.
+    outer = {each: next(other for other in prefixes if _is_within(each, other)) for each in prefixes}
     methods: dict[str, set[str]] = {}
     for route in routes:
-        if route.method == "OPTIONS" and route.template.startswith("/"):
-            continue  # a row of the base is about those of the application
-        methods.setdefault(_prefix(route.template), set()).add(route.method)
-    # A prefix within another has the rows of that one.
-    outer = {each: next(other for other in sorted(methods) if _is_within(each, other)) for each in methods}
-    lines = [f"# Who may use {name}: a permission to read, and one to change.", "# needs, resource, action, effect"]
-    for prefix in sorted(set(outer.values())):
-        found = set[str]().union(*(methods[each] for each in methods if outer[each] == prefix))
-        lines.append("")
-        for word, reads in (("read", True), ("write", False)):
-            if chosen := [method for method in METHODS if method in found and is_reading(method) == reads]:
-                lines.append(f"p, {name}:{word}, {prefix}/{TAIL}, {'|'.join(chosen)}, allow")
-    return "\n".join(lines) + f"\n{_END}"
+        if _is_of_base(route):
+            continue
+        prefix = resources.get(route.template)
+        resource = route.template if prefix is None else f"{outer[prefix]}/{TAIL}"
+        methods.setdefault(resource, set()).add(route.method)
+    return methods
 
 
 def _prefix(template: str) -> str:
@@ -74,24 +120,27 @@ def _is_within(prefix: str, other: str) -> bool:
     return prefix == other or prefix.startswith(f"{other}/")
 
 
-def _permissions(name: str, text: str, left_out: tuple[str, ...]) -> str:
+def _permissions(name: str, words: Collection[str], text: str, left_out: tuple[str, ...]) -> str:
     head, *entries = re.split(r"\n(?=\[)", text)
     kept = [entry for entry in entries if not entry.startswith(tuple(f'["{each}' for each in left_out))]
+    grants = {"read": ("Read", "Look at"), "write": ("Change", "Create, change and delete")}
     own = [
-        f'["{name}:read"]\ntitle = "Read {name}"\ngrants = "Look at {name}."\n',
-        f'["{name}:write"]\ntitle = "Change {name}"\ngrants = "Create, change and delete {name}."\n',
+        f'["{name}:{word}"]\ntitle = "{grants[word][0]} {name}"\ngrants = "{grants[word][1]} {name}."\n'
+        for word in words
     ]
     return "\n".join([head, *own, *kept])
 
 
-def _roles(name: str, text: str, left_out: tuple[str, ...]) -> str:
+def _roles(name: str, words: Collection[str], text: str, left_out: tuple[str, ...]) -> str:
     """The roles of the base; viewers and editors have the permissions of the service."""
     head, *groups = text.removesuffix(_END).rstrip("\n").split("\n\n")
     admin = next(group for group in groups if group.startswith(_ADMIN))
     kept = [line for line in admin.split("\n") if not line.removeprefix(_ADMIN).startswith(left_out)]
-    viewer = f"g, role:viewer, {name}:read"
-    editor = f"g, role:editor, role:viewer\ng, role:editor, {name}:write"
-    return "\n\n".join([head, viewer, editor, "\n".join(kept)]) + f"\n{_END}"
+    viewer = [f"g, role:viewer, {name}:read"] if "read" in words else []
+    editor = ["g, role:editor, role:viewer"] if viewer else []
+    if "write" in words:
+        editor.append(f"g, role:editor, {name}:write")
+    return "\n\n".join([head, *viewer, "\n".join(editor), "\n".join(kept)]) + f"\n{_END}"
 
 
 def _apps(name: str) -> str:
@@ -102,33 +151,33 @@ def _apps(name: str) -> str:
     )
 
 
-def _cases(name: str, routes: Iterable[Route], table: RouteTable) -> str:
-    """The cases of each endpoint: with its permission, with the other one, and with none."""
-    reading, writing = list[str](), list[str]()
+def _cases(name: str, words: Collection[str], routes: Iterable[Route], table: RouteTable) -> str:
+    """The cases of each endpoint: with its permission, with the other one, and with none. Empty if there are none."""
+    paths: dict[str, list[str]] = {word: [] for word in _WORDS}
     for template, group in groupby(sorted(routes), key=lambda route: route.template):
         path = _example(template, table)
-        methods = [route.method for route in group if route.method not in ("OPTIONS", "WEBSOCKET")]
-        for chosen, paths in ((True, reading), (False, writing)):
-            if path and (some := [each for each in METHODS if each in methods and is_reading(each) == chosen]):
-                paths.append(f"{'|'.join(some)} {path}")
+        methods = [route.method for route in group if not _is_of_base(route)]
+        for word in _WORDS:
+            if path and (some := [each for each in METHODS if each in methods and _word(each) == word]):
+                paths[word].append(f"{'|'.join(some)} {path}")
     lines = [f"# What the rows of {name}.csv open, and for whom.", "cases:"]
-    for word, paths in (("read", reading), ("write", writing)):
-        if not paths:
+    for word in _WORDS:
+        if not paths[word]:
             continue
-        other = f"{name}:{'write' if word == 'read' else 'read'}"
+        others = [f"auth:jwt {name}:{other}" for other in words if other != word]
         lines += [
             f"  - name: With {name}:{word}",
             f"    as: [auth:jwt {name}:{word}, 'auth:api_key env:live {name}:{word}']",
             "    allow:",
-            *(f"      - {path}: {name}.csv" for path in paths),
+            *(f"      - {path}: {name}.csv" for path in paths[word]),
             "",
             f"  - name: Without {name}:{word}",
-            f"    as: [auth:anonymous, auth:jwt, auth:jwt {other}]",
+            f"    as: [{', '.join(['auth:anonymous', 'auth:jwt', *others])}]",
             "    deny:",
-            *(f"      - {path}: lacks {name}:{word}" for path in paths),
+            *(f"      - {path}: lacks {name}:{word}" for path in paths[word]),
             "",
         ]
-    return "\n".join(lines) + _END
+    return "\n".join(lines) + _END if any(paths.values()) else ""
 
 
 def _example(template: str, table: RouteTable) -> str | None:
