@@ -98,7 +98,9 @@ ROOTS = {"/": ("get", "head"), "/{tenant}/orders/all": ("get", "patch"), "/{a},{
 def test_what_init_writes_passes_the_strict_check(
     tmp_path: Path, paths: dict[str, tuple[str, ...]], rows: list[str], permissions: set[str]
 ) -> None:
-    operations = {path: {method: {"responses": {}} for method in methods} for path, methods in paths.items()}
+    operations: dict[str, Any] = {
+        path: {each: {"responses": {}} for each in methods} for path, methods in paths.items()
+    }
     (tmp_path / "o.json").write_text(json.dumps({**ORDERS, "servers": [{"url": "/"}], "paths": operations}))
     done = command("init", "mine", "--openapi", "o.json", "--name", "orders", cwd=tmp_path, env={})
     assert done.returncode == 0, done.stderr

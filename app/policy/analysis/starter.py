@@ -99,8 +99,8 @@ def _methods(routes: Sequence[Route], table: RouteTable) -> dict[str, set[str]]:
     for route in routes:
         if _is_of_base(route):
             continue
-        prefix = resources.get(route.template)
-        resource = route.template if prefix is None else f"{outer[prefix]}/{TAIL}"
+        covering = resources.get(route.template)
+        resource = route.template if covering is None else f"{outer[covering]}/{TAIL}"
         methods.setdefault(resource, set()).add(route.method)
     return methods
 
