@@ -47,11 +47,10 @@ def problem_of(error: DomainError, refusals: Refusals) -> Problem:
         return Problem(429, TOO_MANY, headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, InvalidKeyOrder | InvalidAppOrder):
         return Problem(400, INVALID_BODY, [asdict(fault) for fault in error.faults])
-    if isinstance(error, ScopesNotHeld):
-        _, challenge = refusals.insufficient_scope(error.scopes)
-        return Problem(403, FORBIDDEN, headers={"WWW-Authenticate": challenge.decode()})
-    if isinstance(error, OwnerBlocked | NotInOrganization | Impersonated):
-        return Problem(403, str(error))
+    if isinstance(error, ScopesNotHeld | OwnerBlocked | NotInOrganization | Impersonated):
+        missing, detail = (error.scopes, FORBIDDEN) if isinstance(error, ScopesNotHeld) else ((), str(error))
+        _, challenge = refusals.insufficient_scope(missing)  # each 403 has one (RFC 6750 section 3)
+        return Problem(403, detail, headers={"WWW-Authenticate": challenge.decode()})
     return Problem(404 if isinstance(error, NoSuchKey | NoSuchApp | NoSuchGrant | NoShadow) else 409, str(error))
 
 

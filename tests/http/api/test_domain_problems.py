@@ -10,6 +10,7 @@ from app.http.api.domain_problems import HANDLERS, DomainError, problem_of
 from app.http.door.refusal import Refusals
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
+from app.identity.impersonation import Impersonated
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, OwnerBlocked, ScopesNotHeld
 from app.oauth.refusals import AppConflict, AppOrderFault, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
@@ -25,6 +26,7 @@ INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("e
         (NoShadow("No policy is in shadow."), 404, "No policy is in shadow.", None),
         (KeyConflict("Revoke one first."), 409, "Revoke one first.", None),
         (OwnerBlocked(), 403, "An administrator has blocked you, so you get no API key.", None),
+        (Impersonated(), 403, "You act as another user now, so no credentials are issued in their name.", None),
         (NoSuchApp(), 404, "App not found.", None),
         (AppConflict("It has no secret."), 409, "It has no secret.", None),
         (InvalidAppOrder([AppOrderFault("name", "is blank")]), 400, "The request body is invalid.", None),
@@ -45,5 +47,6 @@ def test_each_error_has_its_answer(error: DomainError, status: int, detail: str,
             {"field": "scopes", "message": "a permission stands here twice"},
             {"field": "expires_at", "message": "must be in the future"},
         ]
-    if isinstance(error, ScopesNotHeld):
-        assert 'scope="b:read"' in problem.headers["WWW-Authenticate"]
+    challenge = problem.headers.get("WWW-Authenticate", "")
+    assert ('error="insufficient_scope"' in challenge) is (status == 403)
+    assert ('scope="b:read"' in challenge) is isinstance(error, ScopesNotHeld)
