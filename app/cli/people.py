@@ -8,7 +8,7 @@ import rich_click as click
 
 from app.cli.failure import explained
 from app.cli.operator import operator
-from app.cli.terminal import quoted, rfc3339, show_view
+from app.cli.terminal import plural, quoted, rfc3339, show_view
 
 
 @click.group("people")
@@ -39,7 +39,9 @@ def block_command(sub: str, *, as_json: bool) -> None:
     if as_json:
         show_view(blocked)
         return
-    ended = f"{blocked.apps} consents to apps, {blocked.keys} keys and {blocked.sessions} console sessions ended"
+    consents = "1 consent to an app" if blocked.apps == 1 else f"{blocked.apps} consents to apps"
+    keys, sessions = plural(blocked.keys, "key"), plural(blocked.sessions, "console session")
+    ended = f"{consents}, {keys} and {sessions} ended"
     click.echo(f"{quoted(sub)} is blocked since {rfc3339(blocked.blocked_at)}; {ended}.")
 
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 Styled = tuple[str, str]
+_WIDEST = 100_000
 Line = str | Styled | list[str | Styled]
 
 
@@ -29,6 +32,15 @@ def show(lines: Iterable[Line], *, stderr: bool = False) -> None:
             words, style = part if isinstance(part, tuple) else (part, "")
             text.append(printable(words), style)
         out.print(text)
+
+
+def show_table(table: Table) -> None:
+    """Print a table without breaking words. For a pipe each row is a line; a narrow terminal wraps long ones."""
+    out = Console()
+    widths = Measurement.get(out, out.options.update(max_width=_WIDEST), table)
+    # Rich drops the last columns of a table that does not fit.
+    out.width = max(out.width, widths.minimum) if out.is_terminal else widths.maximum
+    out.print(table)
 
 
 def show_json(document: object) -> None:

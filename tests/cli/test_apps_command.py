@@ -53,8 +53,12 @@ def test_a_registered_app_is_shown_with_its_secret_once(env: dict[str, str]) -> 
     assert secret is not None
     assert added[2].startswith("Store this secret now")
     listed = run(env, "list")
-    assert found[1] in listed
+    heading, line = (re.split(r" {2,}", row.strip()) for row in listed.splitlines())
+    assert heading == ["id", "client id", "name", "kind", "host", "secret", "users", "state"]
+    assert line == ["1", found[1], "Scores", "registered", "scores.example", "yes", "0", "enabled"]
     assert secret[1] not in listed
+    narrow = run({**env, "FORCE_COLOR": "1", "COLUMNS": "40"}, "list")
+    assert ("state" in narrow, "enabled" in narrow, found[1] in narrow) == (True, True, True)
     (row,) = run_json(env, "list")
     assert (row["client_id"], row["host"], row["is_confidential"]) == (found[1], "scores.example", True)
     assert row["created_by"].startswith("cli:")

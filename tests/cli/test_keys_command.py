@@ -67,6 +67,14 @@ def test_keys_are_found_by_owner_prefix_and_status(env: dict[str, str]) -> None:
     assert command("keys", "list", "--owner", "user_9", env=env).stdout == "No such keys.\n"
 
 
+def test_a_block_counts_what_it_ended(env: dict[str, str]) -> None:
+    for user, keys in (("user_0", "1 key"), ("user_1", "2 keys")):
+        done = command("people", "block", user, env=env)
+        assert done.stdout.endswith(f"; 0 consents to apps, {keys} and 0 console sessions ended.\n"), done
+    # On one line with its state, in a pipe.
+    assert f"{KEYS[0].prefix}…  k" in command("keys", "list", env=env).stdout
+
+
 def test_a_rotated_key_is_found_by_the_word_that_is_shown(env: dict[str, str]) -> None:
     with closing(sqlite3.connect(env["AUTHZ_DATABASE_URL"].removeprefix("sqlite:///"))) as database:
         database.execute("UPDATE api_keys SET successor_id = 3 WHERE id = 1")

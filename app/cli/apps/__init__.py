@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
 import rich_click as click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.cli.apps.act import act_on, by_client_id, in_session
 from app.cli.failure import explained
 from app.cli.operator import operator
-from app.cli.terminal import printable, quoted, rfc3339, show_view
+from app.cli.terminal import printable, quoted, rfc3339, show_table, show_view
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -254,7 +253,7 @@ def _print(apps: Sequence[AppView]) -> None:
         cells = (str(app.id), app.client_id, quoted(app.name), app.kind, app.host or "-")
         secret, state = "yes" if app.is_confidential else "no", "enabled" if app.is_enabled else "disabled"
         table.add_row(*(Text(cell) for cell in cells), secret, str(app.grants), state)
-    Console().print(table)
+    show_table(table)
 
 
 def _print_grants(grants: Sequence[UserGrant]) -> None:
@@ -264,4 +263,4 @@ def _print_grants(grants: Sequence[UserGrant]) -> None:
     for grant in grants:
         cells = (str(grant.id), quoted(grant.user), " ".join(map(quoted, grant.scopes)))
         table.add_row(*(Text(cell) for cell in cells), rfc3339(grant.changed_at), rfc3339(grant.last_used_at))
-    Console().print(table)
+    show_table(table)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import rich_click as click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
 from app.cli.keys.owner_options import ORG, owner_of
 from app.cli.operator import operator
-from app.cli.terminal import plural, printable, quoted, rfc3339, show_view
+from app.cli.terminal import plural, printable, quoted, rfc3339, show_table, show_view
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -214,7 +213,7 @@ def _print(rows: Sequence[ApiKey]) -> None:
         scopes = " ".join(map(quoted, row.scopes)) or "none"
         cells = (str(row.id), f"{row.key_prefix}…", quoted(row.name), quoted(row.subject), scopes)
         table.add_row(*(Text(cell) for cell in cells), rfc3339(row.last_used_at), WORDS[_state(row)])
-    Console().print(table)
+    show_table(table)
 
 
 def _state(row: ApiKey) -> KeyStatus:
