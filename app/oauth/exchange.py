@@ -20,6 +20,9 @@ from app.oauth.scope import scopes_of
 from app.oauth.token_families import find_family, rotate
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
+_NOT_CONSENTED = (
+    "The `scope` has a permission that the refresh token is not for: send the user to /oauth/authorize again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class TokenExchange:
             raise _invalid_refresh()
         family = found.family
         # Checked before the token is used, so that a mistake costs nothing.
-        scopes = scopes_of(form.get("scope"), family.scopes.__contains__) or tuple(family.scopes)
+        scopes = scopes_of(form.get("scope"), family.scopes.__contains__, _NOT_CONSENTED) or tuple(family.scopes)
         if resources and self._resource_of(resources) != family.resource:
             raise OAuthError("invalid_target", "The refresh token is for another `resource`.")
         rotation = await rotate(session, family, token, now, keeps=client.confidential)

@@ -18,10 +18,14 @@ def is_write(scope: str) -> bool:
     return not scope.endswith(":read")
 
 
-def scopes_of(text: str | None, is_known: Callable[[str], bool]) -> tuple[str, ...] | None:
+def scopes_of(
+    text: str | None,
+    is_known: Callable[[str], bool],
+    unknown: str = "The `scope` has a permission that this app may not ask for.",
+) -> tuple[str, ...] | None:
     """The scopes in a parameter, sorted; None if it states none.
 
-    Raises OAuthError `invalid_scope` if it is malformed, or a scope is not known.
+    Raises OAuthError `invalid_scope` if it is malformed, or with the description `unknown` if a scope is not known.
     """
     if not text:
         return None
@@ -30,5 +34,5 @@ def scopes_of(text: str | None, is_known: Callable[[str], bool]) -> tuple[str, .
     scopes = sorted(set(text.split(" ")) - _IGNORED)
     for scope in scopes:
         if not is_known(scope):
-            raise OAuthError("invalid_scope", "The `scope` has a permission that this app may not ask for.")
+            raise OAuthError("invalid_scope", unknown)
     return tuple(scopes) or None

@@ -273,6 +273,8 @@ async def test_a_refresh_narrows_and_never_widens(flow: Flow) -> None:
     issued = await flow.redeem(await flow.consent(scopes=["catalog:read", "holdings:read"]))
     for more in ("catalog:write", "catalog:read catalog:write", "catalog:read  holdings:read", "*", "catalog:read\t"):
         assert await refused(flow.refresh(issued.refresh_token, scope=more)) == "invalid_scope"
+    with pytest.raises(OAuthError, match="the refresh token is not for"):
+        await flow.refresh(issued.refresh_token, scope="catalog:write")
     narrow = await flow.refresh(issued.refresh_token, scope="openid catalog:read offline_access")
     assert narrow.scopes == ("catalog:read",)
     assert (await flow.refresh(narrow.refresh_token)).scopes == SCOPES, "the family keeps what was consented to"
