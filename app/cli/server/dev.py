@@ -17,7 +17,15 @@ from app.cli.operator import operator
 from app.cli.server.dev_mcp import copy_with_mcp_rows, serve_mcp, with_gateway_secret
 from app.cli.server.limits import limits_of, raise_descriptor_limit
 from app.cli.server.listening import bind, say_listening, url_of
-from app.cli.server.local import AUDIENCE, CONSOLE_CLIENT, DATA_DIR, ISSUER_PORT, console_client, local_issuer
+from app.cli.server.local import (
+    AUDIENCE,
+    CONSOLE_CLIENT,
+    DATA_DIR,
+    DATABASE,
+    ISSUER_PORT,
+    console_client,
+    local_issuer,
+)
 from app.cli.server.on_uvicorn import serve_in_thread
 from app.cli.server.run import serve
 from app.cli.server.things_to_try import Credentials, own_commands, sample_commands, things_to_try
@@ -73,7 +81,7 @@ def dev_command(
     with bind("127.0.0.1", issuer_port, option="--issuer-port") as issuer_listener:
         issuer_url = url_of(issuer_listener)
         own = {
-            "database_url": f"sqlite:///{data_dir / 'authz.db'}",
+            "database_url": f"sqlite:///{data_dir / DATABASE}",
             "issuer": issuer_url,
             "audience": AUDIENCE,
             "organizations": "clerk",
@@ -113,6 +121,10 @@ def dev_command(
                 "Local issuer": (issuer_url, f"{mints} prints its tokens"),
                 "Sample app": (sample.url, "open it, and allow it to act for a sample user"),
                 **(_mcp_address(f"{console_url}{MCP_PATH}" if mcp else None) if settings.sample_api else {}),
+                "Database": (
+                    _assignment(data_dir),
+                    "in front of `authz apps`, `keys`, `people`, `audit` and `decisions`",
+                ),
                 "Policy": (f"{settings.policy_dir}/", "edit a row, save, and the next request obeys it"),
             }
             commands = (
@@ -146,6 +158,11 @@ def _mints_tokens(issuer_port: int, data_dir: Path) -> str:
     port = "" if issuer_port == ISSUER_PORT else f" --issuer-port {issuer_port}"
     where = "" if data_dir == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"authz token{port}{where}"
+
+
+def _assignment(data_dir: Path) -> str:
+    """The variable with which a command finds the database from any directory."""
+    return f"AUTHZ_DATABASE_URL={shlex.quote(f'sqlite:///{(data_dir / DATABASE).resolve()}')}"
 
 
 def _mcp_address(address: str | None) -> dict[str, tuple[str, str]]:

@@ -8,6 +8,7 @@ from app.dev.issuer import KEY_FILE, Issuer
 from app.dev.wire import RelyingParty
 
 DATA_DIR = Path(".authz")
+DATABASE = "authz.db"
 ISSUER_PORT = 8001
 AUDIENCE = "griddy-api"
 CONSOLE_CLIENT = "griddy-console"

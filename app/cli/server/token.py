@@ -22,6 +22,8 @@ from app.dev.people import SampleMembership
 )
 @click.option("--org", help="The id of the organization that the user is signed in to, such as org_acme.")
 @click.option("--org-permissions", default="", help="With --org: the user's permissions in it, separated by spaces.")
+@click.option("--org-role", help="With --org: the user's role in it; `member` if it is not stated.")
+@click.option("--act", "actor", help="The `sub` of a party that acts as the user: the token has an `act` claim.")
 @click.option("--ttl", default=3600, show_default=True, type=click.IntRange(1, 86400), help="Its life, in seconds.")
 @click.option(
     "--issuer-port",
@@ -40,6 +42,8 @@ def token_command(
     permissions: str,
     org: str | None,
     org_permissions: str,
+    org_role: str | None,
+    actor: str | None,
     ttl: int,
     issuer_port: int,
     data_dir: Path,
@@ -51,8 +55,9 @@ def token_command(
 
     A member of an organization: authz token --org org_acme --org-permissions org-keys:write
     """
-    if org_permissions and not org:
-        raise click.UsageError("--org-permissions needs --org.")
+    for option, given in (("--org-permissions", org_permissions), ("--org-role", org_role)):
+        if given and not org:
+            raise click.UsageError(f"{option} needs --org.")
     if not has_issuer(data_dir):
         fail(f"there is no issuer in {data_dir}: run this where `authz dev` was started, or name its --data-dir.")
     issuer = local_issuer(data_dir)
@@ -65,7 +70,11 @@ def token_command(
             f"the issuer at {url} is not the one in {data_dir}, and would not know this token: name the --data-dir of "
             "the one that runs, or the --issuer-port of the one in it."
         )
-    claims = SampleMembership(org, "", "member", tuple(org_permissions.split())).claims if org else {}
+    claims: dict[str, object] = {}
+    if org:
+        claims.update(SampleMembership(org, "", org_role or "member", tuple(org_permissions.split())).claims)
+    if actor:
+        claims["act"] = {"sub": actor}
     granted = permissions.split()
     click.echo(issuer.mint(subject, granted, issuer=url, audience=AUDIENCE, ttl_seconds=ttl, **claims))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import httpx
+import jwt
 
 from tests.cli.command import command
 from tests.support.server import AUTHZ, ROOT, eventually, free_port
@@ -32,6 +34,10 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
             assert "AUTHZ_DATABASE_URL, AUTHZ_WORKERS: not used by `authz dev`" in said
             mints = f"authz token --issuer-port {issuer_port} --data-dir data"
             assert f"{mints} prints its tokens" in said
+            found = re.search(r"Database +AUTHZ_DATABASE_URL=(\S+)", said)
+            assert found
+            listed = command("apps", "list", cwd=ROOT, env={**clean, "AUTHZ_DATABASE_URL": found[1]})
+            assert '"Sample app"' in listed.stdout, listed.stderr
             minted = command(*mints.split()[1:], cwd=tmp_path, env=clean)
             assert (minted.returncode, minted.stderr) == (0, "")
             headers = {"Authorization": f"Bearer {minted.stdout.strip()}"}
@@ -40,6 +46,14 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
             message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_teams"}}
             called = httpx.post(f"http://127.0.0.1:{port}/mcp", json=message, headers=headers)
             assert "Arizona Cardinals" in called.text
+
+            acted = command(
+                *mints.split()[1:], "--org", "org_a", "--org-role", "admin", "--act", "support", cwd=tmp_path
+            )
+            claims = jwt.decode(acted.stdout.strip(), options={"verify_signature": False})
+            assert (claims["org_id"], claims["org_role"], claims["act"]) == ("org_a", "org:admin", {"sub": "support"})
+            lacks = command(*mints.split()[1:], "--org-role", "admin", cwd=tmp_path)
+            assert (lacks.returncode, "--org-role needs --org." in lacks.stderr) == (2, True)
 
             elsewhere = command("token", "--issuer-port", str(issuer_port), cwd=tmp_path, env=clean)
             assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
