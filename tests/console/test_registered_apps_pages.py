@@ -66,7 +66,7 @@ def test_a_public_app_has_no_secret(console: Server) -> None:
     assert made.status_code == 303
     page = words(person.get(made.headers["location"]).text)
     assert "None: it proves itself by PKCE alone" in page
-    assert "None that all its redirects have in common" in page
+    assert "None: its redirects are not all https on one host" in page
     assert "com.example.app:/cb" in page
     assert "It has no secret" in words(person.get(f"{made.headers['location']}/rotate").text)
     refused = person.post(f"{made.headers['location']}/rotate", overlap="0", form_id=secrets.token_hex(16))
