@@ -33,6 +33,16 @@ def resolve_target(snapshot: Snapshot, action: str, kind: str, identity: str) ->
     return find_target(snapshot.table, snapshot.index, action, thing)
 
 
+def resolve_sent(snapshot: Snapshot, action: str, kind: str, identity: str) -> Target:
+    """As `resolve_target`, for a request that a caller sent: a path that is spelled like a template is ambiguous.
+
+    Without its parameters a condition could open what it does not open at a door.
+    """
+    if kind == ROUTE_TYPE and ("{" in identity or "}" in identity):
+        raise NoSuchTarget(400, "a path that was sent has no `{`", "write the path as it was sent, not its template")
+    return resolve_target(snapshot, action, kind, identity)
+
+
 def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
     # Not with `find_target`, which takes milliseconds to find a similar route for its hint.
     table = snapshot.table

@@ -111,6 +111,16 @@ def test_the_result_is_what_the_door_answers(ask: Ask, server: Server, issuer: L
                 assert context.get("challenge") == answer.headers.get("www-authenticate"), path
 
 
+@pytest.mark.parametrize("path", ["/api/v1/teams/{team_id}", "/api/v1/{team_id}", "/api/v1/teams/}"])
+def test_a_path_that_is_spelled_like_a_template_is_denied(ask: Ask, issuer: LiveIssuer, path: str) -> None:
+    token = issuer.token(permissions=["catalog:read"])
+    found = ask(token, path=path, options={"explain": True})
+    assert (found["decision"], found["context"]["status"]) == (False, 403)
+    assert found["context"]["reason"] == "a path that was sent has no `{`"
+    assert ask(token, path="/api/v1/teams/%7Bteam_id%7D")["decision"] is True
+    assert ask("x", path=path)["context"]["status"] == 401
+
+
 def test_the_reason_is_there_on_request(ask: Ask, issuer: LiveIssuer) -> None:
     token = issuer.token(permissions=["catalog:read"])
     explained = ask(token, "POST", options={"explain": True})["context"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
 from app.audit.decision_class import AUTHZEN_DOOR
@@ -74,7 +74,8 @@ def _authorization_servers(services: Services) -> frozenset[str]:
 class Evaluator:
     """Evaluates access questions under one snapshot, and writes the decisions to `log` if there is one.
 
-    `recent` caches subjects and targets; a search has none, because it uses each candidate once. `shared` are the
+    `recent` caches subjects and targets; a search has none, because it uses each candidate once. Without it `target`
+    finds targets. `shared` are the
     variables of conditions that are the same in all questions. The variables that questions have from `defaults` are
     the same in those questions.
     """
@@ -99,6 +100,7 @@ class Evaluator:
         log: DecisionLog | None = None,
         recent: Recent | None = None,
         *,
+        target: Callable[[Snapshot, str, str, str], Target] = resolve_target,
         shared: Iterable[str] = (),
         defaults: AccessQuestion | None = None,
     ) -> None:
@@ -109,7 +111,7 @@ class Evaluator:
         self.stored = stored
         self._log = log
         self._recent = recent
-        self._target = recent.target if recent else resolve_target
+        self._target = recent.target if recent else target
         # The last subject: most items have that of the defaults.
         self._subject_entity: object = None
         self._subject: _LoggedSubject | str = ""

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.record import Unverified
-from app.gateway.resource_reference import ROUTE_TYPE
+from app.gateway.resource_reference import ROUTE_TYPE, resolve_sent
 from app.http.api.authzen.evaluate import Evaluator, Outcome
 from app.http.api.authzen.wire import Evaluation, action_parts, entity_parts
 from app.http.door.refusal import Refusal
@@ -84,7 +84,8 @@ async def evaluate_token(question: Evaluation, snapshot: Snapshot, services: Ser
         action = action_parts(question.action)[0]
         services.decision_log.note(AUTHZEN_DOOR, "", action, None, unverified, started=started)
         return TokenOutcome(error.reason, 401, challenge_of(services.refusals.unauthenticated[error.fault]))
-    evaluator = Evaluator(snapshot, replace(NO_SUBJECTS, tokens={token: principal}), services.decision_log)
+    stored = replace(NO_SUBJECTS, tokens={token: principal})
+    evaluator = Evaluator(snapshot, stored, services.decision_log, target=resolve_sent)
     outcome = evaluator.evaluate(question)
     subject = _subject(principal, snapshot)
     if isinstance(outcome, Decision) and outcome.allowed:
