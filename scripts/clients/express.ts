@@ -1,16 +1,26 @@
 /* Express middleware that lets a decision point decide about each request. Copy it beside `authzen.ts`.
  *
  *   const pdp = new DecisionPoint(process.env.AUTHZEN_URL ?? "", process.env.AUTHZEN_TOKEN ?? "");
+ *   app.enable("case sensitive routing");
  *   app.use(authorization(pdp, "orders"));
  *
  * `service` is the name of your OpenAPI document in the policy's `upstreams/`. Put it before every route. A handler finds
  * the caller in `response.locals.caller`. Nothing but a decision that allows lets a request through.
+ *
+ * Paths are case-sensitive in a policy, but not in Express by default, where `/Orders/7` could be decided as `/{any}/{id}`
+ * and handled as `/orders/:id`. So it needs `app.enable("case sensitive routing")` before the first `app.use`, and
+ * `express.Router({ caseSensitive: true })` for other routers.
  */
 
 import type { DecisionPoint } from "./authzen.ts";
 
 /** What this needs of a request and a response of Express. */
-type Request = { readonly method: string; readonly originalUrl: string; readonly rawHeaders: readonly string[] };
+type Request = {
+  readonly app: { enabled(setting: string): boolean };
+  readonly method: string;
+  readonly originalUrl: string;
+  readonly rawHeaders: readonly string[];
+};
 type Response = {
   locals: Record<string, unknown>;
   status(code: number): Response;
@@ -27,6 +37,11 @@ const DETAILS = {
 
 export function authorization(pdp: DecisionPoint, service: string) {
   return async (request: Request, response: Response, next: Next): Promise<void> => {
+    if (!request.app.enabled("case sensitive routing")) {
+      console.error('authorization: app.enable("case sensitive routing") is missing before the first app.use');
+      response.status(503).set({ "Cache-Control": "no-store" }).json({ detail: DETAILS[503] });
+      return;
+    }
     const path = request.originalUrl.split("?", 1)[0];
     const resource = { type: "route", id: `${service}:${path}` };
     const verdict = await pdp.evaluateToken(bearerToken(request.rawHeaders), request.method, resource);
@@ -48,5 +63,5 @@ function bearerToken(rawHeaders: readonly string[]): string {
   const values = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization");
   const value = values.length === 1 ? (values[0] ?? "") : "";
   const space = value.indexOf(" ");
-  return value.slice(0, space).toLowerCase() === "bearer" ? value.slice(space + 1) : "";
+  return space > 0 && value.slice(0, space).toLowerCase() === "bearer" ? value.slice(space + 1) : "";
 }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -21,10 +22,12 @@ info: {title: Orders, version: "1"}
 servers: [{url: https://orders.example.com/v1}]
 paths:
   /orders/{id}: {get: {}, delete: {}}
+  /{kind}/{id}: {get: {}}
 """
 ROWS = """\
 p, catalog:read, orders:/v1/orders/**, GET, allow
 p, catalog:write, orders:/v1/orders/**, DELETE, allow
+p, holdings:read, orders:/v1/{kind}/{id}, GET, allow
 p, user:user_boss, orders:/v1/orders/**, GET, allow
 # end
 """
@@ -41,12 +44,17 @@ def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield server
 
 
+def express(port: int) -> list[object]:
+    """The command of a service of Express."""
+    return [NODE, EXPRESS / "service.mjs", node_packages(EXPRESS), ROOT / "scripts" / "clients", port]
+
+
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def service(request: pytest.FixtureRequest, pdp: Server, issuer: LiveIssuer) -> Iterator[str]:
     """The address of a running service."""
     port = free_port()
     if request.param == "express":
-        command = [NODE, EXPRESS / "service.mjs", node_packages(EXPRESS), ROOT / "scripts" / "clients", str(port)]
+        command = express(port)
     else:
         command = [sys.executable, "-m", f"tests.clients.services.{request.param}_service", str(port)]
     token = issuer.token(sub="user_service", permissions=["decisions:evaluate", "tokens:introspect"])
@@ -91,6 +99,7 @@ def test_a_service_answers_as_the_decision_point_says(service: str, issuer: Live
         ("GET", "/v1/orders/7", {"Authorization": "Bearer x"}, 401, 'error="invalid_token"'),
         ("GET", "/v1/orders/7?a=b", reader, 200, ""),
         ("DELETE", "/v1/orders/7", reader, 403, 'scope="catalog:write"'),
+        ("GET", "/v1/ORDERS/7", reader, 403, 'scope="holdings:read"'),
         ("GET", "/v1/nowhere", reader, 403, "insufficient_scope"),
         ("GET", "/v1/orders/..%2f7", reader, 403, "insufficient_scope"),
         ("GET", "/docs", reader, 403, "insufficient_scope"),
@@ -101,5 +110,36 @@ def test_a_service_answers_as_the_decision_point_says(service: str, issuer: Live
         if status != 200:
             assert answer.json().keys() == {"detail"}
             assert answer.headers["cache-control"] == "no-store"
+    other = {"Authorization": f"Bearer {issuer.token(permissions=['holdings:read'])}"}
+    assert httpx.get(f"{service}/v1/ORDERS/7", headers=other, timeout=30).status_code == 404, (
+        "not handled as /v1/orders"
+    )
+    connection = HTTPConnection(service.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/v1/orders/{id}", headers=reader)  # httpx would encode it
+    assert connection.getresponse().status == 403
+    connection.close()
     twice = [("Authorization", reader["Authorization"]), ("Authorization", "Bearer x")]
     assert httpx.get(f"{service}/v1/orders/7", headers=twice, timeout=30).status_code == 401
+
+
+def test_express_that_ignores_case_is_refused(pdp: Server, issuer: LiveIssuer) -> None:
+    port, asker = free_port(), issuer.token(sub="user_service", permissions=["decisions:evaluate", "tokens:introspect"])
+    env = {**os.environ, "AUTHZEN_URL": pdp.url, "AUTHZEN_TOKEN": asker, "CASE": "insensitive"}
+    reader = {"Authorization": f"Bearer {issuer.token(permissions=['holdings:read'])}"}
+    found: list[int] = []
+
+    def answers() -> bool:
+        try:
+            found.append(httpx.get(f"http://127.0.0.1:{port}/v1/ORDERS/7", headers=reader, timeout=20).status_code)
+        except httpx.TransportError:
+            return False
+        return True
+
+    with subprocess.Popen(list(map(str, express(port))), cwd=ROOT, env=env, stderr=subprocess.PIPE) as process:
+        try:
+            assert eventually(answers, 30)
+        finally:
+            process.terminate()
+        assert process.stderr is not None
+        assert b"case sensitive routing" in process.stderr.read()
+    assert found == [503]
