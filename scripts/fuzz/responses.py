@@ -8,8 +8,10 @@ import re
 from scripts.fuzz.application import Answer
 from scripts.fuzz.target import Violation
 
+# The key of the examples in the OpenAPI document is none.
 _LEAK = re.compile(
-    rb"Traceback \(most|File \"[^\"]+\.py\"|grd_(?:live|test)_[0-9a-f]{48}|eyJ[\w-]{20,}\.[\w-]{20,}\.[\w-]{20,}"
+    rb"Traceback \(most|File \"[^\"]+\.py\"|grd_(?:live|test)_(?!(?:0123456789abcdef){3})[0-9a-f]{48}"
+    rb"|eyJ[\w-]{20,}\.[\w-]{20,}\.[\w-]{20,}"
 )
 _NEW_KEY = re.compile(rb'"plaintext": ?"grd_(?:live|test)_[0-9a-f]{48}"')  # of one that was just issued
 _CHALLENGE = re.compile(rb'Bearer(?: [a-z_]+="[^"\\]*"(?:, [a-z_]+="[^"\\]*")*)?')
