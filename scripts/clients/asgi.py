@@ -7,6 +7,8 @@ It works in front of FastAPI, Starlette, Litestar, Django and Quart, and covers 
 
 `service` is the name of your OpenAPI document in the policy's `upstreams/`. A handler finds the caller in the scope, as
 `request.scope["caller"]`. Nothing but a decision that allows lets a request through.
+
+Put it around all middleware that changes `path`: a request whose `path` is not what was sent gets a 503.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 from scripts.clients.authzen import DecisionPoint, TokenVerdict  # in your service: from authzen import …
 
@@ -39,23 +42,30 @@ class Authorization:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through if it is allowed. A WebSocket is refused, since browsers send no token with it."""
         scope.pop("caller", None)
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in self._public):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        verdict = await self._decide(scope)
+        # As it was sent: a server decodes `path`, so that two different paths could look alike.
+        path = (scope.get("raw_path") or b"").decode("latin-1").partition("?")[0]
+        if unquote(path) != scope["path"]:
+            _log.error("authorization failed: `path` of the scope is not its `raw_path`, decoded")
+            await _refuse(TokenVerdict(503, "", None, "", ""), send)
+            return
+        if scope["path"] in self._public:
+            await self._app(scope, receive, send)
+            return
+        verdict = await self._decide(scope, path)
         if not verdict:
             await _refuse(verdict, send)
             return
         scope["caller"] = verdict.caller
         await self._app(scope, receive, send)
 
-    async def _decide(self, scope: Scope) -> TokenVerdict:
-        # As it was sent: a server decodes `path`, so that two different paths could look alike.
-        path = scope["raw_path"].decode("ascii")
-        resource = f"{self._service}:{path.partition('?')[0]}"
+    async def _decide(self, scope: Scope, path: str) -> TokenVerdict:
+        resource = f"{self._service}:{path}"
         verdict = await self._pdp.evaluate_token(
             _bearer_token(scope["headers"]), scope["method"], {"type": "route", "id": resource}
         )
