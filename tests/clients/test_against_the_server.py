@@ -85,7 +85,9 @@ def test_a_caller_without_the_permission_gets_denials_and_a_reason(
     stranger = issuer.token(permissions=["catalog:read"])
     outcome = client.ask(order(pdp, issuer, [question("alice")], alone=alone, token=stranger))
     assert outcome.allowed == [False]
-    assert outcome.failures == ["the decision point answered 403: our token lacks decisions:evaluate"]
+    assert outcome.failures == [
+        "the decision point answered 403: our token lacks decisions:evaluate or tokens:introspect"
+    ]
     expired = issuer.token(permissions=MAY_ASK, exp=1)
     outcome = client.ask(order(pdp, issuer, [question("alice")], alone=alone, token=expired))
     assert outcome.allowed == [False]

@@ -63,7 +63,10 @@ def test_it_prints_the_failure_once(language: str) -> None:
         done = run(language, peer.url, [ALICE, ALICE])
     request_id = peer.requests[0].headers["x-request-id"]
     assert done.stdout == "deny\ndeny\n"
-    assert done.stderr == f"the decision point answered 403: our token lacks decisions:evaluate ({request_id})\n"
+    assert (
+        done.stderr
+        == f"the decision point answered 403: our token lacks decisions:evaluate or tokens:introspect ({request_id})\n"
+    )
     assert done.returncode == 1
 
 

@@ -103,7 +103,7 @@ BAD = {
     "204": (status(204), "the decision point answered 204"),
     "400": (status(400), "the decision point answered 400"),
     "401": (status(401), "the decision point answered 401: it does not take our token"),
-    "403": (status(403), "the decision point answered 403: our token lacks decisions:evaluate"),
+    "403": (status(403), "the decision point answered 403: our token lacks decisions:evaluate or tokens:introspect"),
     "404": (status(404), "the decision point answered 404"),
     "429": (status(429), "the decision point answered 429"),
     "500": (status(500), "the decision point answered 500"),
