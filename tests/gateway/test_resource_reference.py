@@ -20,7 +20,12 @@ ROUTES = (
 )
 TABLE = RouteTable(ROUTES, closed=("orders:/v1/pairs/{a}",))
 PLAIN = snapshot("p, a:read, /x/{id}, GET, allow", "p, a:read, record, read, allow", table=TABLE)
-CONDITIONAL = snapshot(f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}", table=TABLE)
+CONDITIONAL = snapshot(
+    f"p, a:read, /x/{{id}}, GET, allow, {CONDITION}",
+    f"p, a:read, orders:/v1/orders/{{id}}, PATCH, allow, {CONDITION}",
+    "p, a:read, orders:/v1/orders/{id}, GET, allow",
+    table=TABLE,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,7 @@ def test_parameters_are_those_of_the_path_decoded() -> None:
         assert (target.resource, target.original) == ("/x/{id}", identity)
         assert target.params == ({} if value is None else {"id": value})
     assert resolve_target(CONDITIONAL, "PATCH", "route", "orders:/v1/orders/%22").params == {"id": '"'}
+    assert not resolve_target(CONDITIONAL, "GET", "route", "orders:/v1/orders/%22").params, "no condition reads them"
 
 
 @pytest.mark.parametrize("identity", ["7", "a/b", "a:b", "ünï", "@scope/name", "a;b", "x" * 1000])
