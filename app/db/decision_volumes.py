@@ -21,10 +21,10 @@ from app.db.tables.decision_volumes import OF_KEYS, DecisionVolume
 
 # With indexes and some bytes of the hash chain, besides the ids of requests and tokens. More than new rows take, since
 # pages from which others were deleted are not full.
-_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 115}
+_ROW_BYTES: Mapping[str, int] = {"sqlite": 70, "postgresql": 124}
 _INDEX_BYTES: Mapping[str, int] = {"sqlite": 14, "postgresql": 30}  # of a request id that is indexed
-KEY_BYTES: Mapping[str, int] = {"sqlite": 95, "postgresql": 230}
-_PART_BYTES: Mapping[str, int] = {"sqlite": 106, "postgresql": 190}
+KEY_BYTES: Mapping[str, int] = {"sqlite": 95, "postgresql": 254}
+_PART_BYTES: Mapping[str, int] = {"sqlite": 106, "postgresql": 210}
 _COLUMNS = ("day", "decision_class", "row_count", "byte_count", "freed_bytes")
 _volumes = table_of(DecisionVolume)
 
