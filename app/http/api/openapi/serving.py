@@ -18,7 +18,7 @@ from app.http.wire.handlers import get_or_head
 from app.oauth.server import AuthorizationServer
 from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
-from app.policy.gc_control import release_memory
+from app.policy.gc_control import paused_gc, release_memory
 from app.services import AnyRequest, services_of
 
 START_SECONDS = 10.0  # so that it does not slow down the first requests; it takes half a second in a thread
@@ -65,7 +65,9 @@ class OpenApiDocument:
         async with self._lock:
             served, active = self._served, self._live.active
             if served is None or served.revision != active.revision:
-                served = self._served = await asyncio.to_thread(self._create, active)
+                # The event loop waits for the thread as briefly as for one that builds a policy.
+                with paused_gc():
+                    served = self._served = await asyncio.to_thread(self._create, active)
         return served
 
     async def run(self, stop: asyncio.Event, start_seconds: float = START_SECONDS) -> None:
