@@ -36,7 +36,7 @@ CHALLENGE = 'Bearer error="insufficient_scope", error_description="Token is miss
 
 
 class FailingServer(ThreadingHTTPServer):
-    """Answers as it is told, one answer after the other, and records the requests."""
+    """Gives the answers of a list in their order, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
