@@ -94,7 +94,6 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
             _changes(services, stop),
             services.replica.run(stop),
             services.case_watch.run(stop),
-            services.documents.run(stop),
             services.disk.run(stop),
             services.siem.run(stop),
         )

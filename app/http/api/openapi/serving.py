@@ -1,4 +1,4 @@
-"""The document as it is served: created when the process has started, and again for each policy."""
+"""The document as it is served: created for the first request, and again for the first under each policy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import MediaType, Response
 
-from app.audit.periodic_task import pause
 from app.http.api.openapi.document import ApiInfo, Assemble, base_document
 from app.http.api.openapi.page import render
 from app.http.api.openapi.requirements import with_requirements
@@ -20,9 +18,6 @@ from app.policy.engine.live import LivePolicy
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import paused_gc, release_memory
 from app.services import AnyRequest, services_of
-
-START_SECONDS = 10.0  # so that it does not slow down the first requests; it takes half a second in a thread
-_log = structlog.stdlib.get_logger("openapi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +49,9 @@ class OpenApiDocument:
         self._base: bytes | None = None  # encoded, because its objects would take ten times as much memory
         self._served: ServedDocument | None = None
         self._lock = asyncio.Lock()
-        self._reloaded = asyncio.Event()
-        live.on_reload(lambda reload: self._reloaded.set() if reload.outcome == "swapped" else None)
 
     async def current(self) -> ServedDocument:
-        """The document under the active policy. Waits for it if it is not created yet."""
+        """The document under the active policy. Creates it in a thread, in half a second, if it is not there yet."""
         served = self._served
         if served is not None and served.revision == self._live.active.revision:
             return served
@@ -69,23 +62,6 @@ class OpenApiDocument:
                 with paused_gc():
                     served = self._served = await asyncio.to_thread(self._create, active)
         return served
-
-    async def run(self, stop: asyncio.Event, start_seconds: float = START_SECONDS) -> None:
-        """Create the document some time after the start and for each policy, until `stop` is set."""
-        await pause(stop, start_seconds)
-        self._reloaded.set()
-        stopping = asyncio.create_task(stop.wait())
-        while not stop.is_set():
-            waiting = asyncio.create_task(self._reloaded.wait())
-            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if self._reloaded.is_set() and not stop.is_set():
-                self._reloaded.clear()
-                try:
-                    await self.current()
-                except Exception:  # noqa: BLE001  # a defect in a description must not stop the process
-                    _log.exception("the OpenAPI document could not be created")
-        stopping.cancel()
 
     def _create(self, snapshot: Snapshot) -> ServedDocument:
         if self._base is None:
