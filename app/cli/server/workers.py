@@ -133,8 +133,8 @@ class WorkerSupervisor:
             threading.Thread(target=self._end_with_the_parent, name="parent", daemon=True).start()
 
             def ready() -> None:
+                heartbeat.start()  # first: a worker that is known to serve and then stands still is one that hangs
                 os.write(self._ready, os.getpid().to_bytes(4, "big"))
-                heartbeat.start()
 
             explained(self._work)(first, ready)
             code = 0

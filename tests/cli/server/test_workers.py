@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ from app.cli.server.run_directory import remove, run_directory
 from tests.history.test_publish import admin, body, files, history, narrower
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.load import Load
-from tests.support.server import AUTHZ, Server, eventually
+from tests.support.server import AUTHZ, ROOT, Server, eventually
 
 BEATS = 5.0  # seconds of silence after which a worker counts as hanging
 TWO = (str(AUTHZ), "serve", "--port", "0", "--workers", "2")
@@ -84,6 +85,36 @@ def test_a_hanging_worker_is_replaced(on: str, issuer: LiveIssuer, tmp_path: Pat
         events = [(entry["event"], entry["worker"]) for entry in server.log if "worker" in entry]
         assert events == [("a worker hung and is killed", stuck), ("a worker died and is replaced", stuck)]
         assert server.stop() == -signal.SIGTERM
+
+
+_STOPS_AS_IT_IS_READY = """
+import asyncio, os, signal, socket, sys, time
+from app.cli.server.workers import WorkerSupervisor
+
+def work(first, ready):
+    def stop_after_write(frame, event, function):
+        if first and event == "c_return" and function is os.write:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    async def serve():
+        sys.setprofile(stop_after_write)
+        ready()
+        sys.setprofile(None)
+        os.kill(os.getppid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    asyncio.run(serve())
+
+listener = socket.create_server(("127.0.0.1", 0))
+nothing = lambda: None
+WorkerSupervisor(1, listener, work, started=nothing, abandoned=nothing, stop_seconds=5, hung_seconds=1).run()
+"""
+
+
+def test_a_worker_that_hangs_as_soon_as_it_is_ready_is_replaced() -> None:
+    command = [sys.executable, "-c", _STOPS_AS_IT_IS_READY]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert "a worker hung and is killed" in ended.stdout + ended.stderr
 
 
 @pytest.mark.anyio
