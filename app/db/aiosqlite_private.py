@@ -16,6 +16,8 @@ from typing import Any, Self, cast
 import aiosqlite
 from aiosqlite.context import Result
 
+from app.db.write_lock import BEGIN_IMMEDIATE, begin_immediate
+
 _CHUNK_SIZE = 64  # rows that an iterator of aiosqlite fetches at once, which is not used here
 _Parameters = Sequence[Any] | Mapping[str, Any]
 _Statement = Callable[[sqlite3.Cursor], None]
@@ -93,7 +95,10 @@ class BufferedCursor:
         """Run a statement, and fetch its rows."""
 
         def run(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(statement, parameters)
+            if statement == BEGIN_IMMEDIATE:
+                begin_immediate(cursor)
+            else:
+                cursor.execute(statement, parameters)
             self.description = cursor.description
             self._rows = cursor.fetchall() if cursor.description else []
             self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid

@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from app.db.address import PostgresAddress, address_of
 from app.db.aiosqlite_private import SqliteConnection, open_connection
 from app.db.errors import UnusableDatabase
+from app.db.write_lock import BEGIN_IMMEDIATE
 from app.extras import missing_extra
 
 _PRAGMAS = (
@@ -104,7 +105,7 @@ def is_embedded(url: str) -> bool:
 
 # A transaction that reads before it writes takes SQLite's write lock when it begins: otherwise another writer in
 # between makes its own write fail at once, whatever the busy timeout. PostgreSQL ignores the option.
-LOCK_FIRST = {_BEGIN: "IMMEDIATE"}
+LOCK_FIRST = {_BEGIN: BEGIN_IMMEDIATE}
 # What SQLite refuses in a transaction, such as a checkpoint. On PostgreSQL a transaction begins nevertheless.
 WITHOUT_TRANSACTION = {_BEGIN: ""}
 
@@ -145,4 +146,4 @@ def _begin_sqlite(connection: Connection) -> None:
         assert isinstance(driver, SqliteConnection)
         driver.begin_deferred()
     elif mode:
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        connection.exec_driver_sql(mode)
