@@ -18,7 +18,7 @@ from app.policy.engine.enforcer import Enforcer
 from app.policy.engine.expand import Index, Key
 from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.language.rule import Rule
-from app.policy.language.when.condition import NO_CONTEXT, ConditionError
+from app.policy.language.when.condition import NO_CONTEXT
 
 MAX_COMBINATIONS = 256  # for one sequence of effects; of more, a sample is checked
 MAX_SHAPES = 200
@@ -26,8 +26,8 @@ MAX_SAMPLE = 200  # of the policy's own resources and actions
 MAX_RULES = 30  # for one resource and action
 
 _Item = TypeVar("_Item")
-_FAILED = ConditionError("the cross-check makes this condition fail")
-_OUTCOMES: tuple[bool | ConditionError, ...] = (True, False, _FAILED)
+_FAILED = "the cross-check makes this condition fail"
+_OUTCOMES: tuple[bool | str, ...] = (True, False, _FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def _row_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator
 
 
 def _combinations(
-    choices: list[tuple[bool | ConditionError | None, ...]],
-) -> Iterator[tuple[bool | ConditionError | None, ...]]:
+    choices: list[tuple[bool | str | None, ...]],
+) -> Iterator[tuple[bool | str | None, ...]]:
     count = 1
     for options in choices:
         count *= len(options)

@@ -12,13 +12,17 @@ from app.policy.language.when.condition import ConditionError, Context
 
 
 class Conditions:
-    """The conditions of one request, each evaluated at most once, so that its outcome is consistent."""
+    """The conditions of one request, each evaluated at most once, so that its outcome is consistent.
+
+    The outcome of one that cannot be evaluated is the message: an exception that is kept would also keep, by its
+    traceback, all that was in use where it was raised.
+    """
 
     __slots__ = ("_context", "_outcomes")
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._outcomes: dict[str, bool | ConditionError] = {}
+        self._outcomes: dict[str, bool | str] = {}
 
     def met(self, rule: Rule) -> bool:
         """Whether the condition of a rule holds; a rule without one always does. Raises ConditionError."""
@@ -30,14 +34,14 @@ class Conditions:
             try:
                 outcome = rule.condition.met(self._context)
             except ConditionError as error:
-                outcome = error
+                outcome = str(error)
             self._outcomes[place] = outcome
-        if isinstance(outcome, ConditionError):
-            raise outcome
+        if isinstance(outcome, str):
+            raise ConditionError(outcome)
         return outcome
 
-    def settle(self, rule: Rule, outcome: bool | ConditionError) -> None:
-        """Set the outcome of a condition without evaluating it."""
+    def settle(self, rule: Rule, outcome: bool | str) -> None:
+        """Set the outcome of a condition, or why it has none, without evaluating it."""
         self._outcomes[rule.place] = outcome
 
 
