@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,9 @@ from app.cli.terminal import Styled, plural, show, show_json, show_view
 
 if TYPE_CHECKING:
     from app.cli.policy.check_view import CheckedPolicy
+    from app.policy.analysis.examination import Examination
     from app.policy.analysis.findings import Finding
     from app.policy.engine.snapshot import Snapshot
-    from app.policy.language.fault import Fault
 
 FORMATS = ("text", "json", "sarif", "junit")
 
@@ -72,58 +71,30 @@ def check_command(
         if fix_files(report.snapshot, chosen, dry_run=dry_run):
             report = _examine(chosen)
     _print(report, chosen, form, strict=strict, in_full=every)
-    if not report.passes(strict):
+    if not _passes(report, strict):
         raise SystemExit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """The result of a check. `snapshot` is None if the files cannot be read as a policy."""
-
-    faults: tuple[Fault, ...]
-    findings: tuple[Finding, ...]
-    snapshot: Snapshot | None
-
-    def passes(self, strict: bool) -> bool:
-        return not (self.faults or (strict and any(finding.severity == "warning" for finding in self.findings)))
-
-
-def _examine(directory: Path) -> _Report:
+def _examine(directory: Path) -> Examination:
     from app.cli.routes import route_table
-    from app.policy.analysis.findings import find
-    from app.policy.engine.live import build
-    from app.policy.engine.snapshot import Snapshot
+    from app.policy.analysis.examination import examine
     from app.policy.language.directory import read
-    from app.policy.language.fault import PolicyRefused
-    from app.policy.language.load import parse
     from app.settings import load_local
 
-    of_texts: tuple[Fault, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    try:
-        source = read(directory)
-        if source.is_legible:
-            # A file that only lacks its last line can be read, so that its other faults are reported too.
-            of_texts, source = source.faults, replace(source, faults=())
-        policy = parse(source)
-        try:
-            if wrong := issuer_faults(policy):
-                raise PolicyRefused(wrong)
-            snapshot = build(policy, route_table())
-        except PolicyRefused as refused:
-            faults = refused.faults
-            snapshot = Snapshot(policy, route_table())
-    except PolicyRefused as refused:
-        return _Report(PolicyRefused([*of_texts, *refused.faults]).faults, (), None)
-    proxies_stated = load_local().trusted_proxies is not None
-    findings = tuple(find(snapshot, proxies_stated=proxies_stated))
-    return _Report(PolicyRefused([*of_texts, *faults]).faults, findings, snapshot)
+    return examine(
+        lambda: read(directory),
+        route_table(),
+        find_more=issuer_faults,
+        proxies_stated=load_local().trusted_proxies is not None,
+    )
 
 
-def _print(report: _Report, directory: Path, form: str, *, strict: bool, in_full: bool) -> None:
-    from app.policy.analysis.findings import Finding
+def _passes(report: Examination, strict: bool) -> bool:
+    return not (report.faults or (strict and any(finding.severity == "warning" for finding in report.findings)))
 
-    every = [*(Finding("error", fault) for fault in report.faults), *report.findings]
+
+def _print(report: Examination, directory: Path, form: str, *, strict: bool, in_full: bool) -> None:
+    every = report.every
     if form == "sarif":
         from app.cli.policy.sarif import sarif
 
@@ -139,7 +110,7 @@ def _print(report: _Report, directory: Path, form: str, *, strict: bool, in_full
             show([_size(report.snapshot)])
 
 
-def _summary(report: _Report, directory: Path) -> list[str | Styled]:
+def _summary(report: Examination, directory: Path) -> list[str | Styled]:
     warnings = sum(finding.severity == "warning" for finding in report.findings)
     notes = len(report.findings) - warnings
     more = [plural(count, noun) for count, noun in ((warnings, "warning"), (notes, "note")) if count]
@@ -162,11 +133,11 @@ def _size(snapshot: Snapshot) -> str:
     return f"{', '.join(counts)}; all {plural(len(snapshot.table.routes), 'endpoint')} ruled."
 
 
-def _document(report: _Report, directory: Path, strict: bool) -> CheckedPolicy:
+def _document(report: Examination, directory: Path, strict: bool) -> CheckedPolicy:
     from app.cli.policy.check_view import CheckedPolicy
     from app.policy.language.fault_view import fault_views
 
-    ok, faults = report.passes(strict), fault_views(report.faults)
+    ok, faults = _passes(report, strict), fault_views(report.faults)
     findings = [finding.view for finding in report.findings]
     if report.faults or not report.snapshot:
         return CheckedPolicy(ok, str(directory), faults, findings)
@@ -185,7 +156,7 @@ def _document(report: _Report, directory: Path, strict: bool) -> CheckedPolicy:
     )
 
 
-def _junit(report: _Report, every: list[Finding], directory: Path, strict: bool) -> str:
+def _junit(report: Examination, every: list[Finding], directory: Path, strict: bool) -> str:
     """One check for each finding, and a passed one for each file without any."""
     from app.cli.policy.junit import Check, junit
 

@@ -155,7 +155,7 @@ def _cases(name: str, words: Collection[str], routes: Iterable[Route], table: Ro
     """The cases of each endpoint: with its permission, with the other one, and with none. Empty if there are none."""
     paths: dict[str, list[str]] = {word: [] for word in _WORDS}
     for template, group in groupby(sorted(routes), key=lambda route: route.template):
-        path = _example(template, table)
+        path = example_path(template, table)
         methods = [route.method for route in group if not _is_of_base(route)]
         for word in _WORDS:
             if path and (some := [each for each in METHODS if each in methods and _word(each) == word]):
@@ -180,7 +180,7 @@ def _cases(name: str, words: Collection[str], routes: Iterable[Route], table: Ro
     return "\n".join(lines) + _END if any(paths.values()) else ""
 
 
-def _example(template: str, table: RouteTable) -> str | None:
+def example_path(template: str, table: RouteTable) -> str | None:
     """A path that has this template, with 7 for each parameter; None if that path has another."""
     service, slash, path = template.partition("/")
     example = slash + _PARAMETER.sub("7", path).replace(TAIL, "7")

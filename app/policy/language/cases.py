@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -49,6 +49,7 @@ _ENDPOINT = "write `GET /api/v1/teams/7`"
 _TABLE = "write `- GET /api/v1/teams/7: deny | allow`, with a verdict for each caller of `as`"
 _CELL = re.compile(r"(allow|deny)(?: \((.+)\))?")
 _NOTHING: Given = MappingProxyType({})
+_NO_FILES: Mapping[str, str] = MappingProxyType({})
 
 # Identifies a case independently of its place and expectation: caller, action, resource and context.
 Question = tuple[frozenset[str], str, str, str]
@@ -96,19 +97,41 @@ class Case:
         return f"case {self.name}: {question}" if self.name else f"case {question}"
 
 
-def load(source: PolicySource, catalog: Mapping[str, Permission], faults: list[Fault]) -> tuple[Case, ...]:
-    """Load the cases of all test files; faults are added to `faults`."""
+def load(
+    source: PolicySource,
+    catalog: Mapping[str, Permission],
+    faults: list[Fault],
+    before: Mapping[str, str] = _NO_FILES,
+    known: Iterable[Case] = (),
+) -> tuple[Case, ...]:
+    """Load the cases of all test files; faults are added to `faults`.
+
+    `known` are the cases of the files `before`, which had no fault and the same permissions.
+    """
     cases: list[Case] = []
     hints = GrantHints(catalog)
+    reused = _reused(source, before, known)
     for file, text in source.files.items():
-        if file.startswith("tests/"):
-            before = len(faults)
+        if file in reused:
+            cases += reused[file]
+        elif file.startswith("tests/"):
+            before_file = len(faults)
             root = read_document(file, text, faults)
             if root:
                 cases += _CasesFile(Shape(source, file, faults), catalog, hints).cases(root)
-            elif len(faults) == before:
+            elif len(faults) == before_file:
                 faults.append(Fault("wrong-type", file, 1, 1, "the file has no cases", _FILE))
     return tuple(cases)
+
+
+def _reused(source: PolicySource, before: Mapping[str, str], known: Iterable[Case]) -> Mapping[str, list[Case]]:
+    """The known cases of the files that did not change; none if files of rows come or go, which reasons name."""
+    if {name for name in source.names if name.endswith(".csv")} != {name for name in before if name.endswith(".csv")}:
+        return {}
+    found: dict[str, list[Case]] = {}
+    for case in known:
+        found.setdefault(case.file, []).append(case)
+    return {file: cases for file, cases in found.items() if before.get(file) == source.files.get(file)}
 
 
 _Caller = tuple[str, frozenset[str]]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.file_names import (
@@ -35,6 +36,7 @@ MAX_NOTE_BYTES = 1_000  # of each of these two files
 
 MAX_FOLDERS = 100  # with parts of OpenAPI documents
 
+_NOTHING_UNSAVED: Mapping[str, bytes] = MappingProxyType({})
 _LOOKS = 5
 _PAUSE_SECONDS = 0.02
 # Not a fault of the policy and often temporary, so reading is retried before the policy is refused.
@@ -52,18 +54,20 @@ class _DirectoryState:
     faults: tuple[Fault, ...]
 
 
-def read(directory: Path) -> PolicySource:
+def read(directory: Path, unsaved: Mapping[str, bytes] = _NOTHING_UNSAVED) -> PolicySource:
     """Read a policy directory. Each file that cannot be read is a fault of the source.
 
     The files are read until two reads agree, since a mixture of an old and a new policy may open what both close.
-    Raises PolicyRefused if they never agree or exceed a limit.
+    `unsaved` replaces the bytes of files, or adds files, as an editor has them. Raises PolicyRefused if the reads never
+    agree or exceed a limit.
     """
     before = _look(directory)
     for _ in range(_LOOKS):
         now = _look(directory)
         if now == before:
             _check_complete(directory, now.raw)
-            return from_bytes(now.raw, now.faults, now.ignored)
+            faults = (fault for fault in now.faults if fault.file not in unsaved)
+            return from_bytes({**now.raw, **unsaved}, faults, now.ignored)
         before = now
         time.sleep(_PAUSE_SECONDS)
     message = "the files changed while they were read"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from app.identity.issuer import TrustedIssuer
 from app.policy.gc_control import long_lived_build
@@ -13,7 +14,7 @@ from app.policy.language import permissions as catalog
 from app.policy.language.cases import Case
 from app.policy.language.directory import read
 from app.policy.language.entities import Entities
-from app.policy.language.fault import PolicyRefused
+from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.permissions import Permission
 from app.policy.language.roles import Roles
 from app.policy.language.rows import Rows
@@ -21,6 +22,8 @@ from app.policy.language.rule import Membership, Rule
 from app.policy.language.source import PolicySource
 from app.policy.language.upstreams import Upstream
 from app.policy.routing.routes import Route
+
+_Row = TypeVar("_Row", Rule, Membership)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def load(directory: Path) -> Policy:
 def parse(source: PolicySource, before: Policy | None = None) -> Policy:
     """Parse the files of a policy. Raises PolicyRefused with every fault; rows are parsed if the catalogue has none.
 
-    Services and entities whose files did not change are reused from the policy `before`.
+    What comes from files that did not change is reused from the policy `before`.
     """
     with long_lived_build():
         return _parsed(source, before)
@@ -73,15 +76,13 @@ def _parsed(source: PolicySource, before: Policy | None) -> Policy:
         raise PolicyRefused(faults)
     files, known_services = (before.source.files, before.services) if before else ({}, ())
     services = upstreams.load(source, faults, files, known_services)
-    texts = {file: text for file, text in source.files.items() if file.endswith(".csv")}
     templates = (route.template for service in services for route in service.routes)
-    rows = Rows(permissions, faults, templates, texts.values())
-    for file, text in texts.items():
-        rows.parse(file, text)
-    links = roles.link(rows.memberships, faults)
-    tests = cases.load(source, permissions, faults)
-    # Entities are checked against the catalogue, so they can be reused only with the same one.
+    # What is not in the catalogue is a fault, so rows, cases and entities can be reused only with the same one.
     earlier = before if before and before.catalog.keys() == permissions.keys() else None
+    rows = _rows(source, permissions, faults, templates, earlier)
+    links = roles.link(rows.memberships, faults)
+    files, known_cases = (earlier.source.files, earlier.cases) if earlier else ({}, ())
+    tests = cases.load(source, permissions, faults, files, known_cases)
     files, known_entities = (earlier.source.files, earlier.entities) if earlier else ({}, Entities())
     known = entities.load(source, permissions, faults, files, known_entities)
     trusted = issuers.load(source, faults)
@@ -90,3 +91,32 @@ def _parsed(source: PolicySource, before: Policy | None) -> Policy:
     return Policy(
         source, permissions, tuple(rows.rules), tuple(rows.memberships), links, tests, services, known, trusted
     )
+
+
+def _rows(
+    source: PolicySource,
+    permissions: Mapping[str, Permission],
+    faults: list[Fault],
+    templates: Iterable[str],
+    earlier: Policy | None,
+) -> Rows:
+    """The rows of all files; those of files that did not change are reused from the policy `earlier`."""
+    texts = {file: text for file, text in source.files.items() if file.endswith(".csv")}
+    rows = Rows(permissions, faults, templates, texts.values())
+    files = earlier.source.files if earlier else {}
+    same = {file for file, text in texts.items() if files.get(file) == text}
+    rules, memberships = _by_file(earlier.rules if earlier else ()), _by_file(earlier.memberships if earlier else ())
+    for file, text in texts.items():
+        if file in same:
+            rows.rules += rules.get(file, ())
+            rows.memberships += memberships.get(file, ())
+        else:
+            rows.parse(file, text)
+    return rows
+
+
+def _by_file(rows: Iterable[_Row]) -> Mapping[str, list[_Row]]:
+    found: dict[str, list[_Row]] = {}
+    for row in rows:
+        found.setdefault(row.file, []).append(row)
+    return found

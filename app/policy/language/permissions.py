@@ -33,6 +33,11 @@ class Permission:
     deprecated: bool = False
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name belongs to facts that only the server states, and not to a permission."""
+    return name.partition(":")[0] in _RESERVED
+
+
 def load(source: PolicySource, faults: list[Fault]) -> Mapping[str, Permission]:
     """Load the catalogue by name; faults are added to `faults`."""
     text = source.files.get(FILE)
@@ -64,7 +69,7 @@ def _entry_fault(name: str, entry: object) -> tuple[str, str, str] | None:
     """The fault of an entry, as message, hint and word; None if it is valid."""
     if not _NAME.fullmatch(name):
         return f"`{name}` is not a permission", "a permission is `<resource>:<verb>` in lower case", name
-    if name.split(":", maxsplit=1)[0] in _RESERVED:
+    if is_reserved(name):
         return f"`{name}` is reserved for facts that only the server states", "choose another resource name", name
     if not isinstance(entry, dict):
         return f"`{name}` is not a table", _example(name), name

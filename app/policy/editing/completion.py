@@ -1,0 +1,81 @@
+"""Completions in the files of a policy: the one list that every editor shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.policy.editing.case_completion import case_suggestions
+from app.policy.editing.catalog_completion import catalog_suggestions
+from app.policy.editing.names import read_names
+from app.policy.editing.place import CompletionPlace
+from app.policy.editing.position import Span, cursor_at
+from app.policy.editing.row_completion import row_suggestions
+from app.policy.editing.suggestions import CompletionKind, Suggestion
+from app.policy.language import permissions
+from app.policy.routing.routes import RouteTable
+
+MAX_COMPLETIONS = 500
+_NEVER = 3  # the rank of what does not fit
+_NAMES = ("role", "fact", "thing")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A text that fits at a position, and the characters that it replaces.
+
+    `detail` are a few words about it, such as the title of a permission; `meaning` says what it means. Either may be
+    empty.
+    """
+
+    text: str
+    kind: CompletionKind
+    detail: str
+    meaning: str
+    replaces: Span
+
+
+def completions(
+    sources: Mapping[str, str], routes: RouteTable, file: str, line: int, column: int
+) -> tuple[Completion, ...]:
+    """What fits at a position, the best first, at most MAX_COMPLETIONS.
+
+    `sources` are the texts of the policy's files by name, which may have faults; `routes` are those of the application,
+    without those of other services, whose documents are among the texts. Each text that fits has the characters that
+    were typed before the position, in their order.
+    """
+    cursor = cursor_at(sources, file, line, column)
+    if cursor is None:
+        return ()
+    place: CompletionPlace | None = None
+    if file.endswith(".csv"):
+        place = row_suggestions(read_names(sources, routes), cursor)
+    elif file.startswith("tests/"):
+        place = case_suggestions(read_names(sources, routes), sources[file], cursor)
+    elif file == permissions.FILE:
+        place = catalog_suggestions(sources[file], cursor)
+    if place is None:
+        return ()
+    start, end = min(place.start, cursor.offset), max(place.end, cursor.offset)
+    span = cursor.span(start, end)
+    typed = cursor.text[start : cursor.offset]
+    # A name that is being typed is among the names of the texts.
+    others = (each for each in place.suggestions if each.kind not in _NAMES or each.text != cursor.text[start:end])
+    chosen = _fitting(others, typed)[:MAX_COMPLETIONS]
+    return tuple(Completion(each.text, each.kind, each.detail, each.meaning, span) for each in chosen)
+
+
+def _fitting(suggestions: Iterable[Suggestion], typed: str) -> list[Suggestion]:
+    """The suggestions that have the typed characters: those that begin with them first."""
+    typed = typed.strip().lower()
+    ranked = [(_rank(each.text.lower(), typed), each) for each in suggestions]
+    return [each for rank, each in sorted(ranked, key=lambda pair: pair[0]) if rank < _NEVER]
+
+
+def _rank(text: str, typed: str) -> int:
+    if text.startswith(typed):
+        return 0
+    if typed in text:
+        return 1
+    left = iter(text)
+    return 2 if all(character in left for character in typed) else _NEVER

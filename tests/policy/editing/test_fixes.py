@@ -1,0 +1,124 @@
+"""The fixes of faults and findings: after one, the fault is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.analysis.examination import Examination, examine
+from app.policy.analysis.tidy import tidy_rows
+from app.policy.editing.fixes import Fix, fixes, rewritten_file
+from app.policy.language.source import encode, from_bytes
+from tests.policy.editing.changed import changed
+from tests.policy.editing.marked import BASE, ROUTES
+from tests.policy.shipped import shipped_files, snapshot_of
+
+KEYS = "p, teams:read, /orgs/{org_id}/keys/{key_id}, GET, allow, subject.org.id == params.org_id\n"
+GOOD = {**BASE, "keys.csv": f"{KEYS}# end\n"}
+
+
+def examined(sources: dict[str, str]) -> Examination:
+    return examine(lambda: from_bytes(encode(sources)), ROUTES, proxies_stated=True)
+
+
+def fixes_of(sources: dict[str, str], code: str) -> list[Fix]:
+    found = [
+        each for finding in examined(sources).every if finding.at.code == code for each in fixes(sources, finding.at)
+    ]
+    assert found, examined(sources).every
+    return found
+
+
+def codes(sources: dict[str, str]) -> list[str]:
+    return [finding.at.code for finding in examined(sources).every]
+
+
+def test_the_base_has_nothing_to_fix() -> None:
+    assert not {"unknown-grant", "cut-short", "effect", "duplicate-row"} & set(codes(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("code", "row", "title"),
+    [
+        ("effect", "p, teams:read, /teams, GET, alow\n", "Write `allow`"),
+        ("unknown-grant", "p, team:read, /teams, GET, deny\n", "Write `teams:read`"),
+        ("unknown-grant", "p, teams:read usr:u, /teams, GET, deny\n", "Write `user:u`"),
+        ("unknown-action", "p, teams:read, /teams, GTE, deny\n", "Write `GET`"),
+        ("dead-row", "p, teams:read, /team, GET, deny\n", "Write `/teams`"),
+        ("row-type", "P, teams:read, /teams, GET, deny\n", "Write `p`"),
+        ("duplicate-row", "p, teams:read, record, read|write, allow\n", "Delete this row"),
+        ("shadowed-row", "p, teams:read auth:jwt, record, read, allow\n", "Delete this row"),
+        ("trailing-comment", "p, teams:read, /teams, GET, deny # why\n", "Move the comment above the row"),
+        ("early-end", "# end\n", "Delete this line"),
+    ],
+)
+def test_after_its_fix_a_fault_is_gone(code: str, row: str, title: str) -> None:
+    sources = {**GOOD, "x.csv": f"{row}# end\n"}
+    (fix,) = [each for each in fixes_of(sources, code) if each.title == title]
+    assert code not in codes(changed(sources, fix.changes))
+
+
+def test_a_comment_keeps_its_text() -> None:
+    sources = {**GOOD, "x.csv": "p, teams:read, /teams, GET, deny # why\n# end\n"}
+    (fix,) = fixes_of(sources, "trailing-comment")
+    assert changed(sources, fix.changes)["x.csv"] == "# why\np, teams:read, /teams, GET, deny\n# end\n"
+
+
+def test_a_suggestion_with_two_words_makes_two_fixes() -> None:
+    sources = {**GOOD, "x.csv": "p, zoe, /teams, GET, deny\n# end\n"}
+    titles = [fix.title for fix in fixes_of(sources, "unknown-grant")]
+    assert titles == ["Write `user:zoe`", "Write `role:zoe`"]
+    assert not any(fix.is_preferred for fix in fixes_of(sources, "unknown-grant"))
+
+
+def test_a_missing_permission_can_be_added_to_the_catalogue() -> None:
+    sources = {**GOOD, "x.csv": "p, reports:print, /teams, GET, deny\n# end\n"}
+    (fix,) = [each for each in fixes_of(sources, "unknown-grant") if each.title.startswith("Add")]
+    after = changed(sources, fix.changes)
+    assert '\n["reports:print"]\ntitle = ' in after["permissions.toml"]
+    assert "unknown-grant" not in codes(after)
+
+
+@pytest.mark.parametrize(
+    "text", ["p, teams:read, /teams, GET, deny", "p, teams:read, /teams, GET, deny\n# END\n", "", "\n\n"]
+)
+def test_a_file_that_was_cut_short_gets_its_end(text: str) -> None:
+    sources = {**GOOD, "x.csv": text}
+    (fix,) = fixes_of(sources, "cut-short")
+    after = changed(sources, fix.changes)
+    assert after["x.csv"].endswith("# end\n")
+    assert "cut-short" not in codes(after)
+
+
+def test_a_route_without_a_row_gets_one_to_complete() -> None:
+    (fix,) = fixes_of(dict(BASE), "unruled-route")
+    after = changed(BASE, fix.changes)
+    (file,) = [name for name in after if after[name] != BASE.get(name)]
+    assert "p, <grants>, /orgs/{org_id}/keys/{key_id}, GET, allow\n# end\n" in after[file]
+
+
+def test_the_changed_lines_of_a_file_make_its_new_text() -> None:
+    files = {name: data.decode() for name, data in shipped_files().items()}
+    files["catalog.csv"] = files["catalog.csv"].replace(
+        "# end\n", "p,catalog:read,  /api/v1/teams/**,HEAD|GET,allow\n# end\n"
+    )
+    for file, text in tidy_rows(snapshot_of(encode(files))).items():
+        assert changed(files, [rewritten_file(files, file, text)])[file] == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a\nb\nc", "a\nc"),
+        ("a\n", "a\nb\n"),
+        ("", "x\n"),
+        ("a", ""),
+        ("a\nb", "b"),
+        ("a\nb", "a"),
+        ("a\na", "a"),
+        ("a", "a\na"),
+        ("a\n\n", "a\n"),
+        ("a", "a\nb"),
+    ],
+)
+def test_any_two_texts_have_a_change(old: str, new: str) -> None:
+    assert changed({"f": old}, [rewritten_file({"f": old}, "f", new)])["f"] == new

@@ -1,0 +1,66 @@
+"""A policy that is parsed with the one before it, from which it takes what did not change, is the same as without."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.language.fault import PolicyRefused
+from app.policy.language.load import Policy, parse
+from app.policy.language.source import from_bytes
+from tests.policy.malformed import MALFORMED
+from tests.policy.shipped import policy_of, shipped_files
+
+ROW = b"p, catalog:read, /api/v1/teams/**, GET|HEAD, deny\n# end\n"
+CASES = b"cases:\n  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams: new.csv\n"
+
+
+def outcome(files: dict[str, bytes], before: Policy | None) -> object:
+    """Everything that comes from the files, or the faults."""
+    try:
+        policy = parse(from_bytes(files), before)
+    except PolicyRefused as refused:
+        return refused.faults
+    return policy.rules, policy.memberships, policy.roles, policy.cases, policy.catalog, policy.revision
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"catalog.csv": ROW},
+        {"new.csv": ROW},
+        {"roles.csv": None},
+        {"new.csv": ROW, "tests/new.yaml": CASES},
+        {"tests/catalog.yaml": None},
+        {"tests/catalog.yaml": CASES.replace(b"new", b"catalog")},
+        {"permissions.toml": shipped_files()["permissions.toml"].replace(b'"catalog:write"', b'"catalog:change"')},
+        {"permissions.toml": shipped_files()["permissions.toml"].replace(b"Look at", b"See")},
+    ],
+    ids=str,
+)
+def test_files_that_did_not_change_are_taken_from_the_policy_before(changed: dict[str, bytes | None]) -> None:
+    files = {name: data for name, data in {**shipped_files(), **changed}.items() if data is not None}
+    assert outcome(files, policy_of(shipped_files())) == outcome(files, None)
+
+
+def test_cases_are_read_again_when_a_file_that_they_name_is_gone() -> None:
+    before = policy_of({**shipped_files(), "new.csv": ROW, "tests/new.yaml": CASES})
+    files = {**shipped_files(), "tests/new.yaml": CASES}
+    assert outcome(files, before) == outcome(files, None)
+    assert "there is no file `new.csv`" in str(outcome(files, before))
+
+
+def test_every_refused_policy_has_the_same_faults() -> None:
+    before = policy_of(shipped_files())
+    for each in MALFORMED:
+        files = {**shipped_files(), each.file: each.data or b""}
+        if each.data is None:
+            del files[each.file]
+        assert outcome(files, before) == outcome(files, None), each.name
+
+
+def test_rows_of_a_file_that_did_not_change_are_not_parsed_again() -> None:
+    before = policy_of(shipped_files())
+    after = parse(from_bytes({**shipped_files(), "new.csv": ROW}), before)
+    assert all(any(rule is other for other in before.rules) for rule in after.rules if rule.file != "new.csv")
+    assert len(after.rules) == len(before.rules) + 1
