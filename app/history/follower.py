@@ -7,22 +7,21 @@ other processes changed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.actor import FILES
-from app.db import admin_actions, revisions
+from app.db import revisions
 from app.db.engine import LOCK_FIRST
 from app.db.revisions import ParentConflict
 from app.db.session import Sessions
 from app.db.tables.history import PolicyRevision
 from app.history.directory import PolicyDirectory
-from app.history.entry import HistoryEntry, entry_of
+from app.history.entry import HistoryEntry, PendingEntry, entry_of, read_pending
 from app.history.files import recover, write_lock
+from app.history.files_revision import add_files
 from app.history.follower_state import Behind, Current, Empty, FollowerState, Refused, Unplaced, Unread
 from app.history.stamp import read_stamp
 from app.history.stored_policy import build_stored
@@ -33,18 +32,6 @@ from app.policy.language.diff import changes
 from app.policy.language.fault import PolicyRefused
 
 _log = structlog.stdlib.get_logger("policy")
-
-
-@dataclass(frozen=True, slots=True)
-class _PendingEntry:
-    """An entry that is not taken over yet, and whether the history has the policy that is active until then.
-
-    `lost` is the entry that was taken over last, if the history no longer has it.
-    """
-
-    row: PolicyRevision | None
-    is_kept: bool
-    lost: HistoryEntry | None
 
 
 class Follower:
@@ -179,26 +166,7 @@ class Follower:
             return head  # it cannot be loaded here, and the next revision replaces it anyway
         if entry_of(head) != state.at and not (head is None and isinstance(state, Empty)):
             raise ParentConflict
-        message = "The files were changed in the policy directory." if head else "The policy as it was found."
-        now = datetime.now(UTC)
-        row = await revisions.add(
-            session,
-            parent=head,
-            revision=active.revision,
-            kind="files",
-            author="",
-            message=message,
-            widens=False,
-            changes=(),
-            files=active.policy.source.files,
-            now=now,
-        )
-        if head is not None:
-            details = {"parent": head.revision}
-            admin_actions.record(
-                session, FILES, "policy.files", row.revision, now=now, message=message, details=details
-            )
-        return row
+        return await add_files(session, head, active)
 
     async def _begin(self) -> None:
         """Find the place of the files: those that the history knows, or has lost, are old; others are an edit."""
@@ -274,19 +242,17 @@ class Follower:
         """Record that a change failed: if it left its marker in the directory, its outcome is settled later."""
         self._is_unsettled = write.unfinished(self.live.directory) is not None
 
-    async def _read(self, session: AsyncSession, entry: HistoryEntry, before: str) -> _PendingEntry | None:
+    async def _read(self, session: AsyncSession, entry: HistoryEntry, before: str) -> PendingEntry | None:
         """Read what is needed to take over an entry; None if there is nothing to take over."""
         at = self.at
         if entry.revision == self.live.active.revision or entry == at or self._is_refused(entry):
             return None
-        row = await revisions.entry(session, entry.id)
-        lost = at if at is not None and not await revisions.holds(session, at.id, at.revision) else None
-        return _PendingEntry(row, await revisions.was_accepted(session, before), lost)
+        return await read_pending(session, entry, at, before)
 
     def _is_refused(self, entry: HistoryEntry) -> bool:
         return isinstance(self._state, Refused) and entry == self._state.head
 
-    async def _take_over(self, entry: HistoryEntry, news: _PendingEntry | None, before: str) -> bool:
+    async def _take_over(self, entry: HistoryEntry, news: PendingEntry | None, before: str) -> bool:
         """Make the newest entry's policy active; return False if the files changed the active one since `before`."""
         state = self._state
         if entry == state.at:
