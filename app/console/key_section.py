@@ -29,16 +29,20 @@ class KeySection:
         return f"Keys of {self.organization}" if self.organization else "My keys"
 
 
-def own_section(request: AnyRequest) -> KeySection:
-    """The user's own keys."""
-    return KeySection(OWN, personal(request.user))
+def in_both_sections(path: str = "") -> list[str]:
+    """The paths of a page that both sections have."""
+    return [f"{OWN}{path}", f"{ORGANIZATION}{path}"]
 
 
-def organization_section(request: AnyRequest) -> KeySection:
-    """The keys of the organization of the session. Raises Problem 403 without one.
+def section_of(request: AnyRequest) -> KeySection:
+    """The section of the page: the user's own keys, or those of the organization of the session.
 
-    A form of a session in another organization has another CSRF token, so it is refused.
+    Raises Problem 403 without an organization. A form of a session in another organization has another CSRF token, so
+    it is refused.
     """
+    # The template that the policy decided about, not the path as it was spelled.
+    if not request.scope["path_template"].startswith(ORGANIZATION):
+        return KeySection(OWN, personal(request.user))
     active = request.user.organization
     if active is None:
         raise Problem(403, NO_ORGANIZATION)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.params import FromPath, QueryParameter
 
-from app.console.key_section import ORGANIZATION, OWN, KeySection, organization_section, own_section
+from app.console.key_section import in_both_sections, section_of
 from app.console.page import long_page, page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
@@ -75,7 +75,7 @@ def badge(key: ApiKey, now: datetime) -> StatusBadge:
     return StatusBadge(state, *STATES[state])
 
 
-@get_or_head(OWN)
+@get_or_head(in_both_sections())
 async def show_keys(
     request: AnyRequest,
     session: RequestSession,
@@ -85,54 +85,8 @@ async def show_keys(
     down: _DownQuery = True,
     number: _PageQuery = 1,
 ) -> Response[str]:
-    """Show the keys of the user."""
-    return await _show_keys(request, session, own_section(request), shown, order, down=down, number=number)
-
-
-@get_or_head(ORGANIZATION)
-async def show_organization_keys(
-    request: AnyRequest,
-    session: RequestSession,
-    *,
-    shown: _ShownQuery = "all",
-    order: _OrderQuery = "created",
-    down: _DownQuery = True,
-    number: _PageQuery = 1,
-) -> Response[str]:
-    """Show the keys of the user's organization."""
-    return await _show_keys(request, session, organization_section(request), shown, order, down=down, number=number)
-
-
-@get_or_head(f"{OWN}/{{key_id:str}}")
-async def show_key(
-    key_id: FromPath[str], request: AnyRequest, session: RequestSession, done: _DoneQuery = ""
-) -> Response[str]:
-    """Show a key: its facts, what it reaches now, and which scopes it used recently."""
-    return await _show_key(request, session, own_section(request), key_id, is_done=done == "revoked")
-
-
-@get_or_head(f"{ORGANIZATION}/{{key_id:str}}")
-async def show_organization_key(
-    key_id: FromPath[str], request: AnyRequest, session: RequestSession, done: _DoneQuery = ""
-) -> Response[str]:
-    """Show a key of the user's organization."""
-    return await _show_key(request, session, organization_section(request), key_id, is_done=done == "revoked")
-
-
-ROUTES = (show_keys, show_organization_keys, show_key, show_organization_key)
-
-
-async def _show_keys(
-    request: AnyRequest,
-    session: RequestSession,
-    section: KeySection,
-    shown: _Shown,
-    order: own_keys.Order,
-    *,
-    down: bool,
-    number: int,
-) -> Response[str]:
-    now = datetime.now(UTC)
+    """Show the keys of the owner."""
+    section, now = section_of(request), datetime.now(UTC)
     subject = section.owner.subject
     counts = await own_keys.counts(session, subject, now)
     total = counts.get(shown, 0) if shown != "all" else sum(counts.values())
@@ -170,10 +124,12 @@ async def _show_keys(
     )
 
 
-async def _show_key(
-    request: AnyRequest, session: RequestSession, section: KeySection, key_id: str, *, is_done: bool
+@get_or_head(in_both_sections("/{key_id:str}"))
+async def show_key(
+    key_id: FromPath[str], request: AnyRequest, session: RequestSession, done: _DoneQuery = ""
 ) -> Response[str]:
-    services = services_of(request.app)
+    """Show a key: its facts, what it reaches now, and which scopes it used recently."""
+    services, section = services_of(request.app), section_of(request)
     now = datetime.now(UTC)
     key = await api_keys.own_key(session, section.owner.subject, read_id(key_id))
     live = services.live
@@ -207,8 +163,11 @@ async def _show_key(
         log_began=began if began is None or began > since else None,
         log_is_empty=began is None,
         sample=services.settings.decision_log_sample,
-        revoked_now=is_done and key.revoked_at is not None,
+        revoked_now=done == "revoked" and key.revoked_at is not None,
     )
+
+
+ROUTES = (show_keys, show_key)
 
 
 def reached(snapshot: Snapshot, caller: Principal) -> tuple[list[ReachedResource], list[ReachedResource]]:

@@ -9,7 +9,7 @@ from litestar import Response, post
 from pydantic import BaseModel, Field
 
 from app.console.forms import read_form
-from app.console.key_section import ORGANIZATION, OWN, KeySection, organization_section, own_section
+from app.console.key_section import KeySection, in_both_sections, section_of
 from app.console.keys import badge
 from app.console.page import page
 from app.console.single_use import FormId, new_form_id, use_form
@@ -41,35 +41,16 @@ class NewKeyForm(BaseModel):
     form_id: FormId
 
 
-@get_or_head(f"{OWN}/new")
+@get_or_head(in_both_sections("/new"))
 async def show_form(request: AnyRequest) -> Response[str]:
     """Show the form."""
-    return _form(request, own_section(request), {}, {})
+    return _form(request, section_of(request), {}, {})
 
 
-@post(f"{OWN}/new")
+@post(in_both_sections("/new"))
 async def issue_key(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Issue the key and show it once."""
-    return await _issue(request, session, own_section(request))
-
-
-@get_or_head(f"{ORGANIZATION}/new")
-async def show_organization_form(request: AnyRequest) -> Response[str]:
-    """Show the form for a key of the user's organization."""
-    return _form(request, organization_section(request), {}, {})
-
-
-@post(f"{ORGANIZATION}/new")
-async def issue_organization_key(request: AnyRequest, session: RequestSession) -> Response[str]:
-    """Issue a key of the user's organization and show it once."""
-    return await _issue(request, session, organization_section(request))
-
-
-ROUTES = (show_form, issue_key, show_organization_form, issue_organization_key)
-
-
-async def _issue(request: AnyRequest, session: RequestSession, section: KeySection) -> Response[str]:
-    services = services_of(request.app)
+    services, section = services_of(request.app), section_of(request)
     form = await read_form(request, NewKeyForm)
     errors = dict(form.errors)
     if not form.given.get("scopes"):
@@ -90,6 +71,9 @@ async def _issue(request: AnyRequest, session: RequestSession, section: KeySecti
         errors = {fields.get(fault.field, fault.field): fault.message for fault in refused.faults}
         return _form(request, section, form.given, errors)
     return show_plaintext(request, section, new, now)
+
+
+ROUTES = (show_form, issue_key)
 
 
 def show_plaintext(

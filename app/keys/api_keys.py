@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -88,16 +88,6 @@ async def successor_of(session: AsyncSession, key: ApiKey) -> ApiKey | None:
     return await get_for(session, key.subject, key.successor_id) if key.successor_id is not None else None
 
 
-async def revoke(session: AsyncSession, subject: str, key_id: int, now: datetime) -> ApiKey | None:
-    """Revoke a subject's own key and return it; None if it does not exist or belongs to another subject."""
-    return await _revoke(session, _own(subject, key_id), now)
-
-
-async def revoke_any(session: AsyncSession, key_id: int, now: datetime) -> ApiKey | None:
-    """Revoke a key of any owner and return it; None if there is none."""
-    return await _revoke(session, _with_id(key_id), now)
-
-
 async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime, until: datetime) -> ApiKey | None:
     """Let a subject's own active key expire at `until`, unless it expires before that, and return it.
 
@@ -107,7 +97,9 @@ async def expire(session: AsyncSession, subject: str, key_id: int, now: datetime
     active = and_(_own(subject, key_id), accepted(now), col(ApiKey.successor_id).is_(None))
     # One statement, so that of two at the same time neither extends what the other shortened.
     sooner = case((expires_at < until, expires_at), else_=until)
-    return await _change(session, update(ApiKey).where(active).values(expires_at=sooner))
+    change = update(ApiKey).where(active).values(expires_at=sooner).returning(ApiKey)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return (await session.scalars(change, execution_options=options)).one_or_none()
 
 
 async def find_by_digest(session: AsyncSession, digest: bytes) -> KeyRecord | None:
@@ -139,24 +131,9 @@ async def touch(session: AsyncSession, key_ids: Collection[int], now: datetime) 
     await session.execute(used, execution_options={"synchronize_session": False})
 
 
-async def _revoke(session: AsyncSession, which: ColumnElement[bool], now: datetime) -> ApiKey | None:
-    # One statement, so that of two at the same time the first one counts.
-    first = func.coalesce(col(ApiKey.revoked_at), now)
-    return await _change(session, update(ApiKey).where(which).values(revoked_at=first))
-
-
-async def _change(session: AsyncSession, change: Update) -> ApiKey | None:
-    options = {"synchronize_session": False, "populate_existing": True}
-    return (await session.scalars(change.returning(ApiKey), execution_options=options)).one_or_none()
-
-
 def _own(subject: str, key_id: int) -> ColumnElement[bool]:
-    return and_(_with_id(key_id), col(ApiKey.subject) == subject)
-
-
-def _with_id(key_id: int) -> ColumnElement[bool]:
     # A driver raises for a number beyond 64 bits, and no key has it as its id.
-    return col(ApiKey.id) == (key_id if 0 < key_id <= MAX_ID else None)
+    return and_(col(ApiKey.id) == (key_id if 0 < key_id <= MAX_ID else None), col(ApiKey.subject) == subject)
 
 
 RECORD = select(

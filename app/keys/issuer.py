@@ -1,4 +1,4 @@
-"""Issues and rotates API keys: what a key may hold, how long it lives, and how many an owner may have."""
+"""Issues, rotates and revokes keys of an owner: what one may hold, how long it lives, and how many there may be."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from app.keys.admin_log import record_issue, record_rotation
 from app.keys.capacity import count_keys, require_unblocked
 from app.keys.owner import KeyOwner
 from app.keys.refusals import InvalidKeyOrder, KeyConflict, OrderFault, ScopesNotHeld
+from app.keys.revocations import revoke_key_of
 from app.keys.status import ACCEPTED, status_of
 from app.policy.engine.live import LivePolicy
 
@@ -56,7 +57,7 @@ class KeyLimits:
 
 
 class KeyIssuer:
-    """Issues and rotates keys under the active policy.
+    """Issues, rotates and revokes keys of an owner under the active policy.
 
     `check_budget` counts a new key of an owner and raises BudgetSpent; `invalidate` removes a key from the cache.
     """
@@ -139,6 +140,14 @@ class KeyIssuer:
         await session.commit()
         self._invalidate(old.id)  # a cached record has the former end
         return new, old
+
+    async def revoke(
+        self, session: AsyncSession, owner: KeyOwner, key_id: int | None, *, now: datetime, by: Actor
+    ) -> ApiKey:
+        """Revoke a key of the owner; its next request is refused. Revoking again changes nothing. Raises NoSuchKey."""
+        key = await revoke_key_of(session, owner.subject, key_id, by, now)
+        self._invalidate(key.id)
+        return key
 
     async def _store(self, session: AsyncSession, owner: KeyOwner, order: KeyOrder, now: datetime) -> NewKey:
         minted, roles = mint(order.environment), self._live.active.policy.roles

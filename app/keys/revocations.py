@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,7 +14,6 @@ from app.db.disk import with_last_space
 from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
-from app.keys import api_keys
 from app.keys.admin_log import RevokedKey, record_revocation
 from app.keys.capacity import lock_owner
 from app.keys.refusals import NoSuchKey
@@ -25,11 +24,6 @@ CHUNK = 200  # keys in a transaction, so that its locks are held briefly
 async def revoke_key(session: AsyncSession, key_id: int, by: Actor, now: datetime) -> ApiKey | None:
     """Revoke a key of any owner, commit and return it; None if there is none. Revoking again records nothing."""
     return await _revoke(session, key_id, by, now, owner=None)
-
-
-async def revoke_own_key(session: AsyncSession, key_id: int | None, by: Actor, now: datetime) -> ApiKey:
-    """Revoke a key of the actor, as `revoke_key`. Raises NoSuchKey, for a key of another owner too."""
-    return await revoke_key_of(session, by.subject, key_id, by, now)
 
 
 async def revoke_key_of(session: AsyncSession, owner: str, key_id: int | None, by: Actor, now: datetime) -> ApiKey:
@@ -75,13 +69,11 @@ async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, 
 
     async def revoke() -> ApiKey | None:
         await session.connection(execution_options=LOCK_FIRST)  # what is read here decides what is written
-        ended = await _end(session, [key_id], now, owner)
-        for each in ended:
+        for each in await _end(session, [key_id], now, owner):
             record_revocation(session, by, each, now)
-        if owner is None:
-            key = await api_keys.revoke_any(session, key_id, now)
-        else:
-            key = await api_keys.revoke(session, owner, key_id, now)
+        # Refreshed, since a request may have loaded it before.
+        query = select(ApiKey).where(*_among([key_id], owner)).execution_options(populate_existing=True)
+        key = await session.scalar(query)
         await session.commit()
         return key
 
@@ -90,9 +82,12 @@ async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, 
 
 async def _end(session: AsyncSession, ids: Iterable[int], now: datetime, owner: str | None) -> list[RevokedKey]:
     """Revoke those of the keys that are not revoked yet, only those of `owner` if it is given."""
-    change = update(ApiKey).where(col(ApiKey.id).in_(list(ids)), col(ApiKey.revoked_at).is_(None))
-    if owner is not None:
-        change = change.where(col(ApiKey.subject) == owner)
+    change = update(ApiKey).where(*_among(ids, owner), col(ApiKey.revoked_at).is_(None))
     returned = change.values(revoked_at=now).returning(col(ApiKey.id), col(ApiKey.key_prefix), col(ApiKey.subject))
     rows = await session.execute(returned, execution_options={"synchronize_session": False})
     return [RevokedKey(*row) for row in rows]
+
+
+def _among(ids: Iterable[int], owner: str | None) -> list[ColumnElement[bool]]:
+    those: list[ColumnElement[bool]] = [col(ApiKey.id).in_(list(ids))]
+    return those if owner is None else [*those, col(ApiKey.subject) == owner]

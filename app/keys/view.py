@@ -26,19 +26,9 @@ class KeyView:
 
 
 @dataclass(frozen=True, slots=True)
-class OrganizationKeyView:
+class OrganizationKeyView(KeyView):
     """A key of an organization as its members see it, with the person who issued it: never its plaintext."""
 
-    id: int
-    name: str
-    environment: str
-    key_prefix: str
-    scopes: list[str]
-    created_at: datetime
-    last_used_at: datetime | None
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    is_active: bool
     organization: str
     created_by: str
 

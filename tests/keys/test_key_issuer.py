@@ -21,13 +21,11 @@ from app.keys.owner import personal
 from app.keys.refusals import (
     InvalidKeyOrder,
     KeyConflict,
-    KeyRefused,
     NoSuchKey,
     OrderFault,
     OwnerBlocked,
     ScopesNotHeld,
 )
-from app.keys.revocations import revoke_own_key
 from app.oauth.people_blocks import block_person, unblock_person
 from app.policy.engine.live import LivePolicy
 from tests.policy import small
@@ -83,6 +81,10 @@ class Keys:
             new, old = await self.issuer.rotate(session, personal(ANN), key_id, grace_seconds=grace, now=now, by=BY)
             assert old.id == key_id
             return new.key.id
+
+    async def revoke(self, key_id: int | None) -> None:
+        async with self.sessions() as session:
+            await self.issuer.revoke(session, personal(ANN), key_id, now=NOW, by=BY)
 
     async def ids(self) -> Sequence[int]:
         async with self.sessions() as session:
@@ -154,18 +156,17 @@ async def test_a_full_disk_refuses_new_keys_first(keys: Keys) -> None:
     assert await keys.ids() == [key]
 
 
-async def test_what_cannot_be_rotated(keys: Keys, sessions: Sessions) -> None:
+async def test_what_cannot_be_rotated(keys: Keys) -> None:
     for unknown in (None, 0, -1, 10**6, 2**63):
         with pytest.raises(NoSuchKey, match="API key not found"):
             await keys.rotate(unknown)
-        async with sessions() as session:
-            with pytest.raises(NoSuchKey):
-                await revoke_own_key(session, unknown, BY, NOW)
+        with pytest.raises(NoSuchKey):
+            await keys.revoke(unknown)
     expired, revoked = await keys.issue(ends=NOW + DAY), await keys.issue()
-    async with sessions() as session:
-        await revoke_own_key(session, revoked, BY, NOW)
+    await keys.revoke(revoked)
+    assert keys.forgotten == [revoked]
     for key, now, reason in ((expired, NOW + DAY, "has expired"), (revoked, NOW, "has been revoked")):
-        with pytest.raises(KeyRefused, match=reason):
+        with pytest.raises(KeyConflict, match=f"This key {reason}, so it has no successor: issue a new key"):
             await keys.rotate(key, now=now)
     assert await keys.ids() == [expired, revoked]
 

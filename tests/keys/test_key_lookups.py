@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
+from app.audit.actor import Actor
 from app.db.digest_lookups import CONCURRENT, MAX_BATCH
 from app.db.session import Sessions
 from app.identity.api_keys import MintedKey, mint
 from app.identity.errors import CannotVerify
 from app.keys import api_keys
 from app.keys.lookups import key_lookup
+from app.keys.revocations import revoke_key_of
 
 pytestmark = pytest.mark.anyio
 
@@ -75,8 +77,8 @@ async def test_a_lookup_that_begins_after_a_change_sees_it(sessions: Sessions) -
     await asyncio.sleep(0)
     async with sessions() as session:
         row = (await api_keys.list_for(session, "owner"))[0]
-        await api_keys.revoke(session, "owner", row.id, datetime.now(UTC))
         await session.commit()
+        await revoke_key_of(session, "owner", row.id, Actor("owner", door="api"), datetime.now(UTC))
     after = await asyncio.gather(*(find(key.digest) for _ in range(20)))
     assert all(record and record.revoked_at for record in after)
     assert all(await asyncio.gather(*before))

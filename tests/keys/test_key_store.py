@@ -11,17 +11,21 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
+from app.audit.actor import Actor
 from app.db.session import Sessions
 from app.db.tables import metadata
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, MintedKey, mint
 from app.keys import api_keys
 from app.keys.lookups import key_lookup
+from app.keys.refusals import NoSuchKey
+from app.keys.revocations import revoke_key, revoke_key_of
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2025, 2, 9, 23, 30, 0, 123456, tzinfo=UTC)
 OWNER, OTHER = "user_owner", "user_other"
+BY = Actor(OWNER, door="api")
 BEYOND_AN_ID = [0, -1, 2**63, -(2**63) - 1, 10**40]
 
 
@@ -94,10 +98,9 @@ async def test_the_key_of_another_subject_and_a_missing_one_are_equal(sessions: 
         assert found.digest == own.digest
         for subject, key_id in ((OTHER, own.id), (OWNER, 99), *((OWNER, beyond) for beyond in BEYOND_AN_ID)):
             assert await api_keys.get_for(session, subject, key_id) is None
-            assert await api_keys.revoke(session, subject, key_id, NOW) is None
-        for beyond in BEYOND_AN_ID:
-            assert await api_keys.revoke_any(session, beyond, NOW) is None
-        await session.commit()
+            await session.rollback()
+            with pytest.raises(NoSuchKey):
+                await revoke_key_of(session, subject, key_id, BY, NOW)
     assert (await _row(sessions, own.id)).revoked_at is None
 
 
@@ -106,19 +109,15 @@ async def test_a_revocation_keeps_its_first_timestamp(sessions: Sessions) -> Non
     later = NOW + timedelta(days=1)
     async with sessions() as session:
         held = await api_keys.get_for(session, OWNER, key.id)
-        first = await api_keys.revoke(session, OWNER, key.id, NOW)
-        assert first is held  # the row that a request has loaded is refreshed
-        assert first is not None
-        assert first.revoked_at == NOW
         await session.commit()
+        first = await revoke_key_of(session, OWNER, key.id, BY, NOW)
+        assert first is held  # the row that a request has loaded is refreshed
+        assert first.revoked_at == NOW
     async with sessions() as session:
-        again = await api_keys.revoke(session, OWNER, key.id, later)
-        assert again is not None
-        assert again.revoked_at == NOW
-        by_operator = await api_keys.revoke_any(session, key.id, later)
+        assert (await revoke_key_of(session, OWNER, key.id, BY, later)).revoked_at == NOW
+        by_operator = await revoke_key(session, key.id, BY, later)
         assert by_operator is not None
         assert by_operator.revoked_at == NOW
-        await session.commit()
     assert (await _row(sessions, key.id)).revoked_at == NOW
 
 
@@ -127,23 +126,11 @@ async def test_concurrent_revocations_agree_on_one_timestamp(sessions: Sessions)
 
     async def revoke(second: int) -> datetime | None:
         async with sessions() as session:
-            revoked = await api_keys.revoke(session, OWNER, key.id, NOW + timedelta(seconds=second))
-            await session.commit()
-            assert revoked is not None
-            return revoked.revoked_at
+            return (await revoke_key_of(session, OWNER, key.id, BY, NOW + timedelta(seconds=second))).revoked_at
 
     times = set(await asyncio.gather(*(revoke(second) for second in range(8))))
     assert len(times) == 1
     assert {(await _row(sessions, key.id)).revoked_at} == times
-
-
-async def test_an_operator_may_revoke_any_key(sessions: Sessions) -> None:
-    key = await _issue(sessions, OTHER)
-    async with sessions() as session:
-        revoked = await api_keys.revoke_any(session, key.id, NOW)
-        assert revoked is not None
-        assert (revoked.subject, revoked.revoked_at) == (OTHER, NOW)
-        assert await api_keys.revoke_any(session, 99, NOW) is None
 
 
 async def test_a_digest_finds_the_record_for_a_verifier(sessions: Sessions) -> None:
@@ -156,8 +143,7 @@ async def test_a_digest_finds_the_record_for_a_verifier(sessions: Sessions) -> N
     assert await find(mint("test").digest) is None
     assert await find(b"") is None
     async with sessions() as session:
-        await api_keys.revoke(session, OWNER, key.id, NOW)
-        await session.commit()
+        await revoke_key_of(session, OWNER, key.id, BY, NOW)
     revoked = await find(new.digest)
     assert revoked is not None
     assert revoked.revoked_at == NOW

@@ -50,7 +50,7 @@ async def _fill(sessions: Sessions, subject: str) -> None:
                 expires_at=ends,
             )
             if name == "gone":
-                await api_keys.revoke(session, subject, key.id, NOW)
+                key.revoked_at = NOW
         await session.commit()
 
 

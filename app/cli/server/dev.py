@@ -203,7 +203,8 @@ async def _prepare(database_url: str, scopes: list[str], *, with_sample: bool) -
     from app.griddy.tables import presence
     from app.identity.api_keys import mint
     from app.keys import api_keys
-    from app.keys.admin_log import RevokedKey, record_issue, record_revocation
+    from app.keys.admin_log import record_issue
+    from app.keys.revocations import revoke_key
 
     await upgrade(database_url, presence.provide if with_sample else presence.leave_out)
     engine = open_engine(database_url)
@@ -213,10 +214,11 @@ async def _prepare(database_url: str, scopes: list[str], *, with_sample: bool) -
             if with_sample:
                 await sample.load(session)
             # The key of an earlier run is useless, since it was shown once.
-            for old in await api_keys.list_for(session, _SUBJECT):
-                if old.name == _KEY_NAME and old.revoked_at is None and old.id is not None:
-                    await api_keys.revoke(session, _SUBJECT, old.id, now)
-                    record_revocation(session, by, RevokedKey(old.id, old.key_prefix, _SUBJECT), now)
+            known = await api_keys.list_for(session, _SUBJECT)
+            await session.commit()
+            for old in known:
+                if old.name == _KEY_NAME and old.revoked_at is None:
+                    await revoke_key(session, old.id, by, now)
             new = mint("live")
             row = await api_keys.insert(
                 session, subject=_SUBJECT, name=_KEY_NAME, new=new, scopes=scopes, now=now, token_grants=scopes

@@ -5,32 +5,32 @@ A row of the policy allows only signed-in users; the handlers limit each user to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.tables.fields import INTEGER, Moment, Name
+from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.door.budgets import TOO_MANY
 from app.http.door.long_work import in_turn
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
 from app.http.wire.json_body import json_or_nothing, only_json
-from app.http.wire.link import LINK, link_after, read_before
+from app.http.wire.link import LINK, Cursor, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import InvalidBody, detail_spec
 from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
-from app.keys.owner import personal
+from app.keys.owner import KeyOwner, personal
 from app.keys.refusals import NOT_FOUND
-from app.keys.revocations import revoke_own_key
 from app.keys.view import KeyView, view_of
 from app.services import services_of
 
@@ -39,7 +39,8 @@ PAGE_SIZE = 100
 GRACE_SECONDS = 86_400
 MAX_GRACE_SECONDS = 30 * 86_400
 _PATH = "/api/v1/api-keys"
-_KeyId = Annotated[str, id_of("the API key")]
+KeyId = Annotated[str, id_of("the API key")]
+_T = TypeVar("_T")
 
 
 class IssueKey(BaseModel):
@@ -51,6 +52,10 @@ class IssueKey(BaseModel):
     environment: Literal["live", "test"] = "live"
     scopes: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
     expires_at: Moment | None = None
+
+    def order(self) -> KeyOrder:
+        """What is to be issued."""
+        return KeyOrder(self.name, self.environment, self.scopes, self.expires_at)
 
 
 class RotateKey(BaseModel):
@@ -104,11 +109,10 @@ async def issue_api_key(
     data: JSONBody[IssueKey], request: AllowedRequest, session: RequestSession
 ) -> Response[IssuedKey]:
     """The plaintext is only in this response. A key never has more permissions than its issuer."""
-    services = services_of(request.app)
-    now = datetime.now(UTC)
-    order = KeyOrder(data.name, data.environment, data.scopes, data.expires_at)
-    new = await services.key_issuer.issue(session, personal(request.user), order, now, by=requesting_actor(request))
-    return Response(IssuedKey(view_of(new.key, now), new.plaintext), headers={"Cache-Control": "no-store"})
+    owner, now = personal(request.user), datetime.now(UTC)
+    issuer = services_of(request.app).key_issuer
+    new = await issuer.issue(session, owner, data.order(), now, by=requesting_actor(request))
+    return show_once(IssuedKey(view_of(new.key, now), new.plaintext))
 
 
 @get_or_head(
@@ -120,51 +124,40 @@ async def issue_api_key(
     response_headers=[LINK],
 )
 async def list_api_keys(
-    request: AllowedRequest,
-    session: RequestSession,
-    cursor: Annotated[
-        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
-    ] = None,
+    request: AllowedRequest, session: RequestSession, cursor: Cursor = None
 ) -> Response[list[KeyView]]:
     """Your own keys, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
-    now = datetime.now(UTC)
-    before = read_before(cursor, _PATH)
-    rows = await stored.page_for(session, request.user.subject, before=before, limit=PAGE_SIZE + 1)
-    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
-    headers = link_after(services_of(request.app), _PATH, shown, rows)
-    return Response([view_of(row, now) for row in shown], headers=headers)
+    return await page_of_keys(request, session, personal(request.user), _PATH, cursor, view=view_of)
 
 
 @get_or_head(
-    "/api/v1/api-keys/{key_id:str}",
+    f"{_PATH}/{{key_id:str}}",
     summary="Show one of your API keys",
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def retrieve_api_key(key_id: _KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
+async def retrieve_api_key(key_id: KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
     """A key of another user is not found, like one that does not exist."""
     row = await stored.own_key(session, request.user.subject, read_id(key_id))
     return view_of(row, datetime.now(UTC))
 
 
 @post(
-    "/api/v1/api-keys/{key_id:str}/revoke",
+    f"{_PATH}/{{key_id:str}}/revoke",
     status_code=200,
     summary="Revoke one of your API keys",
     tags=["api keys"],
     responses=_NOT_FOUND_SPEC,
 )
-async def revoke_api_key(key_id: _KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
+async def revoke_api_key(key_id: KeyId, request: AllowedRequest, session: RequestSession) -> KeyView:
     """The next request with that key is refused. Revoking again changes nothing."""
-    services = services_of(request.app)
-    now = datetime.now(UTC)
-    row = await revoke_own_key(session, read_id(key_id), requesting_actor(request), now)
-    services.verifier.invalidate(row.id)
+    owner, by, now = personal(request.user), requesting_actor(request), datetime.now(UTC)
+    row = await services_of(request.app).key_issuer.revoke(session, owner, read_id(key_id), now=now, by=by)
     return view_of(row, now)
 
 
 @post(
-    "/api/v1/api-keys/{key_id:str}/rotate",
+    f"{_PATH}/{{key_id:str}}/rotate",
     status_code=201,
     before_request=json_or_nothing,
     operation_class=OptionalBodyOperation,
@@ -182,7 +175,7 @@ async def revoke_api_key(key_id: _KeyId, request: AllowedRequest, session: Reque
     },
 )
 async def rotate_api_key(
-    key_id: _KeyId,
+    key_id: KeyId,
     request: AllowedRequest,
     session: RequestSession,
     data: JSONBody[RotateKey | None] = None,
@@ -193,15 +186,33 @@ async def rotate_api_key(
     old one was issued with, or none. A key is rotated once; after that the error names its successor. An owner who no
     longer has the scopes of a key cannot rotate it.
     """
-    services = services_of(request.app)
-    now = datetime.now(UTC)
-    grace = (data or RotateKey()).grace_seconds
-    by = requesting_actor(request)
-    new, old = await services.key_issuer.rotate(
-        session, personal(request.user), read_id(key_id), grace_seconds=grace, now=now, by=by
-    )
-    answer = RotatedKey(view_of(new.key, now), new.plaintext, view_of(old, now))
-    return Response(answer, headers={"Cache-Control": "no-store"})
+    owner, now = personal(request.user), datetime.now(UTC)
+    grace, by = (data or RotateKey()).grace_seconds, requesting_actor(request)
+    issuer = services_of(request.app).key_issuer
+    new, old = await issuer.rotate(session, owner, read_id(key_id), grace_seconds=grace, now=now, by=by)
+    return show_once(RotatedKey(view_of(new.key, now), new.plaintext, view_of(old, now)))
 
 
 ROUTES = [issue_api_key, list_api_keys, retrieve_api_key, revoke_api_key, rotate_api_key]
+
+
+async def page_of_keys(
+    request: AllowedRequest,
+    session: RequestSession,
+    owner: KeyOwner,
+    path: str,
+    cursor: str | None,
+    *,
+    view: Callable[[ApiKey, datetime], _T],
+) -> Response[list[_T]]:
+    """A page of the keys of an owner, with a link to the next one below `path`. Raises Problem 400."""
+    now = datetime.now(UTC)
+    rows = await stored.page_for(session, owner.subject, before=read_before(cursor, path), limit=PAGE_SIZE + 1)
+    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
+    headers = link_after(services_of(request.app), path, shown, rows)
+    return Response([view(row, now) for row in shown], headers=headers)
+
+
+def show_once(answer: _T) -> Response[_T]:
+    """A response with the plaintext of a key, which no cache stores."""
+    return Response(answer, headers={"Cache-Control": "no-store"})

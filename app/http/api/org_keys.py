@@ -14,23 +14,29 @@ from urllib.parse import quote
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter
 
 from app.http.api.actors import requesting_actor
-from app.http.api.api_keys import PAGE_SIZE, TOO_MANY_SPEC, WARNING, IssueKey, RotateKey
+from app.http.api.api_keys import (
+    TOO_MANY_SPEC,
+    IssuedKey,
+    IssueKey,
+    KeyId,
+    RotatedKey,
+    RotateKey,
+    page_of_keys,
+    show_once,
+)
 from app.http.door.long_work import in_turn
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
-from app.http.wire.ids import id_of, read_id
+from app.http.wire.ids import read_id
 from app.http.wire.json_body import json_or_nothing, only_json
-from app.http.wire.link import LINK, link_after, read_before
+from app.http.wire.link import LINK, Cursor
 from app.http.wire.operations import OptionalBodyOperation
-from app.http.wire.page_size import limit_size
 from app.http.wire.problems import Detail, InvalidBody
 from app.identity.org_facts import MAX_ORG_NAME
 from app.keys import api_keys as stored
-from app.keys.issuer import KeyOrder
 from app.keys.owner import organization_of
-from app.keys.revocations import revoke_key_of
 from app.keys.view import OrganizationKeyView, organization_view_of
 from app.services import services_of
 
@@ -44,26 +50,21 @@ _OrgId = Annotated[
         schema_extra={"minLength": 1, "maxLength": MAX_ORG_NAME, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@~+=-]*$"},
     ),
 ]
-_KeyId = Annotated[str, id_of("the API key")]
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedOrganizationKey:
+class IssuedOrganizationKey(IssuedKey):
     """A new key of an organization with its plaintext, which is shown only once."""
 
     api_key: OrganizationKeyView
-    plaintext: str
-    warning: str = WARNING
 
 
 @dataclass(frozen=True, slots=True)
-class RotatedOrganizationKey:
+class RotatedOrganizationKey(RotatedKey):
     """A new key of an organization with its plaintext, which is shown only once, and the key that it replaces."""
 
     api_key: OrganizationKeyView
-    plaintext: str
     old_api_key: OrganizationKeyView
-    warning: str = WARNING
 
 
 _NOT_FOUND_SPEC: Mapping[int, ResponseSpec] = {
@@ -92,11 +93,9 @@ async def issue_organization_api_key(
     leave.
     """
     owner, now = organization_of(request.user, org_id), datetime.now(UTC)
-    order = KeyOrder(data.name, data.environment, data.scopes, data.expires_at)
     issuer = services_of(request.app).key_issuer
-    new = await issuer.issue(session, owner, order, now, by=requesting_actor(request))
-    answer = IssuedOrganizationKey(organization_view_of(new.key, now), new.plaintext)
-    return Response(answer, headers={"Cache-Control": "no-store"})
+    new = await issuer.issue(session, owner, data.order(), now, by=requesting_actor(request))
+    return show_once(IssuedOrganizationKey(organization_view_of(new.key, now), new.plaintext))
 
 
 @get_or_head(
@@ -108,20 +107,11 @@ async def issue_organization_api_key(
     response_headers=[LINK],
 )
 async def list_organization_api_keys(
-    org_id: _OrgId,
-    request: AllowedRequest,
-    session: RequestSession,
-    cursor: Annotated[
-        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
-    ] = None,
+    org_id: _OrgId, request: AllowedRequest, session: RequestSession, cursor: Cursor = None
 ) -> Response[list[OrganizationKeyView]]:
     """The organization's keys, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
-    owner, now = organization_of(request.user, org_id), datetime.now(UTC)
-    path = PATH.replace("{org_id:str}", quote(org_id, safe=""))
-    rows = await stored.page_for(session, owner.subject, before=read_before(cursor, path), limit=PAGE_SIZE + 1)
-    shown = limit_size(rows[:PAGE_SIZE], lambda row: sum(map(len, row.scopes)))
-    headers = link_after(services_of(request.app), path, shown, rows)
-    return Response([organization_view_of(row, now) for row in shown], headers=headers)
+    owner, path = organization_of(request.user, org_id), PATH.replace("{org_id:str}", quote(org_id, safe=""))
+    return await page_of_keys(request, session, owner, path, cursor, view=organization_view_of)
 
 
 @get_or_head(
@@ -131,7 +121,7 @@ async def list_organization_api_keys(
     responses=_NOT_FOUND_SPEC,
 )
 async def retrieve_organization_api_key(
-    org_id: _OrgId, key_id: _KeyId, request: AllowedRequest, session: RequestSession
+    org_id: _OrgId, key_id: KeyId, request: AllowedRequest, session: RequestSession
 ) -> OrganizationKeyView:
     """A key of another owner is not found, like one that does not exist."""
     owner = organization_of(request.user, org_id)
@@ -147,12 +137,11 @@ async def retrieve_organization_api_key(
     responses=_NOT_FOUND_SPEC,
 )
 async def revoke_organization_api_key(
-    org_id: _OrgId, key_id: _KeyId, request: AllowedRequest, session: RequestSession
+    org_id: _OrgId, key_id: KeyId, request: AllowedRequest, session: RequestSession
 ) -> OrganizationKeyView:
     """The next request with that key is refused, also if another member issued it. Revoking again changes nothing."""
-    owner, now = organization_of(request.user, org_id), datetime.now(UTC)
-    row = await revoke_key_of(session, owner.subject, read_id(key_id), requesting_actor(request), now)
-    services_of(request.app).verifier.invalidate(row.id)
+    owner, by, now = organization_of(request.user, org_id), requesting_actor(request), datetime.now(UTC)
+    row = await services_of(request.app).key_issuer.revoke(session, owner, read_id(key_id), now=now, by=by)
     return organization_view_of(row, now)
 
 
@@ -176,7 +165,7 @@ async def revoke_organization_api_key(
 )
 async def rotate_organization_api_key(
     org_id: _OrgId,
-    key_id: _KeyId,
+    key_id: KeyId,
     request: AllowedRequest,
     session: RequestSession,
     data: JSONBody[RotateKey | None] = None,
@@ -187,7 +176,7 @@ async def rotate_organization_api_key(
     issuer = services_of(request.app).key_issuer
     new, old = await issuer.rotate(session, owner, read_id(key_id), grace_seconds=grace, now=now, by=by)
     view, old_view = organization_view_of(new.key, now), organization_view_of(old, now)
-    return Response(RotatedOrganizationKey(view, new.plaintext, old_view), headers={"Cache-Control": "no-store"})
+    return show_once(RotatedOrganizationKey(view, new.plaintext, old_view))
 
 
 ROUTES = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import urlencode
 
 from litestar.datastructures.response_header import ResponseHeader
+from litestar.params import QueryParameter
 
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
 from app.http.wire.problems import Problem
@@ -15,6 +16,7 @@ from app.services import Services
 LINK = ResponseHeader(
     name="Link", documentation_only=True, description='Where there are more: the next page, as `rel="next"`.'
 )
+Cursor = Annotated[str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")]
 
 
 def next_link(services: Services, path: str, query: Mapping[str, str]) -> dict[str, str]:

@@ -149,20 +149,6 @@ def test_a_lost_scope_cannot_be_passed_to_a_successor(owner: Owner, issuer: Live
     assert owner.keys() == [owner.key]
 
 
-def test_a_revoked_or_expired_key_has_no_successor(server: Server, issuer: LiveIssuer) -> None:
-    owner = Owner(server, issuer)
-    with server.client(owner.token) as client:
-        assert client.post(f"{KEYS}{owner.key['id']}/revoke/").status_code == 200
-    revoked = owner.rotate()
-    over = Owner(server, issuer, expires_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
-    assert eventually(lambda: not over.keys()[0]["is_active"], 4)
-    expired = over.rotate()
-    assert (revoked.status_code, expired.status_code) == (409, 409)
-    assert revoked.json()["detail"] == "This key has been revoked, so it has no successor: issue a new key."
-    assert expired.json()["detail"] == "This key has expired, so it has no successor: issue a new key."
-    assert len(owner.keys()) == 1
-
-
 @pytest.mark.parametrize("grace", [0, 3600], ids=["after the grace", "during the grace"])
 def test_a_second_rotation_is_refused_and_names_the_successor(owner: Owner, grace: int) -> None:
     new = owner.rotate({"grace_seconds": grace}).json()["api_key"]

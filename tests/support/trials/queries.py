@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.actor import SERVER
 from app.audit.decision_filter import DecisionFilter
 from app.db import decisions, replay, usage
 from app.db.decision_filters import filters_keys
@@ -19,6 +20,7 @@ from app.db.session import Sessions
 from app.db.tables.decisions import ID_BLOCK_BITS
 from app.keys import api_keys, capacity, listing, own_keys, subjects
 from app.keys.listing import SORTS, STATUSES, KeyFilter
+from app.keys.revocations import revoke_key
 from tests.support.trials.filled_databases import DAYS, GRANT_SETS, KEYS_EACH, digest_of, first_day
 
 PAGE = 50
@@ -199,7 +201,7 @@ def _that_change(keys: int, decided: int, now: datetime) -> Sequence[Query]:
 
     return [
         Query("last use of 1,000 keys", _session(touch), 2_000),
-        Query("revoke a key", _session(lambda s: api_keys.revoke(s, "user_7", 7, now)), 1),
+        Query("revoke a key", _session(lambda s: revoke_key(s, 7, SERVER, now)), 2),
         Query("retention: time", lambda s: OldDecisions(s).now(), 1),
         Query("retention: oldest decision", lambda s: OldDecisions(s).oldest(), DAYS + 10),
         Query("retention: days", lambda s: OldDecisions(s).drop_day_before(start + DAY), 0),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Response
-from litestar.params import QueryParameter
 
 from app.http.api.oauth.apps import PATH as APPS
 from app.http.api.oauth.apps import AppId
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import read_id
-from app.http.wire.link import LINK, link_after, read_before
+from app.http.wire.link import LINK, Cursor, link_after, read_before
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import detail_spec
 from app.oauth.app_grants import UserGrant, page_of_user_grants
@@ -35,9 +32,7 @@ async def list_app_grants(
     app_id: AppId,
     request: AllowedRequest,
     session: RequestSession,
-    cursor: Annotated[
-        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> Response[list[UserGrant]]:
     """Consents that are not revoked, newest first, at most 100. `Link` has the next page (RFC 8288)."""
     app = await find_app(session, read_id(app_id))

@@ -18,7 +18,7 @@ from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
 from app.http.wire.json_body import json_or_nothing, json_where_room
-from app.http.wire.link import LINK, link_after, read_before
+from app.http.wire.link import LINK, Cursor, link_after, read_before
 from app.http.wire.operations import OptionalBodyOperation
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import InvalidBody, detail_spec
@@ -102,9 +102,7 @@ async def list_apps(
     client_id: Annotated[str | None, QueryParameter(description="Only the app with this client id.")] = None,
     kind: Annotated[ClientKind | None, QueryParameter(description="Only apps of this kind.")] = None,
     status: Annotated[AppStatus | None, QueryParameter(description="Only apps with this status.")] = None,
-    cursor: Annotated[
-        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> Response[list[AppView]]:
     """Apps, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
     now = datetime.now(UTC)

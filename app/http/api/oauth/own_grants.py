@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar import Response, delete
-from litestar.params import QueryParameter
 
 from app.http.api.actors import requesting_actor
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
-from app.http.wire.link import LINK, link_after, read_before
+from app.http.wire.link import LINK, Cursor, link_after, read_before
 from app.http.wire.problems import detail_spec
 from app.oauth.grants import list_grants
 from app.oauth.own_grants import EndedGrants, GrantView, end_own_grant, end_own_grants, view_of_grant
@@ -32,9 +31,7 @@ _TAG = "apps"
 async def list_own_grants(
     request: AllowedRequest,
     session: RequestSession,
-    cursor: Annotated[
-        str | None, QueryParameter(description="As the `Link` of a page has it; the first without it.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> Response[list[GrantView]]:
     """What you allowed, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
     before = read_before(cursor, PATH)

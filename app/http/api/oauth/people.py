@@ -53,7 +53,7 @@ async def block_person(sub: _Sub, request: AllowedRequest, session: RequestSessi
 @post(f"{PATH}/unblock", status_code=200, summary="Unblock a person", tags=[_TAG], responses=_INVALID)
 async def unblock_person(sub: _Sub, request: AllowedRequest, session: RequestSession) -> BlockedPerson:
     """Let a person sign in to the console and allow apps again. What the block ended stays ended."""
-    return await people_blocks.unblock_person(session, _read(sub), requesting_actor(request), datetime.now(UTC))
+    return await _unblock(_read(sub), request, session)
 
 
 @post(
@@ -83,7 +83,7 @@ async def unblock_named_person(
     data: JSONBody[NamedPerson], request: AllowedRequest, session: RequestSession
 ) -> BlockedPerson:
     """As with the `sub` in the path, for any `sub`."""
-    return await people_blocks.unblock_person(session, _named(data), requesting_actor(request), datetime.now(UTC))
+    return await _unblock(_named(data), request, session)
 
 
 ROUTES = (block_person, unblock_person, block_named_person, unblock_named_person)
@@ -95,6 +95,10 @@ async def _block(sub: str, request: AllowedRequest, session: RequestSession) -> 
     services.app_tokens.invalidate_all()
     services.verifier.invalidate_all()
     return blocked
+
+
+async def _unblock(sub: str, request: AllowedRequest, session: RequestSession) -> BlockedPerson:
+    return await people_blocks.unblock_person(session, sub, requesting_actor(request), datetime.now(UTC))
 
 
 def _read(sub: str) -> str:
