@@ -26,6 +26,7 @@ from scripts.sdk.python.griddy import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UnexpectedResponse,
 )
 
 # A status, headers and a body; None ends the connection without a response.
@@ -56,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, headers, content = answer
-        body = b"" if content is None else json.dumps(content).encode()
+        body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body)), "X-Request-ID": "r1"}.items():
             self.send_header(name, value)
@@ -198,6 +199,117 @@ def test_an_address_without_encryption_or_with_a_path_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="the address of the API"):
         client(url, "t")
+
+
+@pytest.mark.parametrize("client", [Griddy, AsyncGriddy])
+def test_what_cannot_be_a_token_or_an_address_is_refused_without_showing_it(client: Callable[..., object]) -> None:
+    for token in ("secret\n", "", "Bearer secret", "secret\u2026", b"secret"):
+        with pytest.raises((TypeError, ValueError), match="the token") as raised:
+            client("https://a", token) if isinstance(token, str) else _ask(client, token)
+        assert "secret" not in str(raised.value)
+    with pytest.raises(ValueError, match="a user or a password") as named:
+        client("https://user:secret@a", "t")
+    assert "secret" not in str(named.value)
+
+
+def _ask(client: Callable[..., Any], token: object) -> None:
+    griddy = client("https://a", lambda: token)
+    if isinstance(griddy, Griddy):
+        griddy.request("GET", "/x")
+    else:
+        asyncio.run(griddy.request("GET", "/x"))
+
+
+async def _async_rows(url: str, *, keys: bool) -> list[Any]:
+    async with AsyncGriddy(url, "t") as griddy:
+        return [row async for row in (griddy.api_keys.list() if keys else griddy.teams.list())]
+
+
+def _rows(url: str, *, keys: bool) -> list[Any]:
+    with Griddy(url, "t") as griddy:
+        return list(griddy.api_keys.list() if keys else griddy.teams.list())
+
+
+def _list(url: str, *, keys: bool, is_async: bool) -> list[Any]:
+    return asyncio.run(_async_rows(url, keys=keys)) if is_async else _rows(url, keys=keys)
+
+
+ELSEWHERE = "//elsewhere.example/../api/v1/policies/?after=1#x"
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("keys", "first", "path"),
+    [
+        (False, (200, {}, {"results": [1], "next": ELSEWHERE}), "/api/v1/teams/?after=1"),
+        (True, (200, {"Link": f'<{ELSEWHERE}>; rel="next"'}, [1]), "/api/v1/api-keys/?after=1"),
+    ],
+    ids=["rows", "keys"],
+)
+def test_a_link_to_a_page_leads_nowhere_else(
+    failing: FailingServer, *, is_async: bool, keys: bool, first: Answer, path: str
+) -> None:
+    failing.requests.clear()
+    last: Any = [2] if keys else {"results": [2], "next": None}
+    failing.answers[:] = [first, (200, {}, last)]
+    assert _list(failing.url, keys=keys, is_async=is_async) == [1, 2]
+    assert failing.requests[1] == ("GET", path, "Bearer t")
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [
+        (False, (200, {}, b"<html>a captive portal</html>")),
+        (False, (200, {}, b"[" * 100_000)),
+        (False, (200, {}, [])),
+        (False, (200, {}, {"results": 7, "next": None})),
+        (False, (200, {}, {"results": []})),
+        (False, (200, {}, {"results": [1], "next": 7})),
+        (False, (200, {}, {"results": [1], "next": "/api/v1/teams/"})),
+        (False, (200, {}, {"results": [1], "next": "http://[::bad"})),
+        (False, (200, {}, {"results": [], "next": "/api/v1/teams/?after=1"})),
+        (True, (200, {}, {})),
+        (True, (200, {"Link": '<?a=1>; rel="next"'}, [])),
+        (True, (200, {"Link": '<>; rel="next"'}, [1])),
+    ],
+)
+def test_a_page_of_something_else_is_an_error(
+    failing: FailingServer, *, is_async: bool, keys: bool, answer: Answer
+) -> None:
+    failing.answers[:] = [answer]
+    with pytest.raises(UnexpectedResponse, match="200: the response is not one of the API"):
+        _list(failing.url, keys=keys, is_async=is_async)
+
+
+def test_a_page_that_names_itself_is_an_error(failing: FailingServer) -> None:
+    failing.answers[:] = [(200, {}, {"results": [1], "next": "?after=1"})] * 9
+    with pytest.raises(UnexpectedResponse, match="leads nowhere"):
+        _list(failing.url, keys=False, is_async=False)
+    assert len(failing.answers) == 7
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (400, {}, {"detail": ["x"], "errors": "x"}),
+        (400, {}, {"detail": 7, "errors": [7, {"field": "name"}, {"message": None}]}),
+        (400, {}, b"\xff\xfe"),
+        (403, {"WWW-Authenticate": 'Bearer scope="a, error="insufficient_scope", scope='}, None),
+        (403, {"WWW-Authenticate": "Bearer " + 'error="insufficient_scope" ' * 1_000 + 'scope="'}, None),
+        (429, {"Retry-After": "9" * 1_000}, None),
+        (429, {"Retry-After": "-1"}, None),
+        (503, {"Retry-After": "1e3"}, None),
+        (503, {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
+        (200, {}, b"{"),
+        (200, {"Content-Encoding": "gzip"}, b"no gzip"),
+    ],
+)
+def test_a_malformed_response_is_an_error_of_the_client(send: Callable[..., Any], answer: Answer) -> None:
+    with pytest.raises(GriddyError) as raised:
+        send("GET", answer, policy=RetryPolicy(retries=0))
+    assert getattr(raised.value, "retry_after", None) is None
+    assert getattr(raised.value, "missing", ()) in ((), ("a,", "error="))
 
 
 @pytest.mark.parametrize("path", ["https://elsewhere.example/x", "//elsewhere.example/x", "x", ""])

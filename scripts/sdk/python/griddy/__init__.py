@@ -16,6 +16,7 @@ from ._errors import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UnexpectedResponse,
 )
 from ._exchange import RetryPolicy
 
@@ -35,4 +36,5 @@ __all__ = [
     "TooManyRequests",
     "Unauthenticated",
     "Unavailable",
+    "UnexpectedResponse",
 ]

@@ -1,15 +1,23 @@
-"""Addresses: where a token may be sent."""
+"""Where a token may be sent, and what a token is."""
 
 from __future__ import annotations
+
+import re
 
 import httpx
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
 def checked_base(url: str) -> httpx.URL:
     """The address of an API. Raises ValueError for one to which a token would travel in the clear, or with a path."""
-    base = httpx.URL(url)
+    try:
+        base = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"the address of the API cannot be read: {error}") from None
+    if base.userinfo:  # httpx would send it instead of the token
+        raise ValueError("the address of the API has a user or a password: remove it, since the token is an argument")
     if base.scheme != "https" and not (base.scheme == "http" and base.host in _LOOPBACK):
         raise ValueError(f"the address of the API must begin with https://, since requests carry a token: {url}")
     if not base.host or base.path not in ("", "/") or base.query or base.fragment:
@@ -24,12 +32,10 @@ def checked_path(path: str) -> str:
     return path
 
 
-def path_of(link: str) -> str:
-    """The path and query of a link to a next page. Its host is ignored, since the token is for this API alone."""
-    return httpx.URL(link).raw_path.decode("ascii")
-
-
-def next_link(response: httpx.Response) -> str | None:
-    """The next page, as the `Link` header of a list names it (RFC 8288)."""
-    link = response.links.get("next")
-    return path_of(link["url"]) if link else None
+def checked_token(token: object) -> str:
+    """A token or an API key. Raises TypeError or ValueError, without the token, for what cannot be one."""
+    if not isinstance(token, str):
+        raise TypeError(f"the token is no text but {type(token).__name__}")
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("the token is empty or has characters that no token has, such as a space or a line end")
+    return token

@@ -11,8 +11,9 @@ from typing import Any, Self
 import httpx
 
 from . import models as m
-from ._address import checked_base, checked_path
+from ._address import checked_base, checked_path, checked_token
 from ._async_resources import AsyncApiKeys, AsyncResource
+from ._errors import content_of
 from ._exchange import Outcome, RetryPolicy, exchange
 
 AsyncToken = str | Callable[[], str | Awaitable[str]]
@@ -23,7 +24,8 @@ class AsyncGriddy:
 
     `token` is a token or an API key, or a function that returns the current one, which is called before each attempt
     and may be asynchronous.
-    `timeout` is in seconds, for each attempt. `transport` is one of httpx, for example for a proxy.
+    `timeout` is in seconds, for the connection and for each read of an attempt. `transport` is one of httpx, for
+    example for a proxy.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class AsyncGriddy:
         retry: RetryPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._token = token
+        self._token = checked_token(token) if isinstance(token, str) else token
         self._retry = retry or RetryPolicy()
         self._http = httpx.AsyncClient(base_url=checked_base(base_url), timeout=timeout, transport=transport)
         self.api_keys = AsyncApiKeys(self)
@@ -65,9 +67,9 @@ class AsyncGriddy:
         return self._resource(f"video-assets/{int(video_asset_id)}/tags")
 
     async def request(self, method: str, path: str, *, json: Any = None) -> Any:
-        """Send any request. Returns the body of the response, None if it is empty. Raises GriddyError."""
+        """Send any request. Returns the JSON of the response, None if it has no body. Raises GriddyError."""
         response = await self.send(method, path, json=json)
-        return response.json() if response.content else None
+        return content_of(response) if response.content else None
 
     async def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
         """Send a request, again where that is safe. Returns a response that is a success. Raises GriddyError."""
@@ -99,9 +101,10 @@ class AsyncGriddy:
         token = self._token if isinstance(self._token, str) else self._token()
         if isawaitable(token):
             token = await token
+        headers = {"Authorization": f"Bearer {checked_token(token)}"}
         try:
-            return await self._http.request(method, path, json=json, headers={"Authorization": f"Bearer {token}"})
-        except httpx.TransportError as error:
+            return await self._http.request(method, path, json=json, headers=headers)
+        except httpx.RequestError as error:
             return error
 
     def _resource(self, path: str) -> AsyncResource[Any, Any, Any]:

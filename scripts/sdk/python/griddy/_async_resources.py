@@ -7,7 +7,8 @@ from typing import Any, Generic, Literal, Protocol, cast
 
 import httpx
 
-from ._address import next_link, path_of
+from ._errors import content_of
+from ._pages import page_of_keys, page_of_rows
 from ._resources import API_KEYS, GRACE_SECONDS, Body, Patch, Row
 from .models import IssuedKey, KeyView, RotatedKey
 
@@ -30,26 +31,26 @@ class AsyncResource(Generic[Row, Body, Patch]):
         """All rows by ascending id, page by page."""
         path: str | None = self._path
         while path:
-            page = (await self._sender.send("GET", path)).json()
-            for row in page["results"]:
+            page = page_of_rows(await self._sender.send("GET", path), self._path)
+            for row in page.rows:
                 yield row
-            path = path_of(page["next"]) if page["next"] else None
+            path = page.following
 
     async def create(self, body: Body) -> Row:
         """Create a row."""
-        return cast(Row, (await self._sender.send("POST", self._path, json=body)).json())
+        return cast(Row, content_of(await self._sender.send("POST", self._path, json=body)))
 
     async def retrieve(self, row_id: int) -> Row:
         """A row by its id."""
-        return cast(Row, (await self._sender.send("GET", f"{self._path}{int(row_id)}/")).json())
+        return cast(Row, content_of(await self._sender.send("GET", f"{self._path}{int(row_id)}/")))
 
     async def replace(self, row_id: int, body: Body) -> Row:
         """Replace all fields of a row."""
-        return cast(Row, (await self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)).json())
+        return cast(Row, content_of(await self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)))
 
     async def change(self, row_id: int, patch: Patch) -> Row:
         """Change some fields of a row."""
-        return cast(Row, (await self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)).json())
+        return cast(Row, content_of(await self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)))
 
     async def delete(self, row_id: int) -> None:
         """Delete a row."""
@@ -72,26 +73,28 @@ class AsyncApiKeys:
     ) -> IssuedKey:
         """Issue a key. Store its `plaintext`: no other response has it. `expires_at` is ISO 8601 with an offset."""
         body = {"name": name, "scopes": [*scopes], "environment": environment, "expires_at": expires_at}
-        return cast(IssuedKey, (await self._sender.send("POST", API_KEYS, json=body)).json())
+        return cast(IssuedKey, content_of(await self._sender.send("POST", API_KEYS, json=body)))
 
     async def list(self) -> AsyncIterator[KeyView]:
         """All keys, newest first, page by page."""
         path: str | None = API_KEYS
         while path:
-            response = await self._sender.send("GET", path)
-            for key in response.json():
+            page = page_of_keys(await self._sender.send("GET", path), API_KEYS)
+            for key in page.rows:
                 yield key
-            path = next_link(response)
+            path = page.following
 
     async def retrieve(self, key_id: int) -> KeyView:
         """A key by its id."""
-        return cast(KeyView, (await self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")).json())
+        return cast(KeyView, content_of(await self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")))
 
     async def revoke(self, key_id: int) -> KeyView:
         """Revoke a key. The next request with it is refused; revoking again changes nothing."""
-        return cast(KeyView, (await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")).json())
+        return cast(KeyView, content_of(await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")))
 
     async def rotate(self, key_id: int, *, grace_seconds: int = GRACE_SECONDS) -> RotatedKey:
         """Issue a successor of a key, which itself is accepted for `grace_seconds` more. Store its `plaintext`."""
         body = {"grace_seconds": grace_seconds}
-        return cast(RotatedKey, (await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body)).json())
+        return cast(
+            RotatedKey, content_of(await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body))
+        )

@@ -10,7 +10,8 @@ from typing import Any, Self
 import httpx
 
 from . import models as m
-from ._address import checked_base, checked_path
+from ._address import checked_base, checked_path, checked_token
+from ._errors import content_of
 from ._exchange import Outcome, RetryPolicy, exchange
 from ._resources import ApiKeys, Resource
 
@@ -21,7 +22,8 @@ class Griddy:
     """A client of the API at `base_url`.
 
     `token` is a token or an API key, or a function that returns the current one, which is called before each attempt.
-    `timeout` is in seconds, for each attempt. `transport` is one of httpx, for example for a proxy.
+    `timeout` is in seconds, for the connection and for each read of an attempt. `transport` is one of httpx, for
+    example for a proxy.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class Griddy:
         retry: RetryPolicy | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._token = token
+        self._token = checked_token(token) if isinstance(token, str) else token
         self._retry = retry or RetryPolicy()
         self._http = httpx.Client(base_url=checked_base(base_url), timeout=timeout, transport=transport)
         self.api_keys = ApiKeys(self)
@@ -61,9 +63,9 @@ class Griddy:
         return self._resource(f"video-assets/{int(video_asset_id)}/tags")
 
     def request(self, method: str, path: str, *, json: Any = None) -> Any:
-        """Send any request. Returns the body of the response, None if it is empty. Raises GriddyError."""
+        """Send any request. Returns the JSON of the response, None if it has no body. Raises GriddyError."""
         response = self.send(method, path, json=json)
-        return response.json() if response.content else None
+        return content_of(response) if response.content else None
 
     def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
         """Send a request, again where that is safe. Returns a response that is a success. Raises GriddyError."""
@@ -93,9 +95,10 @@ class Griddy:
 
     def _attempt(self, method: str, path: str, json: Any) -> Outcome:
         token = self._token if isinstance(self._token, str) else self._token()
+        headers = {"Authorization": f"Bearer {checked_token(token)}"}
         try:
-            return self._http.request(method, path, json=json, headers={"Authorization": f"Bearer {token}"})
-        except httpx.TransportError as error:
+            return self._http.request(method, path, json=json, headers=headers)
+        except httpx.RequestError as error:
             return error
 
     def _resource(self, path: str) -> Resource[Any, Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 _SCOPE = re.compile(r'\bscope="([^"]*)"')
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _INSUFFICIENT = 'error="insufficient_scope"'
 
 
@@ -16,7 +17,17 @@ class GriddyError(Exception):
 
 
 class ConnectionFailed(GriddyError):
-    """The API could not be reached, or the connection ended before its response."""
+    """The API could not be reached, or the connection ended before its response could be read."""
+
+
+class UnexpectedResponse(GriddyError):
+    """A response is a success, and not one of the API: something else answers at its address."""
+
+    def __init__(self, response: httpx.Response, reason: str) -> None:
+        self.status = response.status_code
+        self.request_id = response.headers.get("x-request-id")
+        self.response = response
+        super().__init__(f"{self.status}: the response is not one of the API: {reason}")
 
 
 class RefusedRequest(GriddyError):
@@ -36,8 +47,9 @@ class BadRequest(RefusedRequest):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        errors = _body(response).get("errors") or []
-        self.errors = {str(each["field"]): str(each["message"]) for each in errors}
+        errors = _body(response).get("errors")
+        listed = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+        self.errors = {str(each.get("field", "")): str(each.get("message", "")) for each in listed}
 
 
 class Unauthenticated(RefusedRequest):
@@ -105,12 +117,20 @@ def error_of(response: httpx.Response) -> RefusedRequest:
 def retry_after(response: httpx.Response) -> float | None:
     """The seconds to wait, as the API writes them; None if it does not."""
     text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    return float(text) if _SECONDS.fullmatch(text) else None
+
+
+def content_of(response: httpx.Response) -> Any:
+    """The JSON of a response. Raises UnexpectedResponse."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        raise UnexpectedResponse(response, "it is not JSON") from None
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = response.json()
-    except ValueError:
+        body = content_of(response)
+    except UnexpectedResponse:
         return {}
     return body if isinstance(body, dict) else {}

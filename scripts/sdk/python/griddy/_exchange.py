@@ -19,7 +19,7 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TEMPORARY = frozenset({502, 503, 504})
 _FIRST_SECONDS = 0.5
 
-Outcome = httpx.Response | httpx.TransportError
+Outcome = httpx.Response | httpx.RequestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def exchange(method: str, policy: RetryPolicy) -> Generator[float, Outcome, http
         if wait is None or wait > policy.longest_wait:
             break
         outcome = yield wait
-    if isinstance(outcome, httpx.TransportError):
+    if isinstance(outcome, httpx.RequestError):
         raise ConnectionFailed(str(outcome) or type(outcome).__name__) from outcome
     if not outcome.is_success:
         raise error_of(outcome)
@@ -51,8 +51,9 @@ def exchange(method: str, policy: RetryPolicy) -> Generator[float, Outcome, http
 def _wait(method: str, outcome: Outcome, attempt: int) -> float | None:
     """The seconds until the next attempt; None if there must not be one."""
     backoff: float = _FIRST_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
-    if isinstance(outcome, httpx.TransportError):
-        return backoff if method in _REPEATABLE or isinstance(outcome, _NEVER_SENT) else None
+    if isinstance(outcome, httpx.RequestError):
+        is_lost = isinstance(outcome, httpx.TransportError)
+        return backoff if (is_lost and method in _REPEATABLE) or isinstance(outcome, _NEVER_SENT) else None
     if outcome.status_code == 429 or (outcome.status_code in _TEMPORARY and method in _REPEATABLE):
         return max(retry_after(outcome) or 0.0, backoff)
     return None

@@ -7,7 +7,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import httpx
 
-from ._address import next_link, path_of
+from ._errors import content_of
+from ._pages import page_of_keys, page_of_rows
 from .models import IssuedKey, KeyView, RotatedKey
 
 Row = TypeVar("Row")
@@ -35,25 +36,25 @@ class Resource(Generic[Row, Body, Patch]):
         """All rows by ascending id, page by page."""
         path: str | None = self._path
         while path:
-            page = self._sender.send("GET", path).json()
-            yield from page["results"]
-            path = path_of(page["next"]) if page["next"] else None
+            page = page_of_rows(self._sender.send("GET", path), self._path)
+            yield from page.rows
+            path = page.following
 
     def create(self, body: Body) -> Row:
         """Create a row."""
-        return cast(Row, self._sender.send("POST", self._path, json=body).json())
+        return cast(Row, content_of(self._sender.send("POST", self._path, json=body)))
 
     def retrieve(self, row_id: int) -> Row:
         """A row by its id."""
-        return cast(Row, self._sender.send("GET", f"{self._path}{int(row_id)}/").json())
+        return cast(Row, content_of(self._sender.send("GET", f"{self._path}{int(row_id)}/")))
 
     def replace(self, row_id: int, body: Body) -> Row:
         """Replace all fields of a row."""
-        return cast(Row, self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body).json())
+        return cast(Row, content_of(self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)))
 
     def change(self, row_id: int, patch: Patch) -> Row:
         """Change some fields of a row."""
-        return cast(Row, self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch).json())
+        return cast(Row, content_of(self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)))
 
     def delete(self, row_id: int) -> None:
         """Delete a row."""
@@ -76,25 +77,25 @@ class ApiKeys:
     ) -> IssuedKey:
         """Issue a key. Store its `plaintext`: no other response has it. `expires_at` is ISO 8601 with an offset."""
         body = {"name": name, "scopes": [*scopes], "environment": environment, "expires_at": expires_at}
-        return cast(IssuedKey, self._sender.send("POST", API_KEYS, json=body).json())
+        return cast(IssuedKey, content_of(self._sender.send("POST", API_KEYS, json=body)))
 
     def list(self) -> Iterator[KeyView]:
         """All keys, newest first, page by page."""
         path: str | None = API_KEYS
         while path:
-            response = self._sender.send("GET", path)
-            yield from response.json()
-            path = next_link(response)
+            page = page_of_keys(self._sender.send("GET", path), API_KEYS)
+            yield from page.rows
+            path = page.following
 
     def retrieve(self, key_id: int) -> KeyView:
         """A key by its id."""
-        return cast(KeyView, self._sender.send("GET", f"{API_KEYS}{int(key_id)}/").json())
+        return cast(KeyView, content_of(self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")))
 
     def revoke(self, key_id: int) -> KeyView:
         """Revoke a key. The next request with it is refused; revoking again changes nothing."""
-        return cast(KeyView, self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/").json())
+        return cast(KeyView, content_of(self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")))
 
     def rotate(self, key_id: int, *, grace_seconds: int = GRACE_SECONDS) -> RotatedKey:
         """Issue a successor of a key, which itself is accepted for `grace_seconds` more. Store its `plaintext`."""
         body = {"grace_seconds": grace_seconds}
-        return cast(RotatedKey, self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body).json())
+        return cast(RotatedKey, content_of(self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body)))
