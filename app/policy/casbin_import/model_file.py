@@ -82,6 +82,10 @@ class _ModelReader:
     def model(self) -> CasbinModel:
         if len(self._text) > MAX_MODEL:
             raise self._refused(1, 1, f"the model has more than {MAX_MODEL} characters", "a model is a few lines")
+        for number, raw in enumerate(self._lines, 1):
+            if (at := raw.removesuffix("\r").find("\r")) >= 0:
+                message = "a carriage return within a line: pycasbin, which reads a file, begins a line there"
+                raise self._refused(number, at + 1, message, "save the model with one kind of line ends")
         for key, value in self._definitions():
             if key in self._values:
                 line, column = value.place(0)

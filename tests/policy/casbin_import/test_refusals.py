@@ -80,6 +80,7 @@ def test_the_place_of_a_fault_in_a_matcher_of_several_lines() -> None:
         ("r = sub\n", "before the first section"),
         ("[request_definition]\nnothing\n", "not `key = value`"),
         ("x" * 200_000, "characters"),
+        (model("r.sub == p.sub") + "# was:\rm = r.sub == p.sub && r.obj == p.obj\n", "begins a line there"),
     ],
 )
 def test_a_model_that_cannot_be_read(text: str, part: str) -> None:
@@ -250,6 +251,7 @@ def test_rows_of_many_files_and_line_endings() -> None:
         "b.csv": "p, ann, stock, read  \r\n\r\n# p, bob, stock, read\r\n",
         "a.csv": f"\t{RBAC and 'p, bob'}, price, read",
     }
-    done = run_import(CasbinFiles("m.conf", model(), files), ImportOptions("orders"), BASE, TABLE)
+    text = model().replace("\n", "\r\n")
+    done = run_import(CasbinFiles("m.conf", text, files), ImportOptions("orders"), BASE, TABLE)
     assert rows_of(done) == ["p, user:ann, orders:stock, read, allow", "p, user:bob, orders:price, read, allow"]
     assert b"# a.csv:1" in done.files["orders.csv"]
