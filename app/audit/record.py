@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.audit.sanitize import clean, without_secrets
+from app.identity.org_facts import organization_in, organization_of_owner
 from app.identity.principal import ON_BEHALF, OWNER_GRANT, Method, Principal
 from app.policy.engine.decision import Decision
 from app.policy.language.rule import Rule
@@ -83,6 +84,16 @@ class DecisionKey(NamedTuple):
     def held(self) -> frozenset[str] | None:
         """The grants that the caller stated, before roles; None if they are not stored."""
         return self.grants.held_by(self.subject, self.key_id) if self.grants else None
+
+    @property
+    def organization(self) -> str | None:
+        """The id of the organization of the caller, or of the user of an app; None without one.
+
+        It is among the grants. Where these are too large to store, only that of a key of an organization is known.
+        """
+        if self.grants:
+            return organization_in(self.grants.text)
+        return None if self.key_id is None else organization_of_owner(self.subject)
 
 
 class Record(NamedTuple):

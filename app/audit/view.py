@@ -12,7 +12,6 @@ from app.audit.decision_class import DecisionClass
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
 from app.audit.record import DecisionKey, Record, time_of
-from app.identity.org_facts import organization_in
 from app.identity.principal import Method
 from app.policy.language.row_view import RowView
 
@@ -118,7 +117,7 @@ def view(row_id: int, record: Record) -> DecisionView:
         key_id=key.key_id,
         client_id=key.client_id,
         impersonator=key.impersonator,
-        organization=None if held is None else organization_in(held),
+        organization=key.organization,
         token_id=record.token_id,
         action=key.action,
         route=key.resource,

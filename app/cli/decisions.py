@@ -16,6 +16,7 @@ from app.cli.database import with_sessions
 from app.cli.failure import explained
 from app.cli.filters import filter_options, read_filters
 from app.cli.terminal import Styled, quoted, show
+from app.identity.org_facts import ORG
 
 if TYPE_CHECKING:
     from app.db.decisions import LoggedRecord
@@ -125,6 +126,8 @@ def decision_line(row: LoggedRecord) -> list[str | Styled]:
     who = quoted(key.subject) if key.subject else key.method or "unknown"
     if key.key_id is not None:
         who = f"{who} key:{key.key_id}"
+    if (organization := key.organization) is not None and not key.subject.startswith(ORG):
+        who = f"{who} in {quoted(organization)}"
     if key.client_id is not None:
         who = f"{who} app:{quoted(key.client_id)}"
     if key.impersonator is not None:

@@ -15,10 +15,11 @@ def actor(
     client_id: str | None = None,
     session_id: int | None = None,
     token_id: str | None = None,
+    organization: str | None = None,
 ) -> dict[str, Any]:
     """The `actor` of OCSF. Without a subject it is named by the circumstances, since the schema needs a user.
 
-    `client_id` is that of an app which acts on behalf of the subject.
+    `client_id` is that of an app which acts on behalf of the subject, `organization` that in which the subject acts.
     """
     if not subject:
         user: dict[str, Any] = {"name": name_without_subject, "type_id": 0}
@@ -26,6 +27,8 @@ def actor(
         user = {"uid": subject, "type_id": 1 if key_id is None else 4}
     if key_id is not None:
         user["programmatic_credentials"] = [{"uid": f"key:{key_id}", "type": _API_KEY}]
+    if organization is not None:
+        user["org"] = {"uid": organization}
     found: dict[str, Any] = {"user": user}
     if client_id is not None:
         found["app_uid"] = client_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.audit.admin_log import AdminActionView
+from app.identity.org_facts import organization_of_owner
 from app.siem.actors import actor
 from app.siem.event import AUTHENTICATION, ENTITY_MANAGEMENT, PRODUCT, Event, Severity, new_event
 
@@ -44,6 +45,7 @@ def admin_event(act: AdminActionView) -> Event:
             client_id=act.client_id,
             session_id=act.session_id,
             token_id=act.token_id,
+            organization=organization_of_owner(act.actor),
         ),
         "unmapped": {
             "action": act.action,

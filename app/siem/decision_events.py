@@ -58,6 +58,7 @@ def decision_event(logged: LoggedRecord) -> Event:
                 key_id=key.key_id,
                 client_id=key.client_id,
                 token_id=record.token_id,
+                organization=key.organization,
             ),
             "api": {"operation": key.action, "request": {"uid": record.request_id}},
             "resources": [_resource(key.resource)],

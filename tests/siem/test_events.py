@@ -20,7 +20,9 @@ from app.audit.chain.entry import ChainEntry
 from app.audit.chain.signatures import EntrySignature
 from app.audit.deletions import Deletion
 from app.audit.drops import DropWindow
-from app.audit.record import Record, grant_set
+from app.audit.record import Record, StatedGrants, grant_set
+from app.audit.view import view
+from app.cli.decisions import decision_line
 from app.db.chain_store import StoredEntry
 from app.db.decision_times import join_time
 from app.db.log_records import LoggedRecord
@@ -107,6 +109,45 @@ def test_a_decision_is_valid(values: dict[str, Any]) -> None:
     assert body["authorizations"][0]["decision"] == ("allow" if allowed else "deny")
     assert body["time"] == AT // 1000
     assert "catalog:read" not in json.dumps(body) or values.get("missing")  # what a caller holds stays in the log
+
+
+def _held(*grants: str) -> StatedGrants | None:
+    return grant_set(frozenset(grants))
+
+
+@pytest.mark.parametrize(
+    ("values", "organization"),
+    [
+        ({"grants": _held("catalog:read", "org:acme", "org-role:admin", "user:")}, "acme"),
+        ({"grants": _held("org:org_2abc:x/y~z+1=@")}, "org_2abc:x/y~z+1=@"),
+        ({"grants": _held("app:calendar", "on-behalf::org:acme", "scope:a"), "client_id": "calendar"}, "acme"),
+        ({"grants": _held("org:acme"), "subject": "org:acme", "method": "api_key", "key_id": 4}, "acme"),
+        ({"grants": None, "subject": "org:acme", "method": "api_key", "key_id": 4}, "acme"),
+        (
+            {"grants": _held("org-role:admin", "x:org:acme", "my-org:acme", "org:", 'a","org:b', '["org:b', "org:b c")},
+            None,
+        ),
+        ({"grants": None, "subject": "org:acme", "door": "authzen"}, None),  # what a subject of a question is called
+        ({"grants": None}, None),
+        ({"method": None, "subject": ""}, None),
+    ],
+)
+def test_a_decision_names_the_organization_of_its_caller(values: dict[str, Any], organization: str | None) -> None:
+    record = varied(RECORD, **{"subject": "user_1", **values})
+    event = decision_event(LoggedRecord(17, record))
+    assert check(event)["actor"]["user"].get("org") == (organization and {"uid": organization})
+    assert view(17, record).organization == organization
+    sent = json.loads(cloud_events.encode_event(event, "s"))["data"]
+    assert sent == event.body
+    assert plain_value(json.loads(otlp_logs.encode_event(event))["body"]) == without_nulls(event.body)
+    shown = "".join(part if isinstance(part, str) else part[0] for part in decision_line(LoggedRecord(17, record)))
+    is_named_once = organization is not None and record.key.subject == "user_1"  # a key of it has its name as subject
+    assert (f" in {organization}" in shown) == is_named_once
+
+
+def test_an_act_by_a_key_of_an_organization_names_it() -> None:
+    assert check(admin_event(act("key.revoke", actor="org:acme", key_id=3)))["actor"]["user"]["org"] == {"uid": "acme"}
+    assert "org" not in check(admin_event(act("key.revoke")))["actor"]["user"]
 
 
 @pytest.mark.parametrize(
