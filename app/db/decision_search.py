@@ -7,7 +7,7 @@ wider parts: by the index on the key, or all rows of a part are compared if ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -63,24 +63,30 @@ _is_untimed = text(IS_UNTIMED)
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Rows between two times, in their order: newest first, or oldest first."""
+    """Rows between two times, in their order: newest first, or oldest first.
+
+    They come after the position `beyond`, and end with the position `up_to`.
+    """
 
     dialect: str
     newest_first: bool
     since: int | None
     until: int | None
     beyond: LogPosition | None = None
+    up_to: LogPosition | None = None
 
     @property
     def low(self) -> int | None:
         """The smallest second."""
-        times = [self.since, None if self.newest_first or self.beyond is None else self.beyond.at]
+        edge = self.up_to if self.newest_first else self.beyond
+        times = (self.since, edge.at if edge else None)
         return max((split_time(time)[0] for time in times if time is not None), default=None)
 
     @property
     def high(self) -> int | None:
         """The largest second."""
-        times = [self.until, self.beyond.at if self.newest_first and self.beyond is not None else None]
+        edge = self.beyond if self.newest_first else self.up_to
+        times = (self.until, edge.at if edge else None)
         return min((split_time(time)[0] for time in times if time is not None), default=None)
 
     def condition(self, index: Literal["second", "key"] | None = "second") -> ColumnElement[bool]:
@@ -98,10 +104,13 @@ class _Span:
         if self.until is not None:
             at, part = split_time(self.until)
             terms.append(or_(second < at, microsecond < part))
+        own = tuple_(second, microsecond, _rows.c.id)
         if self.beyond is not None:
-            own = tuple_(second, microsecond, _rows.c.id)
             edge = tuple_(*split_time(self.beyond.at), self.beyond.id)
             terms.append(own < edge if self.newest_first else own > edge)
+        if self.up_to is not None:
+            edge = tuple_(*split_time(self.up_to.at), self.up_to.id)
+            terms.append(own >= edge if self.newest_first else own <= edge)
         return and_(true(), *terms)
 
     def ordered(self, query: Select[Any], rows: Any = None) -> Select[Any]:
@@ -227,22 +236,33 @@ async def _near(
 
     More are compared if so many match that these are likely to be enough.
     """
-    found, rest = list[Row[Any]](), span
     compared = max(_COMPARED * size, _MIN_COMPARED)
-    for number in (compared, _FURTHER * compared):
-        in_order = rest.ordered(_select(rest.condition()))
-        near = in_order.add_columns(*time_block(span.dialect)).limit(number).subquery()
-        matching = select(*near.c[_COLUMNS]).where(is_of_key(filters, near.c.decision_key_id))
-        found += await session.execute(rest.ordered(matching, near).limit(size - len(found)))
-        if len(found) == size:
-            break
-        edge = (await session.execute(in_order.offset(number - 1).limit(1))).one_or_none()
-        if edge is None:
-            return found, None
-        rest = replace(rest, beyond=LogPosition(join_time(edge.second, edge.microsecond), edge.id))
-        if len(found) * (1 + _FURTHER) < size:
-            break
-    return found, rest
+    found = await _compare(session, filters, span, size, lambda rows: rows.limit(compared))
+    if len(found) == size:
+        return found, None
+    number = compared if len(found) * (1 + _FURTHER) < size else (1 + _FURTHER) * compared
+    # Where they end is read first, and then they are compared once more, up to there: while a flood is deleted, the row
+    # with this number is another one in each statement, and rows between these would be in neither part.
+    last = (await session.execute(span.ordered(_select(span.condition())).offset(number - 1).limit(1))).one_or_none()
+    if last is None:
+        return await _compare(session, filters, span, size), None
+    edge = LogPosition(join_time(last.second, last.microsecond), last.id)
+    return await _compare(session, filters, replace(span, up_to=edge), size), replace(span, beyond=edge)
+
+
+async def _compare(
+    session: AsyncSession,
+    filters: DecisionFilter,
+    span: _Span,
+    size: int,
+    # A subquery with an offset is not merged with the other one, so that its order and its index are kept.
+    limited: Callable[[Select[Any]], Select[Any]] = lambda rows: rows.offset(0),
+) -> list[Row[Any]]:
+    """The first rows of a span that match; the rows are read in order and compared."""
+    in_order = span.ordered(_select(span.condition())).add_columns(*time_block(span.dialect))
+    near = limited(in_order).subquery()
+    matching = select(*near.c[_COLUMNS]).where(is_of_key(filters, near.c.decision_key_id))
+    return await _all(session, span.ordered(matching, near).limit(size))
 
 
 async def _of_request(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
