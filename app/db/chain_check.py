@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.chain.canonical import KEY_FIELDS
 from app.audit.chain.entry import FIRST_PREVIOUS, ChainHead, LogName
-from app.audit.chain.faults import ChainFault, FaultKind, text_of
+from app.audit.chain.faults import TABLE_NAMES, ChainFault, FaultKind, text_of
 from app.audit.chain.retired import RetiredParts
 from app.audit.chain.segment_check import SegmentCheck
 from app.audit.chain.signatures import PublicKeys
 from app.db import chain_store
 from app.db.chain_rows import UNREADABLE, ChainReader, settled
 from app.db.chain_store import StoredEntry
+from app.db.hidden_rows import LOWEST_ID, has_lowest_id, hidden_ids
 from app.db.session import Sessions
 
 _PAGE = 1_000  # rows
@@ -90,8 +91,8 @@ async def check_log(
     """Yield the faults of a log, and fill in `result`. Memory does not grow with the log."""
     log = result.log
     retired = await _retired_now(sessions, log)
-    async with sessions() as session:
-        following = await chain_store.first_sequence(session, log) or 1
+    first_kept = retired.first_sequence  # the transaction that retired what is before it deleted its entries
+    following = await _first_sequence(sessions, result)
     previous: StoredEntry | None = None
     heads = [head for head in (*options.heads, *options.unsigned_until) if head.log == log]
     while True:
@@ -104,9 +105,7 @@ async def check_log(
             else:
                 retired = await _check_link(sessions, result, stored, previous, retired)
             _check_entry(result, stored, options)
-            for known in heads:
-                if known.sequence == sequence and known.hash != stored.entry.hash:
-                    result.add("head", f"entry {sequence} is not the one of the given head {known}", sequence)
+            _check_place(result, stored, first_kept, heads)
             if stored.entry.kind == "segment":
                 retired = await _check_segment(sessions, result, stored, retired, options.day)
             previous, following = stored, sequence + 1
@@ -124,6 +123,17 @@ async def check_log(
     await _count_unsealed(sessions, result, previous.entry.up_to_id if previous else 0)
     for fault in result.take():
         yield fault
+
+
+async def _first_sequence(sessions: Sessions, result: LogCheck) -> int:
+    """The sequence number of the oldest entry, whatever it is. Notes a fault for a row that no page of ids has."""
+    log = result.log
+    async with sessions() as session:
+        first = await chain_store.first_sequence(session, log)
+        if await has_lowest_id(session, log):
+            message = f"row {LOWEST_ID} of {TABLE_NAMES[log]} was added: the ids of a log begin with 1"
+            result.extend([ChainFault(log, "added", message, row_id=LOWEST_ID)])
+    return 1 if first is None else first
 
 
 async def _entries(sessions: Sessions, result: LogCheck, sequence: int) -> Sequence[StoredEntry]:
@@ -159,7 +169,7 @@ async def _check_start(
     check = SegmentCheck(entry, (), lambda _: False)
     async with _at_one_time(sessions) as session:
         page = await ChainReader(result.log).page(session, -(2**63), entry.after_id, _PAGE)
-    check.add(page.rows, page.without_key, page.unreadable)
+    check.add(page.rows, page.without_key, page.unreadable, page.doubled)
     result.extend(list(check.faults()))
     return retired
 
@@ -207,6 +217,17 @@ def _check_entry(result: LogCheck, stored: StoredEntry, options: CheckOptions) -
             result.add("signature", f"{moment} has a wrong signature: it was altered", entry.sequence)
 
 
+def _check_place(result: LogCheck, stored: StoredEntry, first_kept: int, heads: Sequence[ChainHead]) -> None:
+    """Check that the chain may have an entry with its number, and that it is the one of a given head."""
+    sequence = stored.entry.sequence
+    if sequence < first_kept:
+        message = f"entry {sequence} was added, or is there again: the chain begins with entry {first_kept}"
+        result.add("entry", message, sequence)
+    for known in heads:
+        if known.sequence == sequence and known.hash != stored.entry.hash:
+            result.add("head", f"entry {sequence} is not the one of the given head {known}", sequence)
+
+
 async def _check_segment(
     sessions: Sessions, result: LogCheck, stored: StoredEntry, retired: RetiredParts, day: int | None
 ) -> RetiredParts:
@@ -225,8 +246,10 @@ async def _check_segment(
             reader, position = ChainReader(log, entry.version), entry.after_id
             while position < entry.up_to_id:
                 page = await reader.page(session, position, entry.up_to_id, _PAGE)
-                check.add(page.rows, page.without_key, page.unreadable)
+                check.add(page.rows, page.without_key, page.unreadable, page.doubled)
                 position = page.last_id
+            if log == "decisions":
+                check.add((), hidden=await hidden_ids(session, entry.after_id, entry.up_to_id, _PAGE, day))
         faults = list(check.faults())
         if not faults or attempt == _TRIES:
             break
@@ -266,12 +289,10 @@ async def _count_unsealed(sessions: Sessions, result: LogCheck, after: int) -> N
             result.add(
                 "without_key", f"row {row_id} refers to a row of decision_keys, or of its parts, that is missing"
             )
+        for row_id in page.doubled:
+            result.add("added", f"row {row_id} of decisions was added: {TABLE_NAMES['decisions']} has one with its id")
         if result.unsealed_since is None and page.rows:
             result.unsealed_since = page.rows[0].at
-        for row_id in page.without_key:
-            result.add(
-                "without_key", f"row {row_id} refers to a row of decision_keys, or of its parts, that is missing"
-            )
         position = page.last_id
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,18 +46,19 @@ class ChainPage:
     """Rows with ids up to `last_id`, of which there is none that was not read.
 
     `without_key` are the ids of rows whose decision key is missing, `unreadable` those of rows with values that no
-    program wrote.
+    program wrote. Those in `doubled` have another row in the table of the previous release.
     """
 
     rows: Sequence[ChainRow]
     last_id: int
     without_key: Sequence[int] = ()
     unreadable: Sequence[int] = ()
+    doubled: Sequence[int] = ()
 
     @property
     def row_count(self) -> int:
         """The number of all rows."""
-        return len(self.rows) + len(self.without_key) + len(self.unreadable)
+        return len(self.rows) + len(self.without_key) + len(self.unreadable) + len(self.doubled)
 
 
 class ChainReader:
@@ -130,14 +131,21 @@ class _DecisionReader:
         if self._newest_former > after:
             former = await former_decisions.following(session, DecisionFilter(), after, size, up_to)
         found, ids = await decision_search.between_ids(session, after, up_to, size, self._keys)
-        # A decision that was moved in between is in both.
-        rows = {row.id: row for row in (*map(_as_moved, former), *found)}
+        # A decision that was moved in between is in both, and is the same.
+        moved, stored = {row.id: _as_moved(row) for row in former}, {row.id: row for row in found}
+        rows = {**moved, **stored}
         chosen = sorted({*ids, *rows})[:size]
         return ChainPage(
             [self._row(rows[row_id]) for row_id in chosen if row_id in rows],
             chosen[-1] if len(chosen) == size else up_to,
             [row_id for row_id in chosen if row_id not in rows],
+            doubled=[row_id for row_id in chosen if row_id in moved and self._differs(moved[row_id], stored, ids)],
         )
+
+    def _differs(self, moved: LoggedRecord, stored: Mapping[int, LoggedRecord], ids: Sequence[int]) -> bool:
+        """Whether the table of this release has another row with the id of a former one."""
+        own = stored.get(moved.id)
+        return moved.id in ids if own is None else self._row(own).digest != self._row(moved).digest
 
     def _row(self, row: LoggedRecord) -> ChainRow:
         record = row.record

@@ -37,7 +37,7 @@ _PART_TYPES: Mapping[str, type] = {
 }
 _PART_COLUMNS = tuple(_PART_TYPES)
 _ENTRY_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("version", "after_id", "up_to_id", "at"), int),
+    **dict.fromkeys(("sequence", "version", "after_id", "up_to_id", "at"), int),
     **dict.fromkeys(("previous", "hash"), bytes),
 }
 
@@ -121,7 +121,9 @@ async def retirements(session: Executor, log: LogName) -> Sequence[tuple[int, Re
     )
     found = []
     for sequence, content in await session.execute(query.order_by(_entries.c.sequence)):
-        if content is not None and (retirement := Retirement.read(content)) is not None:
+        # A check visits all others, and finds those that no server wrote.
+        is_visited = isinstance(sequence, int) and sequence >= 1 and isinstance(content, str)
+        if is_visited and (retirement := Retirement.read(content)) is not None:
             found.append((sequence, retirement))
     return found
 

@@ -67,8 +67,19 @@ class SegmentCheck:
         else:
             self._expected.update((row_id, (index, digest)) for row_id, digest in digests)
 
-    def add(self, rows: Iterable[ChainRow], without_key: Sequence[int] = (), unreadable: Sequence[int] = ()) -> None:
-        """Compare rows. Of others there are only ids: their decision key is missing, or their values are unreadable."""
+    def add(
+        self,
+        rows: Iterable[ChainRow],
+        without_key: Sequence[int] = (),
+        unreadable: Sequence[int] = (),
+        doubled: Sequence[int] = (),
+        hidden: Sequence[int] = (),
+    ) -> None:
+        """Compare rows. Of others there are only ids.
+
+        Their decision key is missing, their values are unreadable, the table of the previous release has another row
+        with the id, or filters do not find them.
+        """
         for row in rows:
             expected = self._expected.pop(row.id, None)
             if expected is not None:
@@ -87,6 +98,11 @@ class SegmentCheck:
             self._add_id("without_key", row_id, "refers to a row of decision_keys, or of its parts, that is missing")
         for row_id in unreadable:
             self._add_id("altered", row_id, "has values that no program wrote")
+        for row_id in doubled:
+            self._add_id("added", row_id, "has another one with its id in the table decisions, which was added")
+        named = {fault.row_id for fault in self._faults}
+        for row_id in (row_id for row_id in hidden if row_id not in named):
+            self._add_id("altered", row_id, "has a key or an outcome of other days, so that filters do not find it")
 
     def faults(self) -> Iterator[ChainFault]:
         """The faults, after all rows were added."""
