@@ -6,13 +6,14 @@ import asyncio
 import json
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,7 +34,10 @@ CLASS_OF: dict[FloodName, DecisionClass] = {"anonymous": "anonymous", "batches":
 _CONNECTIONS = 16  # of batches, of which a server decides a few at a time
 _BATCH_ITEMS = 1_000
 _SAMPLE_SECONDS = 0.2
-_LOG_SECONDS = 30.0  # until the decisions are in the log
+_WRITTEN_SECONDS = 120.0  # until the server has written what was queued when the flood ended
+_POLL_SECONDS = 0.2
+_OWN_REQUESTS = 4  # decisions about the polls, which may be queued themselves
+_LOG_SECONDS = 5.0  # until all of it is found
 _EXPIRES = 2**33
 
 
@@ -51,13 +55,15 @@ class Flooded:
     deleted: Counter[str]
     dropped: Counter[str]
     recorded: int
+    writing: str  # what the server says about the decisions that it has not written; empty if there are none
 
     def faults(self) -> Iterator[str]:
         """What must not happen."""
         if self.failures:
             yield f"the known caller was answered with {dict(self.failures)}"
         if self.logged != self.marked:
-            yield f"{self.marked - self.logged} of {self.marked} requests of the known caller are not in the log"
+            missing = f"{self.marked - self.logged} of {self.marked} requests of the known caller are not in the log"
+            yield f"{missing}; {self.writing or 'the server has written all that it had'}"
         if self.growth >= self.share:
             yield f"the database grew by {self.growth:,} bytes, and the share is {self.share:,}"
         if self.deleted["known"] or self.dropped["known"]:
@@ -100,6 +106,7 @@ def flood(
             sent = seen.answers.total()
             ids = {f"{mark}-{number}" for number in range(1, sent + 1)}
             with started.client(callers.reader) as reader:
+                writing = _wait_until_written(reader)
                 complete = eventually(lambda: len(ids & _logged(reader)) == sent, _LOG_SECONDS)
                 logged = sent if complete else len(ids & _logged(reader))
                 check = reader.get("/readyz").json()["checks"]["decision_log"]
@@ -118,6 +125,7 @@ def flood(
             Counter(check["deleted"]),
             Counter(check["dropped"]),
             recorded,
+            writing,
         )
 
 
@@ -138,6 +146,24 @@ def _items(token: str) -> bytes:
         "evaluations": [{"resource": {"type": "record", "id": secrets.token_hex(8)}} for _ in range(_BATCH_ITEMS)],
     }
     return request("/access/v1/evaluations", bearer(token), json.dumps(body).encode())
+
+
+def _wait_until_written(reader: httpx.Client) -> str:
+    """Wait until the server has written what it queued; return what it says if that takes too long."""
+    deadline = time.monotonic() + _WRITTEN_SECONDS
+    while True:
+        health = _health(reader)
+        if health["queued"] <= _OWN_REQUESTS and not health["error"]:
+            return ""
+        if time.monotonic() > deadline:
+            numbers = f"{health['queued']} are queued, {health['failures']} writes failed"
+            return f"{numbers}, the last error is {health['error']}"
+        time.sleep(_POLL_SECONDS)
+
+
+def _health(reader: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = reader.get("/api/v1/decisions/health", timeout=60).raise_for_status().json()
+    return found
 
 
 def _logged(reader: httpx.Client) -> set[str]:
