@@ -21,6 +21,7 @@ from app.audit.periodic_task import pause
 from app.audit.size_limit import SizeLimit
 
 EVERY_SECONDS = 1.0  # in which a flood writes some megabytes
+IDLE_SECONDS = 30.0  # while this process writes nothing: others look after what they write
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
 _MAX_FREED = 64  # the part of the limit that is free at most until it is reclaimed
 _IDLE_RATIO = 4  # of the time that space is not reclaimed, and is
@@ -61,6 +62,10 @@ class LimitedStore(Protocol):
         """
 
     @property
+    def reuses_space(self) -> bool:
+        """Whether new decisions take the space of deleted ones before it is reclaimed."""
+
+    @property
     def reclaim_seconds(self) -> float:
         """How often to reclaim space while decisions are deleted, or less often if that takes long."""
 
@@ -80,7 +85,9 @@ class Numbers(NamedTuple):
 class LogSize:
     """The size of the decision log as this process saw it last, and what this process deleted since it started.
 
-    `last_deletion` is None if it deleted nothing. While the limit cannot be enforced, `is_limited` is false.
+    `last_deletion` is None if it deleted nothing. While the limit cannot be enforced, `is_limited` is false. `occupied`
+    are the bytes of deleted decisions whose space is not available yet. `has_grown` is whether this process has written
+    since the size was read.
     """
 
     limit: SizeLimit
@@ -88,6 +95,8 @@ class LogSize:
     deleted: Counter[DecisionClass] = field(default_factory=Counter)
     last_deletion: Deletion | None = None
     is_limited: bool = True
+    occupied: Counter[DecisionClass] = field(default_factory=Counter)
+    has_grown: bool = True
 
     @property
     def numbers(self) -> Mapping[DecisionClass, Numbers]:
@@ -99,15 +108,20 @@ class LogSize:
 
     @property
     def exceeding(self) -> frozenset[DecisionClass]:
-        """The classes that have more than their share; never known callers."""
+        """The classes that have more than their share, with what they occupy; never known callers."""
         limit, sizes = self.limit, self.sizes
         if not limit.max_bytes or not self.is_limited:
             return frozenset()
-        return frozenset(name for name in sizes if name != "known" and sizes[name] > limit.of_class(name, sizes))
+        return frozenset(
+            name
+            for name in sizes
+            if name != "known" and sizes[name] + self.occupied[name] > limit.of_class(name, sizes)
+        )
 
     def add(self, byte_counts: Mapping[DecisionClass, int]) -> None:
         """Count what this process has written since the size was read."""
         self.sizes = {name: size + byte_counts.get(name, 0) for name, size in self.sizes.items()}
+        self.has_grown = True
 
     def note(self, deletion: Deletion) -> None:
         """Count deleted decisions."""
@@ -176,32 +190,38 @@ async def run_size_limit(
     """Read the size of the log, and delete what exceeds its limit, until `stop`. Failures are logged and retried.
 
     Deletion begins a little below the limit. While a class exceeds its share nevertheless, `hold` is called with it, so
-    that no more of it is written until the deletion has caught up. Known callers are never held.
+    that no more of it is written until the deletion has caught up and the space of what was deleted is available. Known
+    callers are never held. While this process writes nothing, it reads the size rarely.
     """
     clock = asyncio.get_running_loop().time
-    report, has_holes, freed = _DeletionReport(), False, 0
+    report, freed = _DeletionReport(), 0
     target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
     read_at = reclaim_due = -math.inf
     while not stop.is_set():
         wait = every_seconds
         try:
-            deletion = await store.delete_excess(target)
-            if deletion is not None or clock() - read_at >= every_seconds:
-                size.sizes, read_at = await store.sizes(), clock()
-            size.is_limited = True
-            hold(size.exceeding)
-            if deletion is not None:
-                freed += deletion.freed_bytes
-                size.note(deletion)
-                report.add(deletion)
-                has_holes, wait = True, _PAUSE_SECONDS
-            if has_holes and (clock() >= reclaim_due or freed * _MAX_FREED > size.limit.max_bytes):
-                began, has_holes, freed = clock(), False, 0
+            if size.has_grown or freed or target.largest_excess(size.sizes) or clock() - read_at >= IDLE_SECONDS:
+                size.has_grown, read_at = False, clock()
+                size.sizes = await store.sizes()
+                size.is_limited = True
+                hold(size.exceeding)
+                if target.largest_excess(size.sizes) and (deletion := await store.delete_excess(target)) is not None:
+                    freed += max(deletion.freed_bytes, 1)
+                    if not store.reuses_space:
+                        size.occupied[deletion.decision_class] += deletion.freed_bytes
+                    size.note(deletion)
+                    report.add(deletion)
+                    wait = _PAUSE_SECONDS
+            if freed and (clock() >= reclaim_due or freed * _MAX_FREED > size.limit.max_bytes):
+                began = clock()
                 await store.reclaim()
+                freed = 0
+                size.occupied.clear()
+                hold(size.exceeding)
                 reclaim_due = clock() + max(store.reclaim_seconds, _IDLE_RATIO * (clock() - began))
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
-            size.is_limited = False
+            size.is_limited, size.has_grown = False, True
             hold(size.exceeding)
             wait = max(every_seconds, _RETRY_SECONDS)
         report.log_if_due()

@@ -84,6 +84,11 @@ class LimitedLog:
                 return deletion
 
     @property
+    def reuses_space(self) -> bool:
+        """Whether new decisions take the space of deleted ones before it is reclaimed, as on SQLite."""
+        return self._engine.dialect.name != "postgresql"
+
+    @property
     def reclaim_seconds(self) -> float:
         """How often to reclaim space while decisions are deleted, or less often if that takes long."""
         return _VACUUM_SECONDS if self._engine.dialect.name == "postgresql" else _CHECKPOINT_SECONDS

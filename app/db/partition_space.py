@@ -30,6 +30,10 @@ _TABLES = (
     "decision_outcomes",
     "grant_sets",
     "decision_volumes",
+    "decision_deletions",
+    # Each deletion clears the digests of the parts that it retires, and deletes entries.
+    "chain_entries",
+    "chain_parts",
 )
 _volumes = table_of(DecisionVolume)
 # The index of a partition by which its rows are in the order of time.

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.audit.batch import Batch
 from app.audit.decision_class import DECISION_CLASSES, DecisionClass, class_of
@@ -326,10 +326,10 @@ async def test_the_limit_holds_while_servers_write(sessions: Sessions) -> None:
     held = list[Set[DecisionClass]]()
     work = run_size_limit(size, stop, LimitedLog(sessions), held.append, every_seconds=0.02)
     limiting = asyncio.create_task(work)
-    writer, number = DecisionWriter(sessions), 0
+    store, number = count_written(DecisionWriter(sessions).write, size, held.append), 0
     for _ in range(30):
         batch = [decision("authzen", number + n, resource=f"record:{number + n}") for n in range(200)]
-        await writer.write(Batch.of([*batch, decision("known", number)]))
+        await store(Batch.of([*batch, decision("known", number)]))
         number += 200
         await asyncio.sleep(0.01)
     async with asyncio.timeout(10):
@@ -367,6 +367,43 @@ async def test_a_flood_is_held_as_soon_as_it_has_its_share(sessions: Sessions) -
     size.is_limited = False
     await write(Batch.of([decision("authzen", number)]))
     assert held[-1] == frozenset(), "while nothing can be deleted, decisions are rather written"
+
+
+async def test_a_flood_is_held_while_what_was_deleted_takes_its_space() -> None:
+    size = LogSize(SizeLimit(800), sizes={"known": 0, "authzen": 250, "anonymous": 0})
+    assert size.exceeding == frozenset()
+    size.occupied.update({"authzen": 51, "known": 10_000})
+    assert size.exceeding == {"authzen"}
+    size.occupied["authzen"] = 50
+    assert size.exceeding == frozenset()
+
+
+async def test_the_size_is_read_while_decisions_are_written_and_else_rarely(sessions: Sessions) -> None:
+    """A process without traffic has nothing to do: others look after what they write."""
+    size, stop, statements = LogSize(SizeLimit(400_000)), asyncio.Event(), list[str]()
+    engine = sessions.kw["bind"].sync_engine
+    await write(sessions, [decision("authzen", n, resource=f"record:{n}") for n in range(20)])
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    work = run_size_limit(size, stop, LimitedLog(sessions), lambda _: None, every_seconds=0.005)
+    limiting = asyncio.create_task(work)
+    async with asyncio.timeout(10):
+        while not size.sizes["authzen"]:
+            await asyncio.sleep(0.005)
+        before = len(statements)
+        await asyncio.sleep(0.1)
+        assert len(statements) == before
+        size.add({"authzen": 10**6})
+        assert size.exceeding
+        while size.exceeding:
+            await asyncio.sleep(0.005)
+    stop.set()
+    await limiting
+    event.remove(engine, "before_cursor_execute", note)
+    assert size.sizes == await sizes(sessions)
 
 
 @on_postgresql

@@ -18,7 +18,7 @@ import structlog
 
 from app import logs
 from app.audit.chain.signatures import read_signing_key
-from app.audit.deletions import LogSize, run_size_limit
+from app.audit.deletions import LogSize, count_written, run_size_limit
 from app.audit.drops import DropWindow
 from app.audit.log import DecisionLog
 from app.audit.size_limit import SizeLimit
@@ -73,10 +73,9 @@ async def _log_decisions(url: str, key_file: Path, reports: Connection) -> None:
 
     callers = [user_principal(f"user_{number}", ["catalog:read"], {}) for number in range(50)]
     draw, noted = random.Random(), 0
-    decision_log = DecisionLog(
-        DecisionWriter(sessions).write, write_drops=write_drops, capacity=_CAPACITY, every_seconds=0.05
-    )
     size, limited = LogSize(SizeLimit(_MAX_BYTES)), LimitedLog(sessions, key)
+    store = count_written(DecisionWriter(sessions).write, size, lambda classes: decision_log.hold(classes))  # noqa: PLW0108  # made below
+    decision_log = DecisionLog(store, write_drops=write_drops, capacity=_CAPACITY, every_seconds=0.05)
     tasks = (
         asyncio.create_task(Sealer(sessions, key=key, seal_seconds=0.3, segment_rows=500).run(stop)),
         asyncio.create_task(run_size_limit(size, stop, limited, decision_log.hold)),
