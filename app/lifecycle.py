@@ -18,6 +18,7 @@ from app.db.change_feed import APP_FEED, KEY_FEED, follow_changes
 from app.db.decision_carrying import run_carrying
 from app.db.limited_log import LimitedLog
 from app.db.old_decisions import OldDecisions
+from app.db.planner_statistics import run_statistics
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
@@ -88,6 +89,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
             watch(services.live, stop),
             _retention(services, stop),
             _size_limit(services, stop),
+            run_statistics(services.database, lambda: services.decision_log.health.written, stop),
             services.sealer.run(stop),
             run_carrying(services.sessions, services.disk, stop),
             _history(services, stop),
