@@ -34,6 +34,12 @@ def show(lines: Iterable[Line], *, stderr: bool = False) -> None:
         out.print(text)
 
 
+def plain(line: Line) -> str:
+    """A line without its styles."""
+    parts = line if isinstance(line, list) else [line]
+    return "".join(part[0] if isinstance(part, tuple) else part for part in parts)
+
+
 def show_table(table: Table) -> None:
     """Print a table without breaking words. For a pipe each row is a line; a narrow terminal wraps long ones."""
     out = Console()

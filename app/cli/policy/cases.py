@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
+from app.cli.policy.case_text import failure_lines
 from app.cli.policy.coverage_text import coverage_lines
 from app.cli.policy.directory import policy_directory, sound_snapshot
 from app.cli.terminal import Line, plural, show, show_view
-from app.policy.language.caller import caller_words
 
 if TYPE_CHECKING:
     from app.policy.analysis.case_runner import Outcome
     from app.policy.analysis.coverage import Coverage
-    from app.policy.language.cases import Case
     from app.policy.language.load import Policy
 
 MAX_FAILURES = 20  # of a file
@@ -102,26 +101,13 @@ def _print_document(
 
 def _write_junit(file: Path, outcomes: list[Outcome], directory: Path) -> None:
     from app.cli.failure import fail
-    from app.cli.policy.junit import Check, junit
+    from app.cli.policy.case_text import case_checks
+    from app.cli.policy.junit import junit
 
-    checks = [
-        Check(
-            str(directory / outcome.case.file),
-            f"{outcome.case.name}: {_question(outcome.case)}".removeprefix(": "),
-            outcome.case.line,
-            outcome.problem,
-            outcome.hint,
-        )
-        for outcome in outcomes
-    ]
     try:
-        file.write_text(junit("authz policy test", checks), encoding="utf-8")
+        file.write_text(junit("authz policy test", case_checks(outcomes, directory)), encoding="utf-8")
     except OSError as error:
         fail(f"{file} cannot be written: {error.strerror}.")
-
-
-def _question(case: Case) -> str:
-    return f"{case.action} {case.resource}  as {' '.join(caller_words(case.held))}"
 
 
 def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: int | None) -> Iterator[Line]:
@@ -133,7 +119,7 @@ def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: 
         yield [mark, f"  {directory / file}  {passed} of {len(of_file)}"]
         for outcome in failed[:most]:
             yield ""
-            yield from _failure(outcome, policy, directory)
+            yield from failure_lines(outcome, policy.source, directory)
         if most is not None and len(failed) > most:
             yield ""
             yield f"… and {len(failed) - most:,} more; --all prints every one."
@@ -158,27 +144,3 @@ cases:
     deny:
       - POST /api/v1/teams: lacks catalog:write
 # end"""
-
-
-def _failure(outcome: Outcome, policy: Policy, directory: Path) -> Iterator[Line]:
-    from app.cli.policy.explain_text import remedy_line, row_place
-    from app.policy.language.reason import Reason
-
-    case, found = outcome.case, outcome.explanation
-    yield [(row_place(case, directory), "bold"), f": {case.name}" if case.name else ""]
-    yield f"  {_question(case)}"
-    yield [("  " + outcome.problem, "red")]
-    if outcome.hint:
-        yield f"  hint: {outcome.hint}"
-    if not found:
-        return
-    rules = found.denies or ((found.decision.rule,) if found.decision.rule else ())
-    for rule in rules or tuple(row.rule for row in found.near[:1]):
-        deciding = "decided by" if found.denies or found.decision else "nearest row"
-        yield f"  {deciding} {row_place(rule, directory)}: {policy.source.line(rule.file, rule.line)}"
-    if found.decision:
-        return
-    if not found.denies and found.decision.reason is not Reason.NOT_HELD:  # the last line says what is missing
-        yield f"  {found.decision.reason}"
-    line = remedy_line(found)
-    yield ["  ", *([line] if isinstance(line, str) else line)]

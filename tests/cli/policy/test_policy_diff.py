@@ -117,3 +117,20 @@ def test_the_old_policy_may_lack_an_endpoint(work: Path) -> None:
 def test_a_missing_directory_is_a_usage_error(work: Path) -> None:
     assert authz("policy", "diff", "nowhere", "policies", cwd=work).returncode == 2
     assert authz("policy", "diff", "policies", cwd=work).returncode == 2
+
+
+def test_a_difference_is_printed_in_markdown(work: Path) -> None:
+    edit(work, "catalog.csv", "p, catalog:read, /api/v1/venues/**", "p, anyone, /api/v1/venues/**")
+    edit(work, "catalog.csv", "# end", "p, env:test, /api/v1/teams, POST, deny\n# end")
+    compared = authz("policy", "diff", "main/policies", "policies", "--format", "markdown", cwd=work)
+    assert compared.returncode == 1
+    shown = compared.stdout
+    assert shown.startswith(
+        "**Access widens**: 2 gains, 1 loss.\n\n### What opens\n\n```text\neveryone gains 2 endpoints\n```\n"
+    )
+    assert shown.index("### What closes") < shown.index("<details><summary>Each gain, with its rows</summary>")
+    assert "    now  policies/catalog.csv:8: p, anyone, /api/v1/venues/**, GET|HEAD, allow\n" in shown
+    assert "catalog.csv  changed: 2 rows added, 1 row removed\n" in shown
+    same = authz("policy", "diff", "policies", "policies", "--format", "markdown", cwd=work)
+    assert (same.returncode, same.stdout) == (0, "**No verdict changes.** Both policies decide alike.\n")
+    assert authz("policy", "diff", "policies", "policies", "--json", "--format", "text", cwd=work).returncode == 2
