@@ -38,6 +38,11 @@ def read_variables() -> dict[str, str]:
     }
 
 
+def file_has_settings() -> bool:
+    """Whether `.env` has a variable with the prefix of settings. Raises SettingsError."""
+    return any(name.upper().startswith(PREFIX) for name in _read_file(ENV_FILE))
+
+
 def refuse_unknown(settings: Iterable[str]) -> None:
     """Raises SettingsError for variables that are not settings, such as misspelled ones, and for a setting that the
     environment or `.env` has in two spellings, such as `AUTHZ_PORT` and `authz_port`.

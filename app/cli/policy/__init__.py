@@ -16,6 +16,14 @@ policy_group = group(
         "who": ("app.cli.policy.reach:who_command", "Show who reaches something."),
         "usage": ("app.cli.policy.reach:usage_command", "Show which scopes a key uses, and which it does not."),
         "diff": ("app.cli.policy.diff:diff_command", "Show who gains and who loses access by a change."),
+        "review": (
+            "app.cli.policy.review.review_command:review_command",
+            "Check, test and compare a policy for a merge request.",
+        ),
+        "comment": (
+            "app.cli.policy.review.comment_command:comment_command",
+            "Send a review as the comment on a merge request.",
+        ),
         "replay": (
             "app.cli.policy.replay:replay_command",
             "Decide past requests under this policy: who gains or loses.",

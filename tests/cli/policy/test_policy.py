@@ -96,6 +96,7 @@ def test_the_matrix_names_what_opens_each_endpoint() -> None:
 
 
 COMMANDS = """dev, serve, token, policy, policy check, policy test, policy explain, policy diff, policy routes,
+policy review, policy comment,
 policy reach, policy who, policy usage,
 policy replay, policy history, policy show, policy publish, policy rollback, decisions tail, decisions export,
 keys, keys list, keys revoke, db, db upgrade, db backup, db vacuum"""
