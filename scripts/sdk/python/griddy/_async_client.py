@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from types import TracebackType
@@ -11,10 +12,18 @@ from typing import Any, Self
 import httpx
 
 from . import models as m
-from ._address import checked_base, checked_path, checked_token
+from ._address import checked_base, checked_path, checked_token, segment
 from ._async_resources import AsyncApiKeys, AsyncResource
-from ._errors import content_of
-from ._exchange import Outcome, RetryPolicy, exchange
+from ._errors import json_of
+from ._exchange import (
+    LATE,
+    BodyReader,
+    Outcome,
+    RetryPolicy,
+    checked_method,
+    exchange,
+    is_refused_token,
+)
 
 AsyncToken = str | Callable[[], str | Awaitable[str]]
 
@@ -24,8 +33,8 @@ class AsyncGriddy:
 
     `token` is a token or an API key, or a function that returns the current one, which is called before each attempt
     and may be asynchronous.
-    `timeout` is in seconds, for the connection and for each read of an attempt. `transport` is one of httpx, for
-    example for a proxy.
+    `timeout` is in seconds, for each attempt with its body. `transport` is one of httpx, for example for a proxy.
+    Raises ValueError for an address to which no token may be sent, and for what cannot be a token.
     """
 
     def __init__(
@@ -37,9 +46,13 @@ class AsyncGriddy:
         retry: RetryPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        base = checked_base(base_url)
         self._token = checked_token(token) if isinstance(token, str) else token
         self._retry = retry or RetryPolicy()
-        self._http = httpx.AsyncClient(base_url=checked_base(base_url), timeout=timeout, transport=transport)
+        self._timeout = timeout
+        if base.scheme == "http":
+            transport = transport or httpx.AsyncHTTPTransport()  # no proxy of the environment gets a token in the clear
+        self._http = httpx.AsyncClient(base_url=base, timeout=timeout, transport=transport)
         self.api_keys = AsyncApiKeys(self)
         self.leagues: AsyncResource[m.League, m.LeagueBody, m.LeaguePatch] = self._resource("leagues")
         self.seasons: AsyncResource[m.Season, m.SeasonBody, m.SeasonPatch] = self._resource("seasons")
@@ -58,32 +71,40 @@ class AsyncGriddy:
 
     def drives(self, game_id: int) -> AsyncResource[m.Drive, m.DriveBody, m.DrivePatch]:
         """The drives of a game."""
-        return self._resource(f"games/{int(game_id)}/drives")
+        return self._resource(f"games/{segment(game_id)}/drives")
 
     def video_asset_tags(
         self, video_asset_id: int
     ) -> AsyncResource[m.VideoAssetTag, m.VideoAssetTagBody, m.VideoAssetTagPatch]:
         """The tags of a video asset."""
-        return self._resource(f"video-assets/{int(video_asset_id)}/tags")
+        return self._resource(f"video-assets/{segment(video_asset_id)}/tags")
 
     async def request(self, method: str, path: str, *, json: Any = None) -> Any:
-        """Send any request. Returns the JSON of the response, None if it has no body. Raises GriddyError."""
+        """Send any request. Returns the body of the response, None if it is empty. Raises GriddyError."""
         response = await self.send(method, path, json=json)
-        return content_of(response) if response.content else None
+        return json_of(response) if response.content else None
 
     async def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
         """Send a request, again where that is safe. Returns a response that is a success. Raises GriddyError."""
-        checked_path(path)
+        method, path = checked_method(method), checked_path(path)
         steps = exchange(method, self._retry)
-        wait = next(steps)
+        next(steps)
+        token = await self._current_token()
+        may_renew = callable(self._token)
         while True:
-            if wait:
-                await asyncio.sleep(wait)
+            outcome = await self._attempt(method, path, token, json)
+            if may_renew and is_refused_token(outcome):
+                may_renew = False
+                refused, token = token, await self._current_token()
+                if token != refused:
+                    continue
             try:
-                wait = steps.send(await self._attempt(method, path, json))
+                wait = steps.send(outcome)
             except StopIteration as end:
                 response: httpx.Response = end.value
                 return response
+            await asyncio.sleep(wait)
+            token = await self._current_token()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -97,15 +118,32 @@ class AsyncGriddy:
     ) -> None:
         await self.close()
 
-    async def _attempt(self, method: str, path: str, json: Any) -> Outcome:
-        token = self._token if isinstance(self._token, str) else self._token()
-        if isawaitable(token):
-            token = await token
-        headers = {"Authorization": f"Bearer {checked_token(token)}"}
+    def __repr__(self) -> str:
+        return f"AsyncGriddy({str(self._http.base_url)!r})"
+
+    async def _current_token(self) -> str:
+        if isinstance(self._token, str):
+            return self._token
+        token = self._token()
+        return checked_token(await token if isawaitable(token) else token)
+
+    async def _attempt(self, method: str, path: str, token: str, json: Any) -> Outcome:
+        headers = {"Authorization": f"Bearer {token}"}
         try:
-            return await self._http.request(method, path, json=json, headers=headers)
+            async with (
+                asyncio.timeout(self._timeout),
+                self._http.stream(method, path, json=json, headers=headers) as response,
+            ):
+                body = BodyReader(response, math.inf)  # there is a limit of the time already
+                async for chunk in response.aiter_bytes():
+                    body.add(chunk)
+                return body.response()
+        except TimeoutError:
+            return httpx.ReadTimeout(LATE)
         except httpx.RequestError as error:
             return error
+        finally:
+            self._http.cookies.clear()
 
     def _resource(self, path: str) -> AsyncResource[Any, Any, Any]:
         return AsyncResource(self, f"/api/v1/{path}/")

@@ -7,8 +7,8 @@ from typing import Any, Generic, Literal, Protocol, cast
 
 import httpx
 
-from ._errors import content_of
-from ._pages import page_of_keys, page_of_rows
+from ._address import segment
+from ._pages import ReadPage, cursor_page, linked_page, object_of
 from ._resources import API_KEYS, GRACE_SECONDS, Body, Patch, Row
 from .models import IssuedKey, KeyView, RotatedKey
 
@@ -27,34 +27,29 @@ class AsyncResource(Generic[Row, Body, Patch]):
         self._sender = sender
         self._path = path
 
-    async def list(self) -> AsyncIterator[Row]:
+    def list(self) -> AsyncIterator[Row]:
         """All rows by ascending id, page by page."""
-        path: str | None = self._path
-        while path:
-            page = page_of_rows(await self._sender.send("GET", path), self._path)
-            for row in page.rows:
-                yield row
-            path = page.following
+        return _rows(self._sender, self._path, cursor_page)
 
     async def create(self, body: Body) -> Row:
         """Create a row."""
-        return cast(Row, content_of(await self._sender.send("POST", self._path, json=body)))
+        return cast(Row, object_of(await self._sender.send("POST", self._path, json=body)))
 
     async def retrieve(self, row_id: int) -> Row:
         """A row by its id."""
-        return cast(Row, content_of(await self._sender.send("GET", f"{self._path}{int(row_id)}/")))
+        return cast(Row, object_of(await self._sender.send("GET", f"{self._path}{segment(row_id)}/")))
 
     async def replace(self, row_id: int, body: Body) -> Row:
         """Replace all fields of a row."""
-        return cast(Row, content_of(await self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)))
+        return cast(Row, object_of(await self._sender.send("PUT", f"{self._path}{segment(row_id)}/", json=body)))
 
     async def change(self, row_id: int, patch: Patch) -> Row:
         """Change some fields of a row."""
-        return cast(Row, content_of(await self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)))
+        return cast(Row, object_of(await self._sender.send("PATCH", f"{self._path}{segment(row_id)}/", json=patch)))
 
     async def delete(self, row_id: int) -> None:
         """Delete a row."""
-        await self._sender.send("DELETE", f"{self._path}{int(row_id)}/")
+        await self._sender.send("DELETE", f"{self._path}{segment(row_id)}/")
 
 
 class AsyncApiKeys:
@@ -73,28 +68,32 @@ class AsyncApiKeys:
     ) -> IssuedKey:
         """Issue a key. Store its `plaintext`: no other response has it. `expires_at` is ISO 8601 with an offset."""
         body = {"name": name, "scopes": [*scopes], "environment": environment, "expires_at": expires_at}
-        return cast(IssuedKey, content_of(await self._sender.send("POST", API_KEYS, json=body)))
+        return cast(IssuedKey, object_of(await self._sender.send("POST", API_KEYS, json=body)))
 
-    async def list(self) -> AsyncIterator[KeyView]:
+    def list(self) -> AsyncIterator[KeyView]:
         """All keys, newest first, page by page."""
-        path: str | None = API_KEYS
-        while path:
-            page = page_of_keys(await self._sender.send("GET", path), API_KEYS)
-            for key in page.rows:
-                yield key
-            path = page.following
+        return _rows(self._sender, API_KEYS, linked_page)
 
     async def retrieve(self, key_id: int) -> KeyView:
         """A key by its id."""
-        return cast(KeyView, content_of(await self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")))
+        return cast(KeyView, object_of(await self._sender.send("GET", f"{API_KEYS}{segment(key_id)}/")))
 
     async def revoke(self, key_id: int) -> KeyView:
         """Revoke a key. The next request with it is refused; revoking again changes nothing."""
-        return cast(KeyView, content_of(await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")))
+        return cast(KeyView, object_of(await self._sender.send("POST", f"{API_KEYS}{segment(key_id)}/revoke/")))
 
     async def rotate(self, key_id: int, *, grace_seconds: int = GRACE_SECONDS) -> RotatedKey:
         """Issue a successor of a key, which itself is accepted for `grace_seconds` more. Store its `plaintext`."""
         body = {"grace_seconds": grace_seconds}
         return cast(
-            RotatedKey, content_of(await self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body))
+            RotatedKey, object_of(await self._sender.send("POST", f"{API_KEYS}{segment(key_id)}/rotate/", json=body))
         )
+
+
+async def _rows(sender: AsyncSender, path: str, read: ReadPage) -> AsyncIterator[Any]:
+    following: str | None = path
+    while following:
+        page = read(await sender.send("GET", following), path)
+        for row in page.rows:
+            yield row
+        following = page.following

@@ -10,9 +10,16 @@ from typing import Any, Self
 import httpx
 
 from . import models as m
-from ._address import checked_base, checked_path, checked_token
-from ._errors import content_of
-from ._exchange import Outcome, RetryPolicy, exchange
+from ._address import checked_base, checked_path, checked_token, segment
+from ._errors import json_of
+from ._exchange import (
+    BodyReader,
+    Outcome,
+    RetryPolicy,
+    checked_method,
+    exchange,
+    is_refused_token,
+)
 from ._resources import ApiKeys, Resource
 
 Token = str | Callable[[], str]
@@ -22,8 +29,9 @@ class Griddy:
     """A client of the API at `base_url`.
 
     `token` is a token or an API key, or a function that returns the current one, which is called before each attempt.
-    `timeout` is in seconds, for the connection and for each read of an attempt. `transport` is one of httpx, for
-    example for a proxy.
+    `timeout` is in seconds, for each attempt with its body; it also applies to each wait for a part of the headers.
+    `transport` is one of httpx, for example for a proxy.
+    Raises ValueError for an address to which no token may be sent, and for what cannot be a token.
     """
 
     def __init__(
@@ -35,9 +43,13 @@ class Griddy:
         retry: RetryPolicy | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        base = checked_base(base_url)
         self._token = checked_token(token) if isinstance(token, str) else token
         self._retry = retry or RetryPolicy()
-        self._http = httpx.Client(base_url=checked_base(base_url), timeout=timeout, transport=transport)
+        self._timeout = timeout
+        if base.scheme == "http":
+            transport = transport or httpx.HTTPTransport()  # no proxy of the environment gets a token in the clear
+        self._http = httpx.Client(base_url=base, timeout=timeout, transport=transport)
         self.api_keys = ApiKeys(self)
         self.leagues: Resource[m.League, m.LeagueBody, m.LeaguePatch] = self._resource("leagues")
         self.seasons: Resource[m.Season, m.SeasonBody, m.SeasonPatch] = self._resource("seasons")
@@ -54,32 +66,40 @@ class Griddy:
 
     def drives(self, game_id: int) -> Resource[m.Drive, m.DriveBody, m.DrivePatch]:
         """The drives of a game."""
-        return self._resource(f"games/{int(game_id)}/drives")
+        return self._resource(f"games/{segment(game_id)}/drives")
 
     def video_asset_tags(
         self, video_asset_id: int
     ) -> Resource[m.VideoAssetTag, m.VideoAssetTagBody, m.VideoAssetTagPatch]:
         """The tags of a video asset."""
-        return self._resource(f"video-assets/{int(video_asset_id)}/tags")
+        return self._resource(f"video-assets/{segment(video_asset_id)}/tags")
 
     def request(self, method: str, path: str, *, json: Any = None) -> Any:
-        """Send any request. Returns the JSON of the response, None if it has no body. Raises GriddyError."""
+        """Send any request. Returns the body of the response, None if it is empty. Raises GriddyError."""
         response = self.send(method, path, json=json)
-        return content_of(response) if response.content else None
+        return json_of(response) if response.content else None
 
     def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
         """Send a request, again where that is safe. Returns a response that is a success. Raises GriddyError."""
-        checked_path(path)
+        method, path = checked_method(method), checked_path(path)
         steps = exchange(method, self._retry)
-        wait = next(steps)
+        next(steps)
+        token = self._current_token()
+        may_renew = callable(self._token)
         while True:
-            if wait:
-                time.sleep(wait)
+            outcome = self._attempt(method, path, token, json)
+            if may_renew and is_refused_token(outcome):
+                may_renew = False
+                refused, token = token, self._current_token()
+                if token != refused:
+                    continue
             try:
-                wait = steps.send(self._attempt(method, path, json))
+                wait = steps.send(outcome)
             except StopIteration as end:
                 response: httpx.Response = end.value
                 return response
+            time.sleep(wait)
+            token = self._current_token()
 
     def close(self) -> None:
         """Close all connections."""
@@ -93,13 +113,25 @@ class Griddy:
     ) -> None:
         self.close()
 
-    def _attempt(self, method: str, path: str, json: Any) -> Outcome:
-        token = self._token if isinstance(self._token, str) else self._token()
-        headers = {"Authorization": f"Bearer {checked_token(token)}"}
+    def __repr__(self) -> str:
+        return f"Griddy({str(self._http.base_url)!r})"
+
+    def _current_token(self) -> str:
+        return self._token if isinstance(self._token, str) else checked_token(self._token())
+
+    def _attempt(self, method: str, path: str, token: str, json: Any) -> Outcome:
+        headers = {"Authorization": f"Bearer {token}"}
+        deadline = time.monotonic() + self._timeout
         try:
-            return self._http.request(method, path, json=json, headers=headers)
+            with self._http.stream(method, path, json=json, headers=headers) as response:
+                body = BodyReader(response, deadline)
+                for chunk in response.iter_bytes():
+                    body.add(chunk)
+                return body.response()
         except httpx.RequestError as error:
             return error
+        finally:
+            self._http.cookies.clear()
 
     def _resource(self, path: str) -> Resource[Any, Any, Any]:
         return Resource(self, f"/api/v1/{path}/")

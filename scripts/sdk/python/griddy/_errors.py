@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-_SCOPE = re.compile(r'\bscope="([^"]*)"')
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_INSUFFICIENT = 'error="insufficient_scope"'
+from ._headers import missing_scopes, seconds_of
+
+_DETAIL_LENGTH = 1000
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class GriddyError(Exception):
@@ -17,7 +18,7 @@ class GriddyError(Exception):
 
 
 class ConnectionFailed(GriddyError):
-    """The API could not be reached, or the connection ended before its response could be read."""
+    """The API could not be reached, or the connection ended before its response, or there was none in time."""
 
 
 class UnexpectedResponse(GriddyError):
@@ -34,9 +35,9 @@ class RefusedRequest(GriddyError):
     """The API refused a request with a status and a detail. `request_id` finds it in the log of the server."""
 
     def __init__(self, response: httpx.Response) -> None:
-        body = _body(response)
+        body = _object(response)
         self.status = response.status_code
-        self.detail = str(body.get("detail") or body.get("error_description") or response.reason_phrase)
+        self.detail = _line(body.get("detail"), body.get("error_description"), response.reason_phrase)
         self.request_id = response.headers.get("x-request-id")
         self.response = response
         super().__init__(f"{self.status}: {self.detail}")
@@ -47,9 +48,12 @@ class BadRequest(RefusedRequest):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        errors = _body(response).get("errors")
-        listed = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
-        self.errors = {str(each.get("field", "")): str(each.get("message", "")) for each in listed}
+        errors = _object(response).get("errors")
+        self.errors = (
+            {error["field"]: error["message"] for error in errors if _is_field_error(error)}
+            if isinstance(errors, list)
+            else {}
+        )
 
 
 class Unauthenticated(RefusedRequest):
@@ -61,9 +65,7 @@ class Forbidden(RefusedRequest):
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response)
-        challenge = response.headers.get("www-authenticate", "")
-        match = _SCOPE.search(challenge) if _INSUFFICIENT in challenge else None
-        self.missing = tuple(match[1].split()) if match else ()
+        self.missing = missing_scopes(response.headers.get("www-authenticate", ""))
 
 
 class NotFound(RefusedRequest):
@@ -115,22 +117,31 @@ def error_of(response: httpx.Response) -> RefusedRequest:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """The seconds to wait, as the API writes them; None if it does not."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if _SECONDS.fullmatch(text) else None
+    """The seconds to wait, at most a day; None if the API states none."""
+    return seconds_of(response.headers.get("retry-after", ""))
 
 
-def content_of(response: httpx.Response) -> Any:
-    """The JSON of a response. Raises UnexpectedResponse."""
+def json_of(response: httpx.Response) -> Any:
+    """The body of a response. Raises UnexpectedResponse if it is no JSON."""
     try:
         return response.json()
     except (ValueError, RecursionError):
         raise UnexpectedResponse(response, "it is not JSON") from None
 
 
-def _body(response: httpx.Response) -> dict[str, Any]:
+def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = content_of(response)
+        body = json_of(response)
     except UnexpectedResponse:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _is_field_error(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("field"), str) and isinstance(value.get("message"), str)
+
+
+def _line(*texts: object) -> str:
+    """The first text that is not empty, as one line: it is shown in terminals and logs."""
+    text = next((text for text in texts if isinstance(text, str) and text), "no detail")
+    return _CONTROLS.sub(" ", text[:_DETAIL_LENGTH])

@@ -7,8 +7,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import httpx
 
-from ._errors import content_of
-from ._pages import page_of_keys, page_of_rows
+from ._address import segment
+from ._pages import ReadPage, cursor_page, linked_page, object_of
 from .models import IssuedKey, KeyView, RotatedKey
 
 Row = TypeVar("Row")
@@ -34,31 +34,27 @@ class Resource(Generic[Row, Body, Patch]):
 
     def list(self) -> Iterator[Row]:
         """All rows by ascending id, page by page."""
-        path: str | None = self._path
-        while path:
-            page = page_of_rows(self._sender.send("GET", path), self._path)
-            yield from page.rows
-            path = page.following
+        return _rows(self._sender, self._path, cursor_page)
 
     def create(self, body: Body) -> Row:
         """Create a row."""
-        return cast(Row, content_of(self._sender.send("POST", self._path, json=body)))
+        return cast(Row, object_of(self._sender.send("POST", self._path, json=body)))
 
     def retrieve(self, row_id: int) -> Row:
         """A row by its id."""
-        return cast(Row, content_of(self._sender.send("GET", f"{self._path}{int(row_id)}/")))
+        return cast(Row, object_of(self._sender.send("GET", f"{self._path}{segment(row_id)}/")))
 
     def replace(self, row_id: int, body: Body) -> Row:
         """Replace all fields of a row."""
-        return cast(Row, content_of(self._sender.send("PUT", f"{self._path}{int(row_id)}/", json=body)))
+        return cast(Row, object_of(self._sender.send("PUT", f"{self._path}{segment(row_id)}/", json=body)))
 
     def change(self, row_id: int, patch: Patch) -> Row:
         """Change some fields of a row."""
-        return cast(Row, content_of(self._sender.send("PATCH", f"{self._path}{int(row_id)}/", json=patch)))
+        return cast(Row, object_of(self._sender.send("PATCH", f"{self._path}{segment(row_id)}/", json=patch)))
 
     def delete(self, row_id: int) -> None:
         """Delete a row."""
-        self._sender.send("DELETE", f"{self._path}{int(row_id)}/")
+        self._sender.send("DELETE", f"{self._path}{segment(row_id)}/")
 
 
 class ApiKeys:
@@ -77,25 +73,29 @@ class ApiKeys:
     ) -> IssuedKey:
         """Issue a key. Store its `plaintext`: no other response has it. `expires_at` is ISO 8601 with an offset."""
         body = {"name": name, "scopes": [*scopes], "environment": environment, "expires_at": expires_at}
-        return cast(IssuedKey, content_of(self._sender.send("POST", API_KEYS, json=body)))
+        return cast(IssuedKey, object_of(self._sender.send("POST", API_KEYS, json=body)))
 
     def list(self) -> Iterator[KeyView]:
         """All keys, newest first, page by page."""
-        path: str | None = API_KEYS
-        while path:
-            page = page_of_keys(self._sender.send("GET", path), API_KEYS)
-            yield from page.rows
-            path = page.following
+        return _rows(self._sender, API_KEYS, linked_page)
 
     def retrieve(self, key_id: int) -> KeyView:
         """A key by its id."""
-        return cast(KeyView, content_of(self._sender.send("GET", f"{API_KEYS}{int(key_id)}/")))
+        return cast(KeyView, object_of(self._sender.send("GET", f"{API_KEYS}{segment(key_id)}/")))
 
     def revoke(self, key_id: int) -> KeyView:
         """Revoke a key. The next request with it is refused; revoking again changes nothing."""
-        return cast(KeyView, content_of(self._sender.send("POST", f"{API_KEYS}{int(key_id)}/revoke/")))
+        return cast(KeyView, object_of(self._sender.send("POST", f"{API_KEYS}{segment(key_id)}/revoke/")))
 
     def rotate(self, key_id: int, *, grace_seconds: int = GRACE_SECONDS) -> RotatedKey:
         """Issue a successor of a key, which itself is accepted for `grace_seconds` more. Store its `plaintext`."""
         body = {"grace_seconds": grace_seconds}
-        return cast(RotatedKey, content_of(self._sender.send("POST", f"{API_KEYS}{int(key_id)}/rotate/", json=body)))
+        return cast(RotatedKey, object_of(self._sender.send("POST", f"{API_KEYS}{segment(key_id)}/rotate/", json=body)))
+
+
+def _rows(sender: Sender, path: str, read: ReadPage) -> Iterator[Any]:
+    following: str | None = path
+    while following:
+        page = read(sender.send("GET", following), path)
+        yield from page.rows
+        following = page.following
