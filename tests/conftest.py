@@ -21,6 +21,7 @@ from tests.support.cluster import directory_in_memory
 from tests.support.databases import KINDS, Kind, Postgres
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import ROOT, Server, prepared_database
+from tests.support.static_site import StaticSite, static_site
 
 
 def pytest_configure() -> None:
@@ -116,9 +117,23 @@ def own_server(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sample_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def other_origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticSite]:
+    """A site whose pages may call `sample_server`."""
+    with static_site(tmp_path_factory.mktemp("other_origin")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def sample_server(
+    issuer: LiveIssuer, other_origin: StaticSite, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server with the shipped policy and sample data."""
-    server = Server(tmp_path_factory.mktemp("sample_server"), jwks_url=issuer.jwks_url, issuer=issuer.url)
+    server = Server(
+        tmp_path_factory.mktemp("sample_server"),
+        jwks_url=issuer.jwks_url,
+        issuer=issuer.url,
+        allowed_origins=other_origin.url,
+    )
     load = "import asyncio, sys; from tests.support.sample_data import fill; asyncio.run(fill(sys.argv[1]))"
     command = [sys.executable, "-c", load, server.env["AUTHZ_DATABASE_URL"]]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -17,7 +17,7 @@ FOLDERS = (".github", "app", "policies", "scripts", "tests")
 FILES = sorted(
     str(file.relative_to(ROOT))
     for file in (*ROOT.iterdir(), *(found for folder in FOLDERS for found in (ROOT / folder).rglob("*")))
-    if file.is_file() and not any(part in ("__pycache__", ".served") for part in file.parts)
+    if file.is_file() and not any(part in ("__pycache__", ".served", "node_modules", "dist") for part in file.parts)
 )
 PAGES = [name for name in FILES if name.endswith(".md")]
 # These contain names of files that do not belong to this repository.

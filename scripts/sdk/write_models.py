@@ -1,13 +1,14 @@
-"""Writes the models of the SDK for Python from the OpenAPI document: a typed dictionary for each schema that it uses.
+"""Writes the models of the SDKs from the OpenAPI document: a type for each schema that they use.
 
     .venv/bin/python -m scripts.sdk.write_models
 
-A test compares them with the document. No generator that is kept up writes typed dictionaries alone: all that write
-models need another package at run time.
+A test compares them with the document. openapi-typescript writes those for TypeScript. No generator that is kept up
+writes typed dictionaries of Python alone: all that write models need another package at run time.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -20,9 +21,14 @@ from typing import Any
 import httpx
 
 from tests.support.issuer import LiveIssuer
+from tests.support.node_packages import NODE, node_packages
 from tests.support.server import Server
 
 PACKAGE = Path(__file__).parent / "python" / "griddy"
+TYPESCRIPT = Path(__file__).parent / "typescript"
+TYPES = TYPESCRIPT / "src" / "models.ts"
+# A type for each schema by its name; what has a default need not be sent.
+_OPTIONS = ("--root-types", "--root-types-no-schema-prefix", "--default-non-nullable=false")
 # The modules of the models, and the paths whose operations have them in their bodies.
 MODULES = {
     "_catalog": re.compile(r"/api/v1/(leagues|seasons|franchises|teams|venues|games)\b"),
@@ -40,15 +46,45 @@ def models(document: Mapping[str, Any]) -> dict[str, str]:
     return {name: _formatted(text) for name, text in _modules(document).items()}
 
 
+def types(document: Mapping[str, Any]) -> str:
+    """The text of the module with the types for TypeScript."""
+    schemas = document["components"]["schemas"]
+    used = {name: dict(schemas[name]) for names in _names(document).values() for name in names}
+    for schema in used.values():
+        schema.pop("examples", None)
+    reduced = {
+        "openapi": document["openapi"],
+        "info": {"title": "Models of the API", "version": "1"},
+        "paths": {},
+        "components": {"schemas": dict(sorted(used.items()))},
+    }
+    program = node_packages(TYPESCRIPT) / "node_modules" / ".bin" / "openapi-typescript"
+    with tempfile.TemporaryDirectory() as temporary:
+        (Path(temporary) / "openapi.json").write_text(json.dumps(reduced))
+        command = [str(NODE), str(program), "openapi.json", *_OPTIONS, "--output", "models.ts"]
+        subprocess.run(command, cwd=temporary, check=True, capture_output=True)
+        return (Path(temporary) / "models.ts").read_text()
+
+
 def _formatted(text: str) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--quiet", "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def _modules(document: Mapping[str, Any]) -> dict[str, str]:
+    schemas = document["components"]["schemas"]
+    found = {
+        module: _module([_class(name, schemas[name]) for name in names]) for module, names in _names(document).items()
+    }
+    found["models"] = _exports({module: re.findall(r"^class (\w+)", text, re.M) for module, text in found.items()})
+    return found
+
+
+def _names(document: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names of the schemas that the SDKs use, each with the first of the modules for which it is used."""
     schemas: dict[str, Any] = document["components"]["schemas"]
     written: set[str] = set()
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for module, paths in MODULES.items():
         names = set[str]()
         for path, item in document["paths"].items():
@@ -56,8 +92,7 @@ def _modules(document: Mapping[str, Any]) -> dict[str, str]:
                 names |= _reachable([_bodies(item)], schemas)
         names = {name for name in names if not _OMITTED.fullmatch(name)} - written
         written |= names
-        found[module] = _module([_class(name, schemas[name]) for name in sorted(names)])
-    found["models"] = _exports({module: re.findall(r"^class (\w+)", text, re.M) for module, text in found.items()})
+        found[module] = sorted(names)
     return found
 
 
@@ -138,6 +173,7 @@ def main() -> None:
         document = httpx.get(f"{server.url}/openapi.json", timeout=60).json()
     for module, text in models(document).items():
         (PACKAGE / f"{module}.py").write_text(text)
+    TYPES.write_text(types(document))
 
 
 if __name__ == "__main__":

