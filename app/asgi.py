@@ -69,6 +69,7 @@ from app.services import Services, state_with
 from app.settings import Settings
 from app.siem.destination import destinations_of
 from app.siem.export import SiemExport
+from app.token_prefixes import use_token_prefixes
 from app.trust import issuer_faults, trust_issuers
 
 
@@ -264,8 +265,11 @@ def create_app(
 async def build_app(settings: Settings, *, files_win: bool) -> ASGIApp:
     """Like `create_app`, after interrupted changes of the policy files have been completed or undone.
 
+    The process uses the token prefixes of the settings.
+
     Raises `write.CannotWrite` too.
     """
+    use_token_prefixes(settings.key_prefix)
     engine = open_engine(settings.database_url)
     try:
         async with settled(sessions_of(engine), settings.policy_dir) as start:

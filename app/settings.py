@@ -48,6 +48,7 @@ from app.settings_values import (
     split,
 )
 from app.settings_variables import SettingsError, read_variables, refuse_unknown
+from app.token_prefixes import use_token_prefixes
 
 KeyEnvironment = Literal["live", "test"]
 ServerName = Literal["uvicorn", "granian"]
@@ -262,12 +263,12 @@ class Settings(LocalSettings):
 
 
 def load(**overrides: object) -> Settings:
-    """Read the settings. Raises SettingsError with all invalid variables."""
+    """Read the settings, and use their token prefixes. Raises SettingsError with all invalid variables."""
     return _read(Settings, overrides)
 
 
 def load_local() -> LocalSettings:
-    """Read the settings of a command that does not serve. Raises SettingsError."""
+    """Read the settings of a command that does not serve, and use their token prefixes. Raises SettingsError."""
     return _read(LocalSettings, {})
 
 
@@ -283,7 +284,10 @@ def _has_issuers(directory: Path | None) -> bool:
 def _read(kind: type[_Kind], overrides: Mapping[str, Any]) -> _Kind:
     refuse_unknown(Settings.model_fields)
     try:
-        return kind(**overrides)
+        settings = kind(**overrides)
     except ValidationError as fault:
         errors = fault.errors(include_url=False)
+    else:
+        use_token_prefixes(settings.key_prefix)
+        return settings
     raise SettingsError("\n".join(dict.fromkeys(error_message(error, overrides) for error in errors)))

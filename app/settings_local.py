@@ -8,7 +8,9 @@ from typing import Annotated, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.identity.token_format import DEFAULT_PREFIX
 from app.settings_addresses import TrustedProxyNetworks
+from app.settings_texts import Title, TokenPrefixes
 from app.settings_values import Text, not_empty
 from app.settings_variables import PREFIX, read_variables
 
@@ -23,12 +25,14 @@ class LocalSettings(BaseSettings):
     # The handlers of your own API, as `module:NAME`; they run behind the policy like those of the application.
     routes: Text | None = None
     # The name of the API in its documentation and metadata.
-    api_title: Annotated[str, Field(max_length=100), AfterValidator(not_empty)] = "Griddy API"
+    api_title: Title = "Griddy API"
     # Whether the sample API, football data, is a part of the application.
     sample_api: bool = True
     # The proxies in front of this deployment, whose X-Forwarded-For is trusted; empty if there is no proxy, None if
     # that is unknown.
     trusted_proxies: TrustedProxyNetworks = None
+    # What API keys and the tokens of third-party apps begin with: new ones with the first, and any of them is accepted.
+    key_prefix: TokenPrefixes = (DEFAULT_PREFIX,)
     # A new key expires after at most this number of days; if unset, a key need not expire.
     key_max_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 

@@ -3,39 +3,76 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
+
+from app.identity.token_format import DEFAULT_PREFIX
 
 # The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
 _DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"
 _JWT = r"eyJ[A-Za-z0-9_.=-]+"
-_SECRET = re.compile(rf"(?i:grd_(?:live|test|oat|ort|oac|ocs)_[0-9a-f]+)|{_JWT}|{_DIGITS}")
-
-# A key with more than the eight digits of its public prefix. The tokens of apps have no public part.
-_WHOLE = re.compile(rf"(?i:grd_(?:oat|ort|oac|ocs)_[0-9a-f]+|grd_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}")
 _KEY_DIGITS = 48
-# What a person pastes by mistake. A header of a JWT has 20 characters at least (`{"alg":"RS256"}`): a shorter word with
-# `eyJ` may be a name.
-_PASTED = re.compile(
-    r"(?i:grd_(?:oat|ort|oac|ocs)_[0-9a-f]+|grd_(?:live|test)_[0-9a-f]{9,})"
-    rf"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{{17,}}|{_DIGITS}"
-)
+
+
+@dataclass(frozen=True, slots=True)
+class _SecretPatterns:
+    """The patterns of secrets whose tokens begin with one of these prefixes.
+
+    `complete` are keys with more than the eight digits of their public prefix; the tokens of apps have no public part.
+    `pasted` is what a person pastes by mistake. A header of a JWT has 20 characters at least (`{"alg":"RS256"}`): a
+    shorter word with `eyJ` may be a name.
+    """
+
+    starts: tuple[str, ...]
+    secret: re.Pattern[str]
+    complete: re.Pattern[str]
+    pasted: re.Pattern[str]
+
+
+def _patterns_of(prefixes: Collection[str]) -> _SecretPatterns:
+    prefix = f"(?:{'|'.join(prefixes)})"
+    app = f"{prefix}_(?:oat|ort|oac|ocs)_[0-9a-f]+"
+    return _SecretPatterns(
+        tuple(f"{each}_" for each in prefixes),
+        re.compile(rf"(?i:{prefix}_(?:live|test|oat|ort|oac|ocs)_[0-9a-f]+)|{_JWT}|{_DIGITS}"),
+        re.compile(rf"(?i:{app}|{prefix}_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}"),
+        re.compile(
+            rf"(?i:{app}|{prefix}_(?:live|test)_[0-9a-f]{{9,}})|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{{17,}}|{_DIGITS}"
+        ),
+    )
+
+
+_patterns = _patterns_of([DEFAULT_PREFIX])
+
+
+def configure(prefixes: Iterable[str]) -> None:
+    """Configure the prefixes of tokens in this process. Those with the default prefix are always removed, too."""
+    global _patterns  # noqa: PLW0603  # like the configuration of the log
+    _patterns = _patterns_of(dict.fromkeys((*prefixes, DEFAULT_PREFIX)))
+    clean.cache_clear()
 
 
 def without_secrets(text: str) -> str:
     """Replace all that looks like a JWT, an API key or a token of an app, in any case, with or without prefix."""
-    if len(text) < _KEY_DIGITS and "eyJ" not in text and "grd_" not in text.lower():  # a fifth of the time
-        return text
-    return _SECRET.sub("[secret]", text)
+    if len(text) < _KEY_DIGITS and "eyJ" not in text:  # a fifth of the time
+        lower = text.lower()
+        for start in _patterns.starts:
+            if start in lower:
+                break
+        else:
+            return text
+    return _patterns.secret.sub("[secret]", text)
 
 
 def without_whole_secrets(text: str) -> str:
     """Like `without_secrets`, but the public prefixes of keys stay."""
-    return _WHOLE.sub("[secret]", text)
+    return _patterns.complete.sub("[secret]", text)
 
 
 def has_secret(text: str) -> bool:
     """Whether a text for people contains a JWT, an API key or a token of an app; public prefixes of keys are none."""
-    return _PASTED.search(text) is not None
+    return _patterns.pasted.search(text) is not None
 
 
 @lru_cache(maxsize=2_000)

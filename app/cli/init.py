@@ -32,14 +32,30 @@ _GATEWAY = "nginx.conf"
 @click.option("--listen", default="8080", show_default=True, help="Where the gateway listens.")
 @click.option("--authz", default="127.0.0.1:8000", show_default=True, help="Where the gateway asks: this program.")
 @click.option("--upstream", default="127.0.0.1:9000", show_default=True, help="Where the service listens.")
+@click.option(
+    "--key-prefix",
+    callback=lambda _context, _parameter, value: _checked_prefix(value),
+    help="What API keys of this deployment begin with, 2 to 12 letters and digits, such as acme; by default grd.",
+)
 @explained
-def init_command(directory: Path, *, name: str, openapi: Path | None, listen: str, authz: str, upstream: str) -> None:
+def init_command(
+    directory: Path,
+    *,
+    name: str,
+    openapi: Path | None,
+    listen: str,
+    authz: str,
+    upstream: str,
+    key_prefix: str | None,
+) -> None:
     """Write a policy for a service into DIRECTORY: rows for its endpoints, permissions, roles and cases.
 
     The settings are in DIRECTORY.env. For a service behind a gateway DIRECTORY.nginx.conf configures nginx. No file is
     overwritten.
 
     Example: authz init my-policy --openapi orders.yaml --name orders
+
+    With API keys that begin with acme_: authz init my-policy --openapi orders.yaml --name orders --key-prefix acme
     """
     _check_name(name)
     settings, gateway = (directory.with_name(f"{directory.name}.{end}") for end in ("env", _GATEWAY))
@@ -54,6 +70,8 @@ def init_command(directory: Path, *, name: str, openapi: Path | None, listen: st
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     lines = [f"AUTHZ_POLICY_DIR={directory.absolute()}", "AUTHZ_SAMPLE_API=false"]
+    if key_prefix:
+        lines.append(f"AUTHZ_KEY_PREFIX={key_prefix}")
     if openapi:
         secret = secrets.token_hex(24)
         values = {"LISTEN": listen, "AUTHZ": authz, "UPSTREAM": upstream, "GATEWAY_SECRET": secret, "SERVICE": name}
@@ -76,6 +94,15 @@ def _check_name(name: str) -> None:
     taken = {line[2:].partition(":")[0] for line in _text(_BASE / "permissions.toml").splitlines() if line[:2] == '["'}
     if is_fact(f"{name}:") or name in taken - set(_SAMPLE):
         raise click.UsageError(f"--name: the policy has words that begin with `{name}:` already; choose another name.")
+
+
+def _checked_prefix(value: str | None) -> str | None:
+    from app.identity.token_format import check_prefix
+
+    try:
+        return None if value is None else check_prefix(value)
+    except ValueError as error:
+        raise click.UsageError(f"--key-prefix: {error}.") from None
 
 
 def _ending(openapi: Path) -> str:

@@ -19,6 +19,7 @@ from app.http.wire.cursors import decode, encode
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
+from app.identity.token_format import PUBLIC_PART, current
 from app.keys import api_keys, beyond_owners, listing
 from app.keys.listing import SORTS, STATUSES, KeyFilter, KeyPosition, Sort, place_of
 from app.keys.revocations import revoke_key
@@ -34,18 +35,17 @@ SORT_NAMES: Mapping[Sort, str] = {
     "expires": "Expires first",
 }
 _NO_KEY = "There is no such key."
-_PREFIX = re.compile(r"grd_(live|test)_[0-9a-f]{0,8}")
+_HEX = re.compile("[0-9a-f]*")
+_MAX_ECHO = 16  # characters of a text that is no prefix: the public part of a key is never shorter
 _CURSOR = re.compile(r"([0-9]{1,18}) (-|[0-9]{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHOWN_PREFIX = len("grd_live_") + 8
 
 
 @get_or_head(PATH)
 async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show a page of the keys that match."""
     given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
-    # A complete key may have been pasted: only its prefix is stored, and the rest is never shown.
-    given["prefix"] = given["prefix"][:_SHOWN_PREFIX]
+    given["prefix"] = _public_part(given["prefix"])
     cursor = request.query_params.get("cursor", "")
     selected, errors = _filter_of(given)
     after = _decode_position(cursor) if cursor else None
@@ -71,6 +71,8 @@ async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str
         keys=[(key, badge(key, now)) for key in shown],
         beyond=beyond,
         given=given,
+        prefix_example=_prefix_example(),
+        longest_prefix=current().longest_public_part,
         errors=errors,
         statuses=STATUSES,
         sorts=SORT_NAMES,
@@ -111,11 +113,21 @@ async def _key(session: AsyncSession, spelled: str) -> ApiKey:
     return key
 
 
+def _public_part(text: str) -> str:
+    """What may be shown of a prefix that was sent: a complete key may have been pasted, of which the rest is secret."""
+    found = PUBLIC_PART.match(text)
+    return found[0] if found and _HEX.fullmatch(text, found.end()) else text[:_MAX_ECHO]
+
+
+def _prefix_example() -> str:
+    return f"{current().key_start('live')}0a1b2c3d"
+
+
 def _filter_of(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
     errors: dict[str, str] = {}
     prefix = given["prefix"]
-    if prefix and not _PREFIX.fullmatch(prefix):
-        errors["prefix"] = "must be the beginning of a key, such as grd_live_0a1b2c3d"
+    if prefix and not PUBLIC_PART.fullmatch(prefix):
+        errors["prefix"] = f"must be the beginning of a key, such as {_prefix_example()}"
     status = next((each for each in STATUSES if each == given["status"]), None)
     sort: Sort = next((each for each in SORTS if each == given["sort"]), SORTS[0])
     if given["status"] and status is None:

@@ -11,9 +11,10 @@ from typing import Unpack
 from app.identity.app_facts import AppKind, InvalidApp
 from app.identity.credential_cache import CacheOptions, CredentialCache, CredentialState
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
-from app.identity.oauth_tokens import PREFIXES, has_shape
+from app.identity.oauth_tokens import has_shape
 from app.identity.organization import Organization
 from app.identity.principal import ANONYMOUS, Principal, delegated_principal
+from app.identity.token_format import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class AccessTokenVerifier:
         """Parse a token of an app. Raises Unauthenticated if it is malformed, or another token than for access."""
         if has_shape(token, "access"):
             return AccessTokenCredential(hashlib.sha256(token.encode()).digest())
-        is_access = token.startswith(PREFIXES["access"])
+        is_access = token.startswith(current().access_starts)
         raise Unauthenticated(Cause.MALFORMED_APP_TOKEN if is_access else Cause.NO_ACCESS_TOKEN)
 
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.identity.principal import Principal, key_principal, organization_key_principal
-
-ENVIRONMENTS = ("live", "test")
-SHAPE = re.compile(r"grd_(live|test)_[0-9a-f]{48}")
-_SECRET_BYTES = 24
-_PREFIX_DIGITS = 8
+from app.identity.token_format import DIGITS, ENVIRONMENTS, PUBLIC_DIGITS, current
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +67,10 @@ def mint(environment: str) -> MintedKey:
     """A new key with 192 random bits. Raises ValueError for an environment that no key can have."""
     if environment not in ENVIRONMENTS:
         raise ValueError(f"the environment of a key is one of {', '.join(ENVIRONMENTS)}, not {environment!r}")
-    secret = secrets.token_hex(_SECRET_BYTES)
-    prefix = f"grd_{environment}_"
-    plaintext = prefix + secret
-    return MintedKey(plaintext, environment, prefix + secret[:_PREFIX_DIGITS], digest(plaintext))
+    secret = secrets.token_hex(DIGITS // 2)
+    start = current().key_start(environment)
+    plaintext = start + secret
+    return MintedKey(plaintext, environment, start + secret[:PUBLIC_DIGITS], digest(plaintext))
 
 
 def digest(token: str) -> bytes:

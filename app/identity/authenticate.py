@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from app.identity.access_token_verifier import AccessTokenCredential, AccessTokenVerifier
-from app.identity.bearer import KEY_PREFIX, authorization, parse_bearer_token
+from app.identity.bearer import authorization, parse_bearer_token
 from app.identity.errors import Unauthenticated
 from app.identity.jwt import JwtVerifier
 from app.identity.key_verifier import ApiKeyVerifier, KeyCredential
-from app.identity.oauth_tokens import ANY_PREFIX
 from app.identity.principal import ANONYMOUS, Principal
 from app.identity.refusal_log import RefusalLog
+from app.identity.token_format import current
 
 # The text of a JWT, which its verifier parses, an API key, or the access token of an app.
 Credential: TypeAlias = str | KeyCredential | AccessTokenCredential
@@ -21,13 +21,16 @@ Credential: TypeAlias = str | KeyCredential | AccessTokenCredential
 class Authenticator:
     """Finds the principal of a request from its headers."""
 
-    __slots__ = ("_api_keys", "_apps", "_jwt", "_refusals", "max_bytes")
+    __slots__ = ("_api_keys", "_app_starts", "_apps", "_jwt", "_refusals", "_starts", "max_bytes")
 
     def __init__(self, jwt: JwtVerifier, api_keys: ApiKeyVerifier, apps: AccessTokenVerifier) -> None:
         self._jwt = jwt
         self._api_keys = api_keys
         self._apps = apps
         self._refusals = RefusalLog()
+        starts, self._app_starts = current().starts, current().app_starts
+        # A tuple takes longer, for each token.
+        self._starts: str | tuple[str, ...] = starts if len(starts) > 1 else starts[0]
         self.max_bytes = jwt.max_bytes  # the longest token in a header
 
     def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | Credential:
@@ -75,9 +78,9 @@ class Authenticator:
         return result if isinstance(result, Principal) else await self.verify(result)
 
     def _cached(self, token: str) -> Principal | Credential:
-        if not token.startswith(KEY_PREFIX):
+        if not token.startswith(self._starts):
             return token
-        if token.startswith(ANY_PREFIX):  # before the prefix that keys have too
+        if token.startswith(self._app_starts):  # before keys, which begin like this, too
             app = self._apps.parse(token)
             return self._apps.cached(app) or app
         key = self._api_keys.parse(token)

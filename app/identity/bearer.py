@@ -6,12 +6,9 @@ import re
 from collections.abc import Iterable
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
-from app.identity.oauth_tokens import ANY_PREFIX
+from app.identity.token_format import current
 
 MAX_TOKEN_BYTES = 16_384  # a token that names 200 groups by their ids has 11 KB
-KEY_PREFIX = "grd_"
-_KEY_PREFIX = KEY_PREFIX.encode()
-_APP_PREFIXES = tuple(prefix.encode() for prefix in ANY_PREFIX)
 _PLAIN = re.compile(rb"Bearer [!-~]+")
 
 
@@ -56,6 +53,6 @@ def parse_bearer_token(value: bytes, max_bytes: int = MAX_TOKEN_BYTES) -> str | 
 
 
 def _malformed(token: bytes, cause: Cause) -> AuthenticationFault | Cause:
-    if token.startswith(_KEY_PREFIX) and not token.startswith(_APP_PREFIXES):
-        return AuthenticationFault.KEY_MALFORMED
-    return cause
+    text, tokens = token.decode("latin-1"), current()
+    is_key = text.startswith(tokens.starts) and not text.startswith(tokens.app_starts)
+    return AuthenticationFault.KEY_MALFORMED if is_key else cause

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
+from app.identity.token_format import ANY_TOKEN
 
 ALGORITHM = "RS256"  # RFC 7518 section 3.3
 _PADDING, _HASH = PKCS1v15(), SHA256()
@@ -37,8 +38,12 @@ def read_header(token: bytes) -> Header:
     dots = token.count(b".")
     if dots != 2:
         # RFC 7516 section 3.1: an encrypted token has five parts.
-        raise Unauthenticated(Cause.ENCRYPTED if dots == 4 else Cause.OPAQUE)
+        raise Unauthenticated(Cause.ENCRYPTED if dots == 4 else _cause_without_parts(token))
     return _header(token[: token.index(b".")])
+
+
+def _cause_without_parts(token: bytes) -> Cause:
+    return Cause.OTHER_PREFIX if ANY_TOKEN.fullmatch(token.decode("latin-1")) else Cause.OPAQUE
 
 
 # All tokens that are signed by one key have the same header.

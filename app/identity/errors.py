@@ -51,6 +51,7 @@ class Cause(StrEnum):
     TOO_LONG = "too_long", AuthenticationFault.TOKEN
     NOT_ASCII = "not_ascii", AuthenticationFault.TOKEN
     OPAQUE = "opaque", AuthenticationFault.TOKEN
+    OTHER_PREFIX = "other_prefix", AuthenticationFault.TOKEN
     ENCRYPTED = "encrypted", AuthenticationFault.TOKEN
     MALFORMED_HEADER = "malformed_header", AuthenticationFault.TOKEN
     MALFORMED_KID = "malformed_kid", AuthenticationFault.TOKEN

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Unpack
 
-from app.identity.api_keys import SHAPE, KeyRecord, digest, principal_of
+from app.identity.api_keys import KeyRecord, digest, principal_of
 from app.identity.credential_cache import CacheOptions, CredentialCache, CredentialState
 from app.identity.errors import AuthenticationFault, Unauthenticated
 from app.identity.principal import Principal
+from app.identity.token_format import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class ApiKeyVerifier:
         **options: Unpack[CacheOptions],
     ) -> None:
         self._environments = frozenset(environments)
+        self._shape = current().key
         self.cache: CredentialCache[KeyCredential, KeyRecord] = CredentialCache(
             find,
             _state_of,
@@ -58,7 +60,7 @@ class ApiKeyVerifier:
 
     def parse(self, token: str) -> KeyCredential:
         """Parse the text of a key. Raises Unauthenticated if it is malformed or of another environment."""
-        shape = SHAPE.fullmatch(token)
+        shape = self._shape.fullmatch(token)
         if shape is None:
             raise Unauthenticated(AuthenticationFault.KEY_MALFORMED)
         environment = shape[1]

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal
 
-TokenKind = Literal["access", "refresh", "code", "secret"]
-PREFIXES: Mapping[TokenKind, str] = MappingProxyType(
-    {"access": "grd_oat_", "refresh": "grd_ort_", "code": "grd_oac_", "secret": "grd_ocs_"}
-)
-ANY_PREFIX = tuple(PREFIXES.values())
-DIGITS = 48
-_SHAPES = {kind: re.compile(rf"{prefix}[0-9a-f]{{{DIGITS}}}") for kind, prefix in PREFIXES.items()}
+from app.identity.token_format import DIGITS, TokenKind, current
 
 
 def mint_token(kind: TokenKind) -> str:
     """A new token with 192 random bits."""
-    return PREFIXES[kind] + secrets.token_hex(DIGITS // 2)
+    return current().app_token_start(kind) + secrets.token_hex(DIGITS // 2)
 
 
 def has_shape(token: str, kind: TokenKind) -> bool:
-    """Whether a text has the prefix and the digits of this kind of token."""
-    return _SHAPES[kind].fullmatch(token) is not None
+    """Whether a text has a prefix and the digits of this kind of token."""
+    return current().app_tokens[kind].fullmatch(token) is not None

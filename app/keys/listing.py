@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.keys import ApiKey
+from app.identity.token_format import PUBLIC_PART
 from app.keys.status import KeyStatus, accepted, has_status
 
 Status = KeyStatus | Literal["unused"]
 Sort = Literal["newest", "oldest", "used", "expires"]
 STATUSES: tuple[Status, ...] = ("active", "unused", "expiring", "superseded", "expired", "revoked")
-_PREFIX = re.compile(r"grd_(live|test)_([0-9a-f]{0,8})")
 SORTS: tuple[Sort, ...] = ("newest", "oldest", "used", "expires")
 
 
@@ -99,11 +98,11 @@ def _matching(filters: KeyFilter, now: datetime, dialect: str) -> list[ColumnEle
 
 def _begins_with(prefix: str, dialect: str) -> ColumnElement[bool]:
     column = col(ApiKey.key_prefix)
-    match = _PREFIX.fullmatch(prefix)
+    match = PUBLIC_PART.fullmatch(prefix)
     if match is None:
         return column.startswith(prefix, autoescape=True)
     if not match[2]:  # half of all keys, so the index on the prefix does not help
-        return col(ApiKey.environment) == match[1]
+        return and_(col(ApiKey.environment) == match[1], func.substr(column, 1, len(prefix)) == prefix)
     after_prefix = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
     # Compared by bytes like the index, whatever the collation of the database.
     at_least, below = ("~>=~", "~<~") if dialect == "postgresql" else (">=", "<")

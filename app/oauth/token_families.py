@@ -12,13 +12,15 @@ from sqlmodel import col
 
 from app.db.tables.oauth import AppGrant, Person, RefreshToken, TokenFamily
 from app.db.tables.oauth_clients import OAuthClient
-from app.identity.oauth_tokens import DIGITS, PREFIXES, has_shape, mint_token
+from app.identity.oauth_tokens import has_shape, mint_token
+from app.identity.token_format import DIGITS
 from app.oauth.access_tokens import digest_of
 from app.oauth.lifetimes import FAMILIES, KEPT, REFRESH_ABSOLUTE, REFRESH_IDLE, ROTATION_GRACE, SIBLINGS, UNSEEN
 
-# What all refresh tokens of a family begin with: by it an old one is recognised that is no longer stored. 64 random
-# bits are too many to guess, and to end a family is all that they are good for; the other 128 are new in each token.
-_SELECTOR = len(PREFIXES["refresh"]) + 16
+# All refresh tokens of a family begin alike, with the prefix of the first: by its digits there an old one is recognised
+# that is no longer stored. 64 random bits are too many to guess, and to end a family is all that they are good for; the
+# other 128 are new in each token.
+_SELECTOR_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ async def begin_family(
     token = mint_token("refresh")
     family = TokenFamily(
         grant_id=grant_id,
-        selector=digest_of(token[:_SELECTOR]),
+        selector=digest_of(_selector_of(token)),
         scopes=scopes,
         resource=resource,
         rotated_at=now,
@@ -91,7 +93,7 @@ async def find_family(session: AsyncSession, token: str) -> FamilyState | None:
         .join(AppGrant, col(AppGrant.id) == col(TokenFamily.grant_id))
         .join(OAuthClient, col(OAuthClient.id) == col(AppGrant.app_id))
         .join(Person, col(Person.id) == col(AppGrant.person_id))
-        .where(col(TokenFamily.selector) == digest_of(token[:_SELECTOR]))
+        .where(col(TokenFamily.selector) == digest_of(_selector_of(token)))
         .with_for_update(of=TokenFamily)
     )
     row = (await session.execute(query)).one_or_none()
@@ -128,6 +130,10 @@ async def rotate(
     else:
         family.revoked_at = now
         return TokenRotation(accepted=False)
-    new = token[:_SELECTOR] + secrets.token_hex(DIGITS // 2 - 8)
+    new = _selector_of(token) + secrets.token_hex((DIGITS - _SELECTOR_DIGITS) // 2)
     session.add(RefreshToken(family_id=family.id, digest=digest_of(new), generation=family.generation))
     return TokenRotation(accepted=True, refresh_token=new)
+
+
+def _selector_of(token: str) -> str:
+    return token[: len(token) - DIGITS + _SELECTOR_DIGITS]

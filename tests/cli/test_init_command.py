@@ -164,6 +164,17 @@ def test_the_policy_of_own_handlers_is_sound(tmp_path: Path) -> None:
     assert "/api/v1/teams" not in routes
 
 
+def test_the_prefix_of_keys_is_in_the_settings(tmp_path: Path, document: Path) -> None:
+    words = ("init", "mine", "--openapi", str(document), "--name", "orders", "--key-prefix")
+    for wrong in ("Acme", "a", "acme_", "x" * 13, "sk", ""):
+        refused = command(*words, wrong, cwd=tmp_path, env={})
+        assert refused.returncode == 2
+        assert "--key-prefix: " in refused.stderr
+        assert not (tmp_path / "mine").exists()
+    assert command(*words, "acme", cwd=tmp_path, env={}).returncode == 0
+    assert variables(tmp_path / "mine.env")["AUTHZ_KEY_PREFIX"] == "acme"
+
+
 def test_no_row_for_own_handlers_is_about_another_endpoint(tmp_path: Path) -> None:
     env = {"AUTHZ_ROUTES": "tests.apps.own_api:BESIDE_OTHERS"}
     done = command("init", "mine", "--name", "orders", cwd=tmp_path, env=env)

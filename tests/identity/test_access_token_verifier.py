@@ -13,11 +13,13 @@ from app.audit.sanitize import without_secrets, without_whole_secrets
 from app.identity.access_token_verifier import AccessTokenRecord, AccessTokenVerifier, AppRecord
 from app.identity.bearer import parse_bearer_token
 from app.identity.errors import Unauthenticated
-from app.identity.oauth_tokens import PREFIXES, TokenKind, has_shape, mint_token
+from app.identity.oauth_tokens import has_shape, mint_token
+from app.identity.token_format import TokenKind
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+PREFIXES: dict[TokenKind, str] = {"access": "grd_oat_", "refresh": "grd_ort_", "code": "grd_oac_", "secret": "grd_ocs_"}
 RECORD = AccessTokenRecord(
     grant_id=1,
     tags=("family:1", "grant:1", "app:1", "person:1"),

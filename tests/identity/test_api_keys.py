@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.identity.api_keys import ENVIRONMENTS, SHAPE, KeyRecord, digest, mint, principal_of
+from app.identity.api_keys import KeyRecord, digest, mint, principal_of
+from app.identity.token_format import ENVIRONMENTS, current
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 
@@ -23,7 +24,7 @@ def test_a_new_key_is_random_and_stored_as_prefix_and_digest(environment: str) -
     assert len({key.plaintext for key in keys}) == 20
     for key in keys:
         assert re.fullmatch(f"grd_{environment}_[0-9a-f]{{48}}", key.plaintext), "192 random bits"
-        assert SHAPE.fullmatch(key.plaintext)
+        assert current().key.fullmatch(key.plaintext)
         assert key.environment == environment
         assert key.prefix == key.plaintext[: len("grd_live_") + 8]
         assert key.digest == digest(key.plaintext) == hashlib.sha256(key.plaintext.encode()).digest()

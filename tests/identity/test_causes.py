@@ -277,7 +277,8 @@ async def test_each_fault_of_the_form_has_its_cause(issuer: LiveIssuer, untruste
     good = issuer.token()
     first, second, third = good.split(".")
     tokens = {
-        "opaque": ["abc", "v2.local", "ya29.a0Af", "a.b.c.d"],
+        "opaque": ["abc", "v2.local", "ya29.a0Af", "a.b.c.d", f"acme_live_{'5a' * 23}", f"sk_prod_{'5a' * 24}"],
+        "other_prefix": [f"acme_{kind}_{'5a' * 24}" for kind in ("live", "test", "oat", "ort", "oac", "ocs")],
         "encrypted": ["a.b.c.d.e"],
         "malformed_header": ["a.b.c", f".{second}.{third}"],
         "malformed_base64": [good + "=", f"{first}.{second}=.{third}"],

@@ -8,8 +8,10 @@ import pytest
 
 from app.db.session import Sessions
 from app.identity.api_keys import mint
+from app.identity.token_format import DEFAULT_PREFIX
 from app.keys import api_keys
 from app.keys.listing import SORTS, KeyFilter, KeyPosition, Sort, Status, find, page, place_of
+from app.token_prefixes import use_token_prefixes
 
 pytestmark = pytest.mark.anyio
 
@@ -92,3 +94,20 @@ async def test_owner_and_prefix_are_literal(sessions: Sessions) -> None:
     for nothing in ("grd%", "grd_liveX", "%"):
         assert await _all(sessions, KeyFilter(prefix=nothing)) == []
     assert await _all(sessions, KeyFilter(subject="user_%")) == []
+
+
+async def test_keys_with_a_former_prefix_are_found_by_it(sessions: Sessions) -> None:
+    await _fill(sessions)
+    use_token_prefixes(["acme"])
+    try:
+        new = mint("live")
+    finally:
+        use_token_prefixes([DEFAULT_PREFIX])
+    async with sessions() as session:
+        await api_keys.insert(session, subject="user_new", name="new", new=new, scopes=[], now=NOW)
+        await session.commit()
+    for prefix in ("acme_", "acme_live", "acme_live_", new.prefix[:-3], new.prefix):
+        assert await _all(sessions, KeyFilter(prefix=prefix)) == [COUNT + 1], prefix
+    assert await _all(sessions, KeyFilter(prefix="acme_test_")) == []
+    assert len(await _all(sessions, KeyFilter(prefix="grd_"))) == COUNT
+    assert len(await _all(sessions, KeyFilter(prefix="grd_live_"))) == COUNT * 4 / 5

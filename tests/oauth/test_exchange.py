@@ -18,12 +18,14 @@ from app.identity.access_token_verifier import AccessTokenVerifier, AppRecord
 from app.identity.errors import Unauthenticated
 from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
+from app.identity.token_format import DEFAULT_PREFIX
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.codes import scopes_at
 from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.grants import TooManyGrants, end_grants, find_grant, store_grant
 from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, GRANTS, SIBLINGS
 from app.oauth.people import find_person, note_sign_in
+from app.token_prefixes import use_token_prefixes
 from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow, sqlite_sessions
 
 pytestmark = pytest.mark.anyio
@@ -223,6 +225,31 @@ async def test_an_older_one_ends_its_family_alone_at_any_time(flow: Flow) -> Non
     assert await flow.code_of_refresh(tokens[1]) == "invalid_grant"
     assert await flow.code_of_refresh(tokens[-1]) == "invalid_grant"
     assert await flow.code_of_refresh(other.refresh_token) is None
+
+
+async def test_tokens_with_a_former_prefix_stay_good_and_keep_it(flow: Flow) -> None:
+    code, issued = await flow.consent(), await flow.redeem(await flow.consent())
+    try:
+        use_token_prefixes(["acme", "grd"])
+        refreshed = await flow.refresh(issued.refresh_token)
+        assert refreshed.refresh_token is not None
+        assert issued.refresh_token is not None
+        assert refreshed.refresh_token[:24] == issued.refresh_token[:24]
+        assert refreshed.access_token.startswith("acme_oat_")
+        for token in (refreshed.access_token, issued.access_token):
+            assert await fault_of(flow, token) is None
+        new = await flow.redeem(code)
+        assert (new.refresh_token or "").startswith("acme_ort_")
+        again = await flow.refresh(new.refresh_token)
+        assert await flow.code_of_refresh(new.refresh_token, NOW + DAY) == "invalid_grant"
+        assert await fault_of(flow, again.access_token) == "token_revoked", "the replaced one is recognized"
+        use_token_prefixes(["acme"])
+        assert await flow.code_of_refresh(refreshed.refresh_token) == "invalid_grant"
+        assert await fault_of(flow, issued.access_token) == "no_access_token"
+        use_token_prefixes(["acme", "grd"])
+        assert await flow.code_of_refresh(refreshed.refresh_token) is None
+    finally:
+        use_token_prefixes([DEFAULT_PREFIX])
 
 
 async def test_an_invented_refresh_token_ends_nothing(flow: Flow) -> None:

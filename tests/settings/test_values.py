@@ -22,7 +22,11 @@ WRONG: dict[str, tuple[str, ...]] = {
     "database_url": ("", " \n"),
     "policy_dir": ("", " "),
     "routes": ("", " ", "a b", "'my_api:ROUTES'"),
-    "api_title": ("", " ", "x" * 101),
+    "api_title": ("", " ", "x" * 101, "a\nb", "a\x1b[31mb", "a\u202eb"),
+    "key_prefix": (
+        *("", " ", ",", "a", "grd_", "Grd", "GRD", "1grd", "a-b", "a.b", "a b", "é1", "x" * 13, "acme,Grd", "acme,,1"),
+        *("sk", "grd,pk", "'acme'", '["acme"]', "a1,a2,a3,a4,a5,a6", "acme\ngrd", "\uff47rd"),
+    ),
     "sample_api": ("", "maybe", "2"),
     "host": ("", "0.0.0.0:8000", "localhost:80", "[::1]:80", ":8000", "http://0.0.0.0", "0.0.0.0/0", "1.2.3", "a b"),
     "port": (*NUMBERS, "65536", "8000.5", "http", "tcp://10.0.0.1"),

@@ -37,7 +37,6 @@ _STATUSES: Mapping[str, Status] = {
     "expired": "expired",
     "revoked": "revoked",
 }
-_PREFIX_LENGTH = len("grd_live_") + 8  # the part of a key that is stored
 
 
 class _StatusChoice(click.Choice[str]):
@@ -63,7 +62,7 @@ keys_group.add_command(check_command)
 @ORG
 @click.option("--subject", hidden=True)  # the name of --owner up to 0.2
 @click.option("--issued-by", help="Only keys of organizations that this user issued, by its `sub`.")
-@click.option("--prefix", help="Only keys with this prefix, such as grd_live_5a5a5a5a.")
+@click.option("--prefix", help="Only keys with this prefix, as the list shows it.")
 @click.option("--status", type=_StatusChoice(_STATUSES), help="Only keys with this status.")
 @click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show keys with ids below this one: the next page.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
@@ -85,6 +84,8 @@ def list_command(
 
     Example: authz keys list --prefix grd_live_5a5a5a5a
 
+    Those with a former prefix: authz keys list --prefix grd_ --status active
+
     The revoked keys of a user: authz keys list --owner user_2abc --status revoked
 
     The keys of an organization: authz keys list --org org_2abc
@@ -92,8 +93,8 @@ def list_command(
     from app.keys import listing
     from app.keys.listing import KeyFilter, KeyPosition
 
-    if prefix is not None and len(prefix) > _PREFIX_LENGTH:
-        raise click.UsageError(f"--prefix takes {_PREFIX_LENGTH} characters; `authz keys revoke -` takes a whole key.")
+    if prefix is not None:
+        _check_prefix(prefix)
     if owner is not None and subject is not None:
         raise click.UsageError("--subject is another name of --owner: give one of them.")
     owner = owner_of(subject if owner is None else owner, org)
@@ -192,14 +193,29 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
         click.echo(f"{plural(revoked, 'key')} of {whose} revoked." if revoked else f"{whose} has no key to revoke.")
 
 
+def _check_prefix(prefix: str) -> None:
+    """Refuse more of a key than is stored of it."""
+    from app.identity.token_format import current
+    from app.settings import load_local
+
+    load_local()  # for the prefix of keys
+    if len(prefix) > (most := current().longest_public_part):
+        raise click.UsageError(f"--prefix takes {most} characters; `authz keys revoke -` takes a whole key.")
+
+
 def _read_key() -> bytes:
     """Read a key from standard input, with a prompt on a terminal, and return its digest."""
-    from app.identity.api_keys import SHAPE, digest
+    from app.identity.api_keys import digest
+    from app.identity.token_format import ANY_KEY, current
+    from app.settings import load_local
+
+    load_local()  # for the prefix of keys
 
     given = click.prompt("The key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(1_000)
     key = str(given).strip()
-    if SHAPE.fullmatch(key) is None:
-        raise click.UsageError("the input is not an API key: it must be the whole key, such as grd_live_5a5a….")
+    if ANY_KEY.fullmatch(key) is None:
+        example = f"{current().key_start('live')}5a5a…"
+        raise click.UsageError(f"the input is not an API key: it must be the whole key, such as {example}.")
     return digest(key)
 
 

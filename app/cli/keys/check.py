@@ -39,7 +39,7 @@ def check_command(*, owner: str | None, org: str | None, directory: Path | None,
     snapshot = sound_snapshot(policy_directory(directory), as_json=as_json)
 
     async def find(sessions: Sessions) -> list[KeyBeyondOwner]:
-        from app.identity.api_keys import ENVIRONMENTS
+        from app.identity.token_format import ENVIRONMENTS
         from app.keys.beyond_owners import of_all
 
         now = datetime.now(UTC)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def usable_key(snapshot: Snapshot, key_id: int) -> Principal:
     """The principal of a key. Fails if it does not exist, or is revoked or expired."""
-    from app.identity.api_keys import ENVIRONMENTS
+    from app.identity.token_format import ENVIRONMENTS
     from app.keys.known_key import known_key
     from app.keys.refusals import NoSuchKey
 

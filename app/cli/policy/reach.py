@@ -75,9 +75,9 @@ def who_command(
 ) -> None:
     """Show which grants reach something, and the roles, users and keys that have them.
 
-    Example: authz policy who GET /api/v1/teams/7
+    Example: authz policy who GET /api/v1/decisions
 
-    Example: authz policy who POST /api/v1/teams --keys
+    Example: authz policy who GET /api/v1/decisions --keys
     """
     from app.policy.analysis.reach import app_ways, holders, ways_in
     from app.policy.engine.target import NoSuchTarget, find_target
@@ -135,7 +135,7 @@ def who_command(
 
 
 def _keys(snapshot: Snapshot, rules: Sequence[Rule], after: int) -> tuple[list[KeyHolder], int | None]:
-    from app.identity.api_keys import ENVIRONMENTS
+    from app.identity.token_format import ENVIRONMENTS
     from app.keys.reaching import reaching
 
     now = datetime.now(UTC)

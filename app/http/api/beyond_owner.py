@@ -16,7 +16,7 @@ from app.http.wire.handlers import get_or_head
 from app.http.wire.json_body import NO_NUL
 from app.http.wire.page_size import limit_size
 from app.http.wire.problems import InvalidBody
-from app.identity.api_keys import ENVIRONMENTS
+from app.identity.token_format import ENVIRONMENTS
 from app.keys.beyond_owners import KeyBeyondOwner, page
 from app.services import AnyRequest, services_of
 

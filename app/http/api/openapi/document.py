@@ -13,7 +13,7 @@ from litestar.openapi.spec import Contact, License, Server, Tag
 from litestar.routes import HTTPRoute
 
 from app import __version__
-from app.http.api.openapi.example_bodies import EXAMPLE_BODIES
+from app.http.api.openapi.example_bodies import example_bodies
 from app.http.api.openapi.examples import ExampleComposer
 from app.http.api.openapi.names import operation_namer
 from app.http.api.openapi.requirements import METHODS
@@ -109,7 +109,7 @@ def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer
         "responses": {status: _with_examples(each, composer) for status, each in responses.items()},
     }
     if "requestBody" in operation:
-        own = EXAMPLE_BODIES.get(operation["operationId"])
+        own = example_bodies().get(operation["operationId"])
         complete["requestBody"] = _with_examples(operation["requestBody"], composer, own)
     if "parameters" in operation:
         complete["parameters"] = [

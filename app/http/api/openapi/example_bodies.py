@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_SUBJECT = {"type": "user", "id": "user_2abc", "properties": {"permissions": ["catalog:read"]}}
+from app.identity.token_format import DIGITS, current
+
+_SUBJECT = {"type": "user", "id": "user_2abc", "properties": {"permissions": ["decisions:read"]}}
 _ACTION = {"name": "GET"}
-_RESOURCE = {"type": "route", "id": "/api/v1/teams/7"}
+_RESOURCE = {"type": "route", "id": "/api/v1/decisions"}
 _CLIENT_ID = "app_0123456789abcdef"
 _REDIRECT = "https://app.example/callback"
 # From RFC 7636 appendix B.
 _VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 _CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-_TOKEN = "grd_oat_0123456789abcdef0123456789abcdef0123456789abcdef"  # noqa: S105  # an example
 
-EXAMPLE_BODIES: Mapping[str, Mapping[str, Any]] = {
-    "explain_decision": {"grants": ["catalog:read"], "action": "GET", "resource": "/api/v1/teams/7"},
+_BODIES: Mapping[str, Mapping[str, Any]] = {
+    "explain_decision": {"grants": ["decisions:read"], "action": "GET", "resource": "/api/v1/decisions"},
     "evaluate_access": {"subject": _SUBJECT, "action": _ACTION, "resource": _RESOURCE, "options": {"explain": True}},
     "evaluate_access_batch": {
         "subject": _SUBJECT,
@@ -31,7 +32,7 @@ EXAMPLE_BODIES: Mapping[str, Mapping[str, Any]] = {
         "client_id": _CLIENT_ID,
         "response_type": "code",
         "redirect_uri": _REDIRECT,
-        "scope": "catalog:read",
+        "scope": "decisions:read",
         "state": "af0ifjsldkj",
         "code_challenge": _CHALLENGE,
         "code_challenge_method": "S256",
@@ -43,10 +44,15 @@ EXAMPLE_BODIES: Mapping[str, Mapping[str, Any]] = {
         "code_verifier": _VERIFIER,
         "redirect_uri": _REDIRECT,
     },
-    "revoke_token": {"token": _TOKEN, "client_id": _CLIENT_ID},
     "register_client": {
-        "client_name": "Fantasy League",
+        "client_name": "Reports",
         "redirect_uris": [_REDIRECT],
         "token_endpoint_auth_method": "none",
     },
 }
+
+
+def example_bodies() -> Mapping[str, Mapping[str, Any]]:
+    """The bodies, with the prefix that tokens have here."""
+    token = current().app_token_start("access") + ("0123456789abcdef" * 3)[:DIGITS]
+    return {**_BODIES, "revoke_token": {"token": token, "client_id": _CLIENT_ID}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.identity.token_format import DIGITS, PUBLIC_DIGITS, current
 from app.policy.language.reason import Reason
 
 _MAX_DEPTH = 6  # of nested schemas; deeper lists are empty
@@ -16,7 +17,6 @@ _EXPIRY = "2027-11-29T10:00:00Z"
 _REVISION = "9f86d081884c7d65"
 # By the name of the field, if a value of the schema's type stands here.
 _VALUES: Mapping[str, object] = {
-    "access_token": "grd_oat_0123456789abcdef0123456789abcdef0123456789abcdef",
     "action": "GET",
     "actor": "user_2abc",
     "client_id": "app_0123456789abcdef",
@@ -26,35 +26,32 @@ _VALUES: Mapping[str, object] = {
     "detail": "The request cannot be served.",
     "door": "app",
     "environment": "live",
-    "files": "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow\n# end\n",
-    "file": "catalog.csv",
+    "files": "p, decisions:read, /api/v1/decisions/**, GET|HEAD, allow\n# end\n",
+    "file": "decision_log.csv",
     "grant_type": "authorization_code",
-    "grants": "catalog:read",
-    "key_prefix": "grd_live_01234567",
+    "grants": "decisions:read",
     "last": "7d",
-    "message": "Let editors change venues",
+    "message": "Let support read decisions",
     "name": "nightly import",
     "org_id": "org_2abc",
     "owner": "user_2abc",
     "parent": _REVISION,
-    "plaintext": "grd_live_0123456789abcdef0123456789abcdef0123456789abcdef",
     "reason": Reason.ALLOWED.value,
     "redirect_uri": "https://app.example/callback",
     "redirect_uris": "https://app.example/callback",
     "request_id": "0643f6a1b2c3d4e5f6a7b8c9",
-    "resource": "/api/v1/teams/7",
+    "resource": "/api/v1/decisions",
     "response_type": "code",
     "response_types": "code",
     "revision": _REVISION,
-    "route": "/api/v1/teams/{team_id}",
-    "row": "p, catalog:read, /api/v1/teams/**, GET|HEAD, allow",
-    "scope": "catalog:read",
-    "scopes": "catalog:read",
+    "route": "/api/v1/decisions",
+    "row": "p, decisions:read, /api/v1/decisions/**, GET|HEAD, allow",
+    "scope": "decisions:read",
+    "scopes": "decisions:read",
     "since": "7d",
     "grant_types": "authorization_code",
     "sub": "user_2abc",
     "subject": "user_2abc",
-    "token": "grd_live_0123456789abcdef0123456789abcdef0123456789abcdef",
     "token_endpoint_auth_method": "none",
     "type": "user",
     "until": _MOMENT,
@@ -63,7 +60,7 @@ _VALUES: Mapping[str, object] = {
 # Fields that are null unless something is out of the ordinary.
 _NULLS = frozenset({"revoked_at", "last_fault", "error", "note", "previous"})
 # Of a mapping, by the name of the field.
-_KEYS: Mapping[str, str] = {"files": "catalog.csv"}
+_KEYS: Mapping[str, str] = {"files": "decision_log.csv"}
 _FORMATS: Mapping[str, object] = {
     "date-time": _MOMENT,
     "date": "2026-11-29",
@@ -85,6 +82,7 @@ class ExampleComposer:
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self.schemas = schemas
+        self._values = {**_VALUES, **_token_values()}
 
     def compose(self, schema: Mapping[str, Any], name: str = "", depth: int = 0) -> Any:
         """An example of a schema; `name` is that of the field."""
@@ -108,7 +106,7 @@ class ExampleComposer:
             return self._object(schema, name, depth)
         if kind == "array":
             return [self.compose(schema["items"], name, depth + 1)] if "items" in schema and depth < _MAX_DEPTH else []
-        return _scalar(kind, schema, name)
+        return self._scalar(kind, schema, name)
 
     def _object(self, schema: Mapping[str, Any], name: str, depth: int) -> dict[str, Any]:
         fields = schema.get("properties", {}).items()
@@ -116,12 +114,21 @@ class ExampleComposer:
             return {_KEYS.get(name, "name"): self.compose(values, name, depth + 1)}
         return {field: self.compose(value, field, depth + 1) for field, value in fields}
 
+    def _scalar(self, kind: str, schema: Mapping[str, Any], name: str) -> object:
+        if schema.get("format") in _FORMATS:
+            return _EXPIRY if name == "expires_at" else _FORMATS[schema["format"]]
+        if name in self._values and isinstance(self._values[name], _PYTHON[kind]):
+            return self._values[name]
+        if kind in ("integer", "number"):
+            return schema.get("minimum", _TYPES[kind])
+        return _TYPES[kind]
 
-def _scalar(kind: str, schema: Mapping[str, Any], name: str) -> object:
-    if schema.get("format") in _FORMATS:
-        return _EXPIRY if name == "expires_at" else _FORMATS[schema["format"]]
-    if name in _VALUES and isinstance(_VALUES[name], _PYTHON[kind]):
-        return _VALUES[name]
-    if kind in ("integer", "number"):
-        return schema.get("minimum", _TYPES[kind])
-    return _TYPES[kind]
+
+def _token_values() -> dict[str, object]:
+    digits, key = ("0123456789abcdef" * 3)[:DIGITS], current().key_start("live")
+    return {
+        "access_token": current().app_token_start("access") + digits,
+        "key_prefix": key + digits[:PUBLIC_DIGITS],
+        "plaintext": key + digits,
+        "token": key + digits,
+    }

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.http.api.openapi.shared_responses import SHARED
+from app.identity.token_format import current
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _pages = Environment(
@@ -24,7 +25,13 @@ def render(document: dict[str, Any]) -> bytes:
     descriptions = {tag["name"]: tag["description"] for tag in document.get("tags", ()) if "description" in tag}
     return (
         _pages.get_template("docs.html")
-        .render(document=document, groups=_groups(document), descriptions=descriptions, shared=SHARED)
+        .render(
+            document=document,
+            groups=_groups(document),
+            descriptions=descriptions,
+            shared=SHARED,
+            key_start=current().key_start("live"),
+        )
         .encode()
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.http.api.openapi.responses import with_shared
-from app.identity.api_keys import ENVIRONMENTS
 from app.identity.org_facts import ORG_FACTS
 from app.identity.principal import ANYONE, is_fact
+from app.identity.token_format import DIGITS, ENVIRONMENTS, current
 from app.oauth.server import AuthorizationServer
 from app.policy.analysis.reach import Reach, WayIn, app_ways, outcome_of_sides, ways_in
 from app.policy.engine.snapshot import Snapshot
@@ -33,7 +33,6 @@ _SCHEMES: Mapping[str, Mapping[str, Any]] = {
     _API_KEY: {
         "type": "http",
         "scheme": "bearer",
-        "bearerFormat": "grd_live_<48 hex> or grd_test_<48 hex>",
         "description": "An API key, in the same header as a token.",
     },
 }
@@ -54,10 +53,15 @@ def with_requirements(
         for path, item in document["paths"].items()
     }
     schemes: dict[str, Any] = {name: dict(scheme) for name, scheme in _SCHEMES.items()}
+    schemes[_API_KEY]["bearerFormat"] = _form_of_keys()
     if server:
         schemes[_OAUTH] = _oauth(server, scopes)
     components = {**document["components"], "securitySchemes": schemes}
     return {**document, "paths": paths, "components": components, "x-policy-revision": snapshot.revision}
+
+
+def _form_of_keys() -> str:
+    return " or ".join(f"{current().key_start(environment)}<{DIGITS} hex>" for environment in ENVIRONMENTS)
 
 
 def _oauth(server: AuthorizationServer, scopes: Mapping[str, str]) -> dict[str, Any]:
