@@ -1,7 +1,8 @@
 """The queue of the decision log: a bounded share for each class of decisions.
 
 Equal denials of callers without valid credentials are one entry with a count for each second, so that a flood of them
-neither fills their share nor the disk.
+neither fills their share nor the disk. So are equal refusals of tokens that services ask about over AuthZEN: the sender
+of bad ones does not take the room of the others who call that service.
 """
 
 from __future__ import annotations
@@ -30,19 +31,21 @@ _EIGHTHS: Mapping[DecisionClass, int] = {"known": 4, "authzen": 3, "anonymous": 
 
 
 class Share:
-    """The queued decisions of a class. `reserved` of its entries are promised to requests that are being decided."""
+    """The queued decisions of a class. `reserved` of its entries are promised to requests that are being decided, and
+    `merging` are those of denials that are not queued yet."""
 
-    __slots__ = ("capacity", "name", "reserved", "waiting")
+    __slots__ = ("capacity", "merging", "name", "reserved", "waiting")
 
     def __init__(self, name: DecisionClass, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
+        self.merging = 0
         self.reserved = 0
         self.waiting: deque[QueuedDecision] = deque()
 
     def fits(self, count: int) -> bool:
         """Whether so many more decisions have room."""
-        return len(self.waiting) + self.reserved + count <= self.capacity
+        return len(self.waiting) + self.merging + self.reserved + count <= self.capacity
 
 
 @dataclass(slots=True)
@@ -55,18 +58,17 @@ class _MergedDenial:
 
 
 class MergedDenials:
-    """The denials of the current second, which are queued when it is over. They count as entries of the share."""
+    """The denials of the current second, which are queued when it is over. They count as entries of the share, of which
+    they are at most `most`."""
 
-    __slots__ = ("_entries", "_last", "_second", "_share")
+    __slots__ = ("_entries", "_last", "_most", "_second", "_share")
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Share, most: int) -> None:
         self._share = share
+        self._most = most
         self._second = 0
         self._last: _MergedDenial | None = None
         self._entries: dict[_DecisionKey | _RefusalKey, _MergedDenial] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def add(self, at: int, latency: int, origin: Origin) -> bool:
         """Count a denial if it equals another one of its second, else add it; return False if the share is full."""
@@ -90,9 +92,11 @@ class MergedDenials:
         if entry is not None:
             entry.times += 1
         else:
-            if len(self._share.waiting) + len(self._entries) >= self._share.capacity:
+            share, number = self._share, len(self._entries)
+            if number >= self._most or len(share.waiting) + number >= share.capacity:
                 return False
             entry = self._entries[key] = _MergedDenial(at, latency, logs.request_id.get(), origin)
+            share.merging += 1
         self._last = entry
         return True
 
@@ -106,6 +110,7 @@ class MergedDenials:
         for entry in self._entries.values():
             self._share.waiting.append((entry.at, entry.latency, entry.request_id, *entry.origin, entry.times))
         self._entries.clear()
+        self._share.merging = 0
         self._last = None
 
 
@@ -117,7 +122,9 @@ class DecisionQueue:
         self.authzen = Share("authzen", max(capacity // 2, 1))
         self.anonymous = Share("anonymous", max(capacity // 4, 1))
         self.shares = (self.known, self.authzen, self.anonymous)
-        self.merged = MergedDenials(self.anonymous)
+        self.merged = MergedDenials(self.anonymous, self.anonymous.capacity)
+        # The sender of such a token may choose the action, too, and so make the refusals differ.
+        self.refused_tokens = MergedDenials(self.authzen, max(self.authzen.capacity // 8, 1))
         self.held: Set[DecisionClass] = frozenset()  # classes of which no decision is taken
 
     def __len__(self) -> int:
@@ -129,7 +136,17 @@ class DecisionQueue:
 
     def queued(self, share: Share) -> int:
         """The number of entries of a share."""
-        return len(share.waiting) + (len(self.merged) if share is self.anonymous else 0)
+        return len(share.waiting) + share.merging
+
+    def close_before(self, now: int) -> None:
+        """Queue the merged denials of a second that is over."""
+        self.merged.close_before(now)
+        self.refused_tokens.close_before(now)
+
+    def close(self) -> None:
+        """Queue all merged denials."""
+        self.merged.close()
+        self.refused_tokens.close()
 
     def take(self, limit: int) -> deque[QueuedDecision]:
         """Remove at most `limit` decisions, in the order of their times."""
@@ -147,7 +164,7 @@ class DecisionQueue:
 
     def clear(self) -> Iterable[QueuedDecision]:
         """Remove all decisions."""
-        self.merged.close()
+        self.close()
         everything = [queued for share in self.shares for queued in share.waiting]
         for share in self.shares:
             share.waiting.clear()

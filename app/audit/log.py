@@ -159,6 +159,16 @@ class DecisionLog:
         else:
             self._drops.add((Loss(share.name, at // 1000),))
 
+    def note_refused_token(self, action: str, outcome: Unverified, *, started: int) -> None:
+        """Append the refusal of a token that a service asked about over AuthZEN; never raises, never waits.
+
+        Equal ones of a second are one record with their number.
+        """
+        latency, at = time.perf_counter_ns() - started, time.time_ns()
+        self.outcomes.first(AUTHZEN_DOOR, "", outcome).append(latency)
+        if not self._queue.refused_tokens.add(at, latency, (AUTHZEN_DOOR, "", action, None, outcome)):
+            self._drops.add((Loss(self._queue.authzen.name, at // 1000),))
+
     @property
     def health(self) -> Health:
         """The current counts."""
@@ -210,7 +220,7 @@ class DecisionLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._task.stop()
-                self._queue.merged.close()
+                self._queue.close()
                 self._queue.held = frozenset()
                 await self._drain(retry=False)
                 self._discard_queue()
@@ -219,7 +229,7 @@ class DecisionLog:
         self._drops.close()
 
     async def _run(self) -> None:
-        self._queue.merged.close_before(time.time_ns())
+        self._queue.close_before(time.time_ns())
         await self._drain(retry=True)
         await self._store_drops()
 
@@ -232,7 +242,7 @@ class DecisionLog:
         builder = self._builder
         while builder or self._queue:
             if not builder.batch:
-                self._queue.merged.close()  # with the others, since readers of the log continue at the newest time
+                self._queue.close()  # with the others, since readers of the log continue at the newest time
                 builder.taken.extend(self._queue.take(BATCH_SIZE - len(builder.taken)))
                 self._admission.admit()
                 self.throttle.relieve()

@@ -8,6 +8,9 @@ It works in front of FastAPI, Starlette, Litestar, Django and Quart, and covers 
 `service` is the name of your OpenAPI document in the policy's `upstreams/`. A handler finds the caller in the scope, as
 `request.scope["caller"]`. Nothing but a decision that allows lets a request through.
 
+With `address`, a function that finds the address of the client in a scope, bad tokens count for that client alone. Do
+not give the address of your own proxy, which is that of all clients.
+
 Put it around all middleware that changes `path`: a request whose `path` is not what was sent gets a 503.
 """
 
@@ -28,6 +31,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 DETAILS: Final = {
     401: "Authentication credentials were not provided, or are not accepted.",
     403: "Token is missing one or more required permissions.",
+    429: "Too many requests.",
     503: "There is no decision now. Try again.",
 }
 _log = logging.getLogger("authorization")
@@ -36,8 +40,16 @@ _log = logging.getLogger("authorization")
 class Authorization:
     """The application behind a decision point. `public` are paths that need none, such as `/healthz`."""
 
-    def __init__(self, app: App, pdp: DecisionPoint, *, service: str, public: frozenset[str] = frozenset()) -> None:
-        self._app, self._pdp, self._service, self._public = app, pdp, service, public
+    def __init__(
+        self,
+        app: App,
+        pdp: DecisionPoint,
+        *,
+        service: str,
+        public: frozenset[str] = frozenset(),
+        address: Callable[[Scope], str] = lambda _: "",
+    ) -> None:
+        self._app, self._pdp, self._service, self._public, self._address = app, pdp, service, public, address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through if it is allowed. A WebSocket is refused, since browsers send no token with it."""
@@ -67,7 +79,10 @@ class Authorization:
     async def _decide(self, scope: Scope, path: str) -> TokenVerdict:
         resource = f"{self._service}:{path}"
         verdict = await self._pdp.evaluate_token(
-            _bearer_token(scope["headers"]), scope["method"], {"type": "route", "id": resource}
+            _bearer_token(scope["headers"]),
+            scope["method"],
+            {"type": "route", "id": resource},
+            ip=self._address(scope),
         )
         if verdict.failure:
             _log.error("authorization failed: %s (%s)", verdict.failure, verdict.request_id)
@@ -83,9 +98,6 @@ def _bearer_token(headers: list[tuple[bytes, bytes]]) -> str:
 
 async def _refuse(verdict: TokenVerdict, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    if verdict.challenge:
-        headers.append((b"www-authenticate", verdict.challenge.encode("latin-1")))
-    if verdict.status == 503:
-        headers.append((b"retry-after", b"1"))
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers.items()]
     await send({"type": "http.response.start", "status": verdict.status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps({"detail": DETAILS[verdict.status]}).encode()})

@@ -21,7 +21,7 @@ A service that is called with bearer tokens asks about the token itself, which n
 
         verdict = await pdp.evaluate_token(token, "GET", {"type": "route", "id": "orders:/v1/orders/7"})
         if not verdict:
-            return Response(status=verdict.status, headers={"WWW-Authenticate": verdict.challenge})
+            return Response(status=verdict.status, headers=verdict.headers)
 
 A forgotten `await` would be true; mypy finds it with `enable_error_code = ["truthy-bool"]`.
 """
@@ -103,8 +103,9 @@ class Caller:
 class TokenVerdict:
     """An answer about a token, true only when the decision point allowed it.
 
-    `status` is what to answer to the caller: 200, 401, 403, or 503 if there is no decision. `challenge` is the header
-    `WWW-Authenticate` of a 401 or 403. `caller` is there for a token that is accepted. `failure` as in a Verdict.
+    `status` is what to answer to the caller: 200, 401, 403, 429 after too many bad tokens, or 503 if there is no
+    decision. `challenge` is the header `WWW-Authenticate` of a 401 or 403, `retry_after` are the seconds of a 429 or
+    503. `caller` is there for a token that is accepted. `failure` as in a Verdict.
     """
 
     status: int
@@ -112,9 +113,17 @@ class TokenVerdict:
     caller: Caller | None
     failure: str
     request_id: str
+    retry_after: int = 1
 
     def __bool__(self) -> bool:
         return self.status == 200
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer to the caller, without those of its body."""
+        if self.status in (429, 503):
+            return {"Retry-After": str(self.retry_after)}
+        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
 
 
 class DecisionPoint:
@@ -162,8 +171,11 @@ class DecisionPoint:
             return Verdict(False, self._told(error), request_id)
         return _verdict(answer, request_id)
 
-    async def evaluate_token(self, token: str, action: str, resource: Entity) -> TokenVerdict:
-        """Whether the decision point accepts the token, and allows its caller the action."""
+    async def evaluate_token(self, token: str, action: str, resource: Entity, *, ip: str = "") -> TokenVerdict:
+        """Whether the decision point accepts the token, and allows its caller the action.
+
+        With `ip`, the address that sent the token, its bad tokens are counted for that address alone.
+        """
         request_id, deadline = self._start()
         if not token:
             return TokenVerdict(401, "Bearer", None, "", request_id)
@@ -172,6 +184,8 @@ class DecisionPoint:
             "action": {"name": action},
             "resource": resource,
         }
+        if ip:
+            question["context"] = {"ip": ip}
         try:
             async with asyncio.timeout_at(deadline):
                 answer = await self._ask(EVALUATION, _encode(question), request_id, deadline)
@@ -300,11 +314,14 @@ def _token_verdict(answer: Any, request_id: str) -> TokenVerdict:
         raise Unanswered("the answer says nothing about the token")
     status, challenge = context.get("status"), context.get("challenge", "")
     caller = _caller(context.get("subject"))
-    if status not in (200, 401, 403) or decision.allowed is not (status == 200) or not isinstance(challenge, str):
+    if status not in (200, 401, 403, 429) or decision.allowed is not (status == 200) or not isinstance(challenge, str):
         raise Unanswered("the answer about the token contradicts itself")
-    if (caller is None) is not (status == 401) or not challenge.isprintable():
+    if (caller is None) is not (status in (401, 429)) or not challenge.isprintable():
         raise Unanswered("the answer does not say who sent the token")
-    return TokenVerdict(status, challenge, caller, "", request_id)
+    seconds = context.get("retry_after", 1)
+    if type(seconds) is not int or not 0 < seconds < 10_000:
+        raise Unanswered("the answer does not say when to try again")
+    return TokenVerdict(status, challenge, caller, "", request_id, seconds)
 
 
 def _caller(subject: Any) -> Caller | None:

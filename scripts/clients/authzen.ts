@@ -44,13 +44,15 @@ export type Caller = {
 };
 
 /**
- * An answer about a token. `status` is what to answer to the caller: 200, 401, 403, or 503 if there is no decision;
- * `challenge` is the header `WWW-Authenticate` of a 401 or 403. `caller` is there for a token that is accepted.
+ * An answer about a token. `status` is what to answer to the caller: 200, 401, 403, 429 after too many bad tokens, or 503
+ * if there is no decision; `challenge` is the header `WWW-Authenticate` of a 401 or 403, `retryAfter` are the seconds of a
+ * 429 or 503. `caller` is there for a token that is accepted.
  */
 export type TokenVerdict = {
   readonly allowed: boolean;
-  readonly status: 200 | 401 | 403 | 503;
+  readonly status: 200 | 401 | 403 | 429 | 503;
   readonly challenge: string;
+  readonly retryAfter?: number;
   readonly caller?: Caller;
 };
 
@@ -115,15 +117,19 @@ export class DecisionPoint {
     }
   }
 
-  /** Whether the decision point accepts the token, and allows its caller the action. */
-  async evaluateToken(token: string, action: string, resource: Entity): Promise<TokenVerdict> {
+  /**
+   * Whether the decision point accepts the token, and allows its caller the action. With `ip`, the address that sent the
+   * token, its bad tokens are counted for that address alone.
+   */
+  async evaluateToken(token: string, action: string, resource: Entity, ip = ""): Promise<TokenVerdict> {
     if (token === "") return { allowed: false, status: 401, challenge: "Bearer" };
     const call = this.#start();
-    const question = { subject: { type: "token", id: token }, action: { name: action }, resource };
+    const subject = { type: "token", id: token };
+    const question = { subject, action: { name: action }, resource, ...(ip !== "" && { context: { ip } }) };
     try {
       return tokenVerdict(await this.#ask(EVALUATION, encode(question), call));
     } catch (error) {
-      return { allowed: this.#deny(error, call), status: 503, challenge: "" };
+      return { allowed: this.#deny(error, call), status: 503, challenge: "", retryAfter: 1 };
     }
   }
 
@@ -263,15 +269,20 @@ function tokenVerdict(answer: unknown): TokenVerdict {
   const context = field(answer, "context");
   const status = field(context, "status");
   const challenge = field(context, "challenge", "");
-  if ((status !== 200 && status !== 401 && status !== 403) || allowed !== (status === 200)) {
+  if ((status !== 200 && status !== 401 && status !== 403 && status !== 429) || allowed !== (status === 200)) {
     throw new Unanswered("the answer about the token contradicts itself");
   }
   if (typeof challenge !== "string" || !/^[ -~]*$/.test(challenge)) {
     throw new Unanswered("the answer's challenge is not a header");
   }
   const caller = callerOf(field(context, "subject"));
-  if ((caller === undefined) !== (status === 401)) throw new Unanswered("the answer does not say who sent the token");
-  return { allowed, status, challenge, ...(caller && { caller }) };
+  const isRefused = status === 401 || status === 429;
+  if ((caller === undefined) !== isRefused) throw new Unanswered("the answer does not say who sent the token");
+  const retryAfter = field(context, "retry_after", 1);
+  if (!Number.isInteger(retryAfter) || !(Number(retryAfter) > 0 && Number(retryAfter) < 10_000)) {
+    throw new Unanswered("the answer does not say when to try again");
+  }
+  return { allowed, status, challenge, retryAfter: Number(retryAfter), ...(caller && { caller }) };
 }
 
 function callerOf(subject: unknown): Caller | undefined {

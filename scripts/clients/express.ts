@@ -19,6 +19,7 @@ type Request = {
   readonly app: { enabled(setting: string): boolean };
   readonly method: string;
   readonly originalUrl: string;
+  readonly ip?: string | undefined;
   readonly rawHeaders: readonly string[];
 };
 type Response = {
@@ -32,10 +33,15 @@ type Next = () => void;
 const DETAILS = {
   401: "Authentication credentials were not provided, or are not accepted.",
   403: "Token is missing one or more required permissions.",
+  429: "Too many requests.",
   503: "There is no decision now. Try again.",
 };
 
-export function authorization(pdp: DecisionPoint, service: string) {
+/**
+ * With `address`, a function that finds the address of the client in a request, such as `({ ip }) => ip ?? ""` behind the
+ * right "trust proxy", bad tokens count for that client alone.
+ */
+export function authorization(pdp: DecisionPoint, service: string, address: (request: Request) => string = () => "") {
   return async (request: Request, response: Response, next: Next): Promise<void> => {
     if (!request.app.enabled("case sensitive routing")) {
       console.error('authorization: app.enable("case sensitive routing") is missing before the first app.use');
@@ -44,7 +50,8 @@ export function authorization(pdp: DecisionPoint, service: string) {
     }
     const path = request.originalUrl.split("?", 1)[0];
     const resource = { type: "route", id: `${service}:${path}` };
-    const verdict = await pdp.evaluateToken(bearerToken(request.rawHeaders), request.method, resource);
+    const token = bearerToken(request.rawHeaders);
+    const verdict = await pdp.evaluateToken(token, request.method, resource, address(request));
     if (verdict.allowed && verdict.status === 200) {
       response.locals.caller = verdict.caller;
       next();
@@ -53,7 +60,7 @@ export function authorization(pdp: DecisionPoint, service: string) {
     const status = verdict.status === 200 ? 503 : verdict.status;
     response.status(status).set({ "Cache-Control": "no-store" });
     if (verdict.challenge) response.set({ "WWW-Authenticate": verdict.challenge });
-    if (status === 503) response.set({ "Retry-After": "1" });
+    if (status === 429 || status === 503) response.set({ "Retry-After": String(verdict.retryAfter ?? 1) });
     response.json({ detail: DETAILS[status] });
   };
 }

@@ -178,6 +178,37 @@ async def test_different_denials_are_bounded_and_equal_ones_still_count(store: S
     del clock
 
 
+async def test_equal_refusals_of_tokens_over_authzen_are_one_record_and_keep_the_room(
+    store: Store, clock: list[int]
+) -> None:
+    async with DecisionLog(store.write, capacity=80, every_seconds=60) as log:  # room for 40
+        for second in range(3):
+            clock[0] += second * 1_000_000_000
+            for _ in range(500):
+                log.note_refused_token("GET", BAD, started=time.perf_counter_ns())
+        async with log.room_for(37):
+            note(log, PERSON, ALLOW, door="authzen", times=37)
+            assert not log.has_room
+        assert [health.dropped for health in log.health.classes.values()] == [0, 0, 0]
+        assert log.health.classes["authzen"].queued == 40
+    refused = [record for record in store.records if record.key.reason == BAD.reason]
+    assert [record.times for record in refused] == [500] * 3
+    assert {(record.key.door, record.key.method, record.key.subject) for record in refused} == {("authzen", None, "")}
+    assert len(store.records) == 40
+
+
+async def test_different_refusals_of_tokens_take_an_eighth_of_the_room(store: Store, clock: list[int]) -> None:
+    async with DecisionLog(store.write, capacity=80, every_seconds=60) as log:
+        for number in range(100):
+            log.note_refused_token(f"X{number}", BAD, started=time.perf_counter_ns())
+        log.note_refused_token("X3", BAD, started=time.perf_counter_ns())
+        assert log.health.classes["authzen"].queued == 5
+        assert log.health.classes["authzen"].dropped == 95
+        note(log, PERSON, ALLOW, door="authzen", times=35)
+    assert sorted(record.times for record in store.records) == [*[1] * 39, 2]
+    del clock
+
+
 def queue_of(**numbers: int) -> DecisionQueue:
     """A queue with so many decisions of each class."""
     queue = DecisionQueue(20_000)

@@ -31,6 +31,9 @@ CONTRADICTIONS: list[Any] = [
     {"decision": False, "context": {"status": 302, "subject": CALLER}},
     {"decision": False, "context": {"status": 401, "subject": CALLER}},
     {"decision": False, "context": {"status": 403}},
+    {"decision": True, "context": {"status": 429}},
+    {"decision": False, "context": {"status": 429, "subject": CALLER}},
+    *({"decision": False, "context": {"status": 429, "retry_after": each}} for each in ("7", 0, -1, 1.5, None, 10**6)),
     {"decision": False, "context": {"status": 403, "challenge": 7, "subject": CALLER}},
     {"decision": False, "context": {"status": 401, "challenge": "Bearer\r\nSet-Cookie: x=y"}},
     {"decision": True, "context": {"status": 200, "subject": "ann"}},
@@ -54,6 +57,7 @@ ANSWERS: list[tuple[Any, Found]] = [
         [False, 403, "Bearer x", "ann"],
     ),
     ({"decision": False, "context": {"status": 401, "challenge": "Bearer y"}}, [False, 401, "Bearer y", None]),
+    ({"decision": False, "context": {"status": 429, "retry_after": 7}}, [False, 429, "", None]),
     *((answer, NO_DECISION) for answer in CONTRADICTIONS),
 ]
 

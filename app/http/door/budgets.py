@@ -21,6 +21,7 @@ from app.identity.budget import NETWORKS, Budget, BudgetSpent, peer_of
 
 TOO_MANY = "Too many requests."
 BAD_CREDENTIALS = "bad_credentials"
+UNKNOWN_TOKENS = "unknown_tokens"
 KEY_ISSUES = "key_issues"
 AUTHORIZATIONS = "authorizations"
 TOKENS = "tokens"
@@ -32,7 +33,7 @@ LONG_WORK = "long_work"
 BUDGET_REFUSALS: Counter[str] = Counter(
     dict.fromkeys(
         (
-            *(BAD_CREDENTIALS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, REGISTRATIONS),
+            *(BAD_CREDENTIALS, UNKNOWN_TOKENS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, REGISTRATIONS),
             *(CONNECTIONS, LONG_WORK),
         ),
         0,
@@ -71,6 +72,7 @@ class Budgets:
     ) -> None:
         self._proxies = proxies
         self._bad_credentials = Budget(bad_credentials, wider=NETWORKS, clock=clock)
+        self._unknown_tokens = Budget(bad_credentials, clock=clock)
         self._key_issues = Budget(key_issues, clock=clock)
         self._apps = {
             name: Budget(per_minute, wider=() if name == CLIENT_SECRETS else NETWORKS, clock=clock)
@@ -97,6 +99,17 @@ class Budgets:
             return 0
         peer = peer_of(address)
         return self._spent(BAD_CREDENTIALS, peer, self._bad_credentials.spend(peer))
+
+    def spend_relayed_token(self, address: str | None, service: str, *, is_known: bool) -> int:
+        """Count a bad token that a service asks about. Returns 0, or the seconds to wait if it exceeds the budget.
+
+        It is counted for the address that sent it. If the service does not state that, only tokens that were never
+        issued are counted, for the service: one of its callers can spend that budget, and another may have a token
+        that has expired, who needs to know.
+        """
+        if address is not None:
+            return self.spend_bad_credentials(address)
+        return 0 if is_known else self._spent(UNKNOWN_TOKENS, service, self._unknown_tokens.spend(service))
 
     def check_key_issue(self, owner: str) -> None:
         """Count a new key of an owner. Raises BudgetSpent if the budget is exceeded."""

@@ -115,6 +115,7 @@ def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None
     assert refused == {
         BAD_CREDENTIALS: 8,
         KEY_ISSUES: 1,
+        "unknown_tokens": 0,
         "authorizations": 0,
         "tokens": 0,
         "client_secrets": 0,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,12 +16,12 @@ from tests.console.sessions import sign_in
 from tests.http.door.test_errors_contract import TEAMS
 from tests.metrics.scraped import scrape
 from tests.support.issuer import PARTY, LiveIssuer
-from tests.support.server import AUTHZ, Server, free_port
+from tests.support.server import AUTHZ, Server, eventually, free_port
 
 TOO_MANY = {"detail": "Too many requests."}
 GATEWAY = "a-secret-of-the-gateway-that-is-long"
 LIMIT = 20
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "subject": {"type": "user", "id": "a"},
     "action": {"name": "GET"},
     "resource": {"type": "route", "id": "/"},
@@ -148,6 +150,107 @@ def test_a_gateway_gets_403_and_each_client_has_its_own_budget(small: Server, is
     assert {at_gateway(small, "abc", None).status_code for _ in range(LIMIT + 5)} == {401}
 
 
+def relay(server: Server, service: str, token: str, ip: object = None) -> dict[str, Any]:
+    """The context of the answer to a service that asks about a token."""
+    body = {**EVALUATION, "subject": {"type": "token", "id": token}, "resource": {"type": "route", "id": TEAMS}}
+    if ip is not None:
+        body["context"] = {"ip": ip}
+    headers = {"Authorization": f"Bearer {service}"}
+    answer = httpx.post(f"{server.url}/access/v1/evaluation", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    context: dict[str, Any] = answer.json()["context"]
+    return context
+
+
+def service_token(issuer: LiveIssuer) -> str:
+    permissions = ["decisions:evaluate", "tokens:introspect"]
+    return issuer.token(sub=f"user_service_{secrets.token_hex(4)}", permissions=permissions)
+
+
+@pytest.mark.parametrize("kind", ["malformed", "unknown", "expired"])
+def test_a_service_states_who_sent_bad_tokens_and_each_sender_has_a_budget(
+    small: Server, issuer: LiveIssuer, kind: str
+) -> None:
+    service, sender = service_token(issuer), f"192.0.2.{40 + ('malformed', 'unknown', 'expired').index(kind)}"
+
+    def bad() -> str:
+        made = {
+            "malformed": "grd_live_",
+            "unknown": f"grd_live_{secrets.token_hex(24)}",
+            "expired": issuer.token(exp=1),
+        }
+        return made[kind]
+
+    found = [relay(small, service, bad(), sender) for _ in range(LIMIT + 5)]
+    assert {each["status"] for each in found[:LIMIT]} == {401}
+    assert found[-1].keys() == {"status", "retry_after"}
+    assert (found[-1]["status"], 1 <= found[-1]["retry_after"] <= 60) == (429, True)
+    assert relay(small, service_token(issuer), bad(), f"{sender}:4321")["status"] == 429, "whichever service asks"
+    assert_beyond(ask(small, "abc", sender))
+    good = issuer.token(sub=f"user_{secrets.token_hex(4)}", permissions=["catalog:read"])
+    assert relay(small, service, good, sender)["status"] == 200
+    for other in ("192.0.2.60", None, "", "unknown", 7, ["192.0.2.1"], "1" * 1000):
+        assert relay(small, service, bad(), other)["status"] == 401, other
+
+
+def test_of_unknown_senders_only_invented_tokens_count_for_the_service(small: Server, issuer: LiveIssuer) -> None:
+    service = service_token(issuer)
+    for bad in ("grd_live_", "abc", issuer.token(exp=1)):
+        assert {relay(small, service, bad)["status"] for _ in range(LIMIT + 5)} == {401}
+    with small.client(issuer.token(sub="user_ends", permissions=["catalog:read"])) as client:
+        revoked = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()
+        client.post(f"/api/v1/api-keys/{revoked['api_key']['id']}/revoke/")
+        good = client.post("/api/v1/api-keys/", json={"name": "k", "scopes": ["catalog:read"]}).json()["plaintext"]
+    starts = ("grd_live_", "grd_oat_")
+    found = [relay(small, service, starts[at % 2] + secrets.token_hex(24))["status"] for at in range(LIMIT + 5)]
+    assert (set(found[:LIMIT]), found[-1]) == ({401}, 429)
+    assert relay(small, service, good)["status"] == 200, "which was never looked up before"
+    assert relay(small, service, revoked["plaintext"])["status"] == 401
+    assert relay(small, service, issuer.token(exp=1))["status"] == 401
+    assert relay(small, service_token(issuer), "grd_live_" + secrets.token_hex(24))["status"] == 401
+
+
+def test_a_flood_of_one_sender_takes_nothing_from_the_others_of_a_service(small: Server, issuer: LiveIssuer) -> None:
+    service, method = service_token(issuer), f"FLOOD{secrets.token_hex(4)}"
+    subject = f"user_{secrets.token_hex(4)}"
+
+    def send(number: int) -> int:
+        good = number % 20 == 0
+        token = (
+            issuer.token(sub=subject, jti=str(number), permissions=["catalog:read"])
+            if good
+            else f"grd_live_{secrets.token_hex(24)}"
+        )
+        body = {
+            "subject": {"type": "token", "id": token},
+            "action": {"name": "GET" if good else method},
+            "resource": {"type": "route", "id": TEAMS},
+        }
+        answer = client.post("/access/v1/evaluation", json=body)
+        assert answer.status_code == 200, answer.text
+        status: int = answer.json()["context"]["status"]
+        assert good is (status == 200)
+        return status
+
+    with small.client(service) as client, ThreadPoolExecutor(16) as threads:
+        found = Counter(threads.map(send, range(400)))
+    assert found[200] == 20
+    assert found[401] >= LIMIT
+    assert found[401] + found[429] == 380
+
+    denied = {"verdict": "deny"}
+
+    def rows() -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = reader.get("/api/v1/decisions/", params=denied).json()["results"]
+        return [row for row in listed if row["action"] == method]
+
+    with small.client(issuer.token(permissions=["decisions:read"])) as reader:
+        assert eventually(lambda: sum(row["count"] for row in rows()) == found[401])
+        assert len(rows()) <= 4
+        mine = reader.get("/api/v1/decisions/", params={"subject": subject}).json()["results"]
+        assert len(mine) == 20
+
+
 def test_issues_and_rotations_per_owner_are_limited_per_minute(small: Server, issuer: LiveIssuer) -> None:
     with small.client(issuer.token(sub="user_many", permissions=["catalog:read"])) as client:
         answers = [client.post("/api/v1/api-keys/", json={"name": "k"}) for _ in range(4)]
@@ -199,9 +302,10 @@ def test_refusals_are_counted_and_not_in_the_decision_log(small: Server, issuer:
         "long_work",
         "registrations",
         "tokens",
+        "unknown_tokens",
     }
     lines = [line for line in small.written_log() if line.get("event") == "a budget is spent"]
-    assert 1 <= len(lines) <= 2
+    assert 1 <= len(lines) <= 3, "one of each budget"
     assert "abc" not in str(lines)
 
 

@@ -60,7 +60,8 @@ class EvaluationReason(Struct, frozen=True):
     """The reason of a decision: `rule` is the deciding row, `missing` are the missing grants.
 
     For an invalid item there is only `reason`. For a token there is also its `subject`, and what the service that asks
-    is to answer: `status` 200, 401 or 403, and `challenge`, the header WWW-Authenticate.
+    is to answer: `status` 200, 401, 403 or 429, and `challenge` and `retry_after`, the headers WWW-Authenticate and
+    Retry-After.
     """
 
     reason: str | UnsetType = UNSET
@@ -69,6 +70,7 @@ class EvaluationReason(Struct, frozen=True):
     revision: str | UnsetType = UNSET
     status: int | UnsetType = UNSET
     challenge: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
     subject: TokenSubject | UnsetType = UNSET
 
 
@@ -170,10 +172,15 @@ async def _of_token(body: Evaluation, asker: Principal, services: Services) -> A
     snapshot = services.live.active
     if refused := introspection_refusal(asker, snapshot, services):
         return _json(refused.body, {"WWW-Authenticate": challenge_of(refused), **_NO_STORE}, refused.status)
-    async with services.decision_log.room_for(1):
-        found = await evaluate_token(body, snapshot, services)
+    found = await evaluate_token(body, asker, snapshot, services)
     reason = _reason(found.outcome, snapshot.revision) if body.options.explain else EvaluationReason()
-    context = replace(reason, status=found.status, challenge=found.challenge, subject=found.subject)
+    context = replace(
+        reason,
+        status=found.status,
+        challenge=found.challenge,
+        retry_after=found.retry_after,
+        subject=found.subject,
+    )
     return _json(_ENCODER.encode(EvaluationResult(found.status == 200, context)), _NO_STORE)
 
 

@@ -13,14 +13,15 @@ from urllib.parse import unquote
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.record import Unverified
+from app.gateway.proxies import MAX_HOP_BYTES, parse_hop
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_sent
 from app.http.api.authzen.evaluate import Evaluator, Outcome
-from app.http.api.authzen.wire import Evaluation, action_parts, entity_parts
+from app.http.api.authzen.wire import NOTHING, Evaluation, action_parts, entity_parts
+from app.http.door.budgets import TOO_MANY
 from app.http.door.refusal import Refusal
 from app.http.wire.problems import Problem
-from app.identity.errors import Cause, Unauthenticated
+from app.identity.errors import AuthenticationFault, Cause, Unauthenticated
 from app.identity.principal import Principal
 from app.oauth.resource import covers, covers_upstream
 from app.policy.engine.decision import Decision
@@ -30,6 +31,8 @@ from app.policy.routing.routes import split_route
 from app.services import Services
 
 _INTROSPECTION = ("/oauth/introspect", "POST")
+# Of tokens that have the form of this deployment but were never issued: anyone can invent them.
+_UNKNOWN = frozenset({AuthenticationFault.KEY_UNKNOWN.name.lower(), Cause.UNKNOWN_APP_TOKEN.value})
 _TYPES: dict[str, Literal["user", "key", "app"]] = {"jwt": "user", "api_key": "key", "oauth": "app"}
 
 
@@ -46,12 +49,13 @@ class TokenSubject(Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class TokenOutcome:
-    """The outcome for a token. `status`, 200, 401 or 403, and `challenge`, the header WWW-Authenticate, are what the
-    service is to answer."""
+    """The outcome for a token. `status`, 200, 401, 403 or 429, and `challenge` and `retry_after`, the headers
+    WWW-Authenticate and Retry-After, are what the service is to answer."""
 
     outcome: Outcome
-    status: Literal[200, 401, 403]
+    status: Literal[200, 401, 403, 429]
     challenge: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
     subject: TokenSubject | UnsetType = UNSET
 
 
@@ -66,10 +70,13 @@ def introspection_refusal(asker: Principal, snapshot: Snapshot, services: Servic
     return None if decision.allowed else services.refusals.forbidden(decision.scope)
 
 
-async def evaluate_token(question: Evaluation, snapshot: Snapshot, services: Services) -> TokenOutcome:
+async def evaluate_token(
+    question: Evaluation, asker: Principal, snapshot: Snapshot, services: Services
+) -> TokenOutcome:
     """Verify the token of a question, evaluate the question, and log the decision.
 
-    Raises Problem, and CannotVerify if the token cannot be verified now.
+    The token is verified before the budget is checked, as at a door: a good one is accepted, whatever others send.
+    Raises Problem, LogFull, and CannotVerify if the token cannot be verified now.
     """
     started = perf_counter_ns()
     token = entity_parts(question.subject)[1]
@@ -80,18 +87,28 @@ async def evaluate_token(question: Evaluation, snapshot: Snapshot, services: Ser
         if principal.resource is not None and not _is_covered(principal.resource, question, snapshot, services):
             raise Unauthenticated(Cause.ANOTHER_RESOURCE)
     except Unauthenticated as error:
+        is_known = error.code not in _UNKNOWN
+        if wait := services.budgets.spend_relayed_token(_sender(question), asker.subject, is_known=is_known):
+            return TokenOutcome(TOO_MANY, 429, retry_after=wait)
         unverified = Unverified(error.reason, snapshot.revision)
-        action = action_parts(question.action)[0]
-        services.decision_log.note(AUTHZEN_DOOR, "", action, None, unverified, started=started)
+        services.decision_log.note_refused_token(action_parts(question.action)[0], unverified, started=started)
         return TokenOutcome(error.reason, 401, challenge_of(services.refusals.unauthenticated[error.fault]))
     stored = replace(NO_SUBJECTS, tokens={token: principal})
     evaluator = Evaluator(snapshot, stored, services.decision_log, target=resolve_sent)
-    outcome = evaluator.evaluate(question)
+    async with services.decision_log.room_for(1):
+        outcome = evaluator.evaluate(question)
     subject = _subject(principal, snapshot)
     if isinstance(outcome, Decision) and outcome.allowed:
         return TokenOutcome(outcome, 200, subject=subject)
     missing = outcome.scope if isinstance(outcome, Decision) else ()
-    return TokenOutcome(outcome, 403, challenge_of(services.refusals.forbidden(missing)), subject)
+    return TokenOutcome(outcome, 403, challenge_of(services.refusals.forbidden(missing)), subject=subject)
+
+
+def _sender(question: Evaluation) -> str | None:
+    """The address that sent the token; None if the service does not state it as `ip` of the context."""
+    stated = (question.context or NOTHING).get("ip")
+    address = parse_hop(stated) if isinstance(stated, str) and len(stated) <= MAX_HOP_BYTES else None
+    return None if address is None else str(address)
 
 
 def _is_covered(bound: str, question: Evaluation, snapshot: Snapshot, services: Services) -> bool:
