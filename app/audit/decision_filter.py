@@ -17,7 +17,7 @@ FILTERS: Mapping[str, str] = {
     "subject": "the user, or the owner of the API key",
     "key_id": "the id of the API key",
     "client": "the id of the app that acts on behalf of the user",
-    "route": "the route template, such as /api/v1/teams/{team_id}, or the type:id of an AuthZEN resource",
+    "route": "the route template, such as /v1/orders/{order_id}, or the type:id of an AuthZEN resource",
     "action": "the HTTP method, or the action of an AuthZEN request",
     "verdict": "allow or deny",
     "revision": "the revision of the policy that decided",

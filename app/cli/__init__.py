@@ -14,7 +14,7 @@ main = group(
     "authz",
     """Authorization whose rules are files.
 
-    Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
+    Example: authz policy explain --as 'decisions:read auth:jwt' GET /api/v1/decisions
     """,
     {
         "dev": ("app.cli.server.dev:dev_command", "Serve the API locally, with an issuer and sample data."),

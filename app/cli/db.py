@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app.cli.failure import explained
 from app.settings import load_local
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @click.group("db")
@@ -21,7 +25,7 @@ def db_group() -> None:
 def upgrade_command() -> None:
     """Upgrade the database to the schema of this version. Running it again changes nothing.
 
-    With AUTHZ_SAMPLE_API=false a new database gets no tables of the sample API.
+    With AUTHZ_SAMPLE_API=false a new database gets no tables of the sample API; those of an older database stay.
 
     On PostgreSQL it also creates the partitions for the decisions of the next days.
 
@@ -32,16 +36,22 @@ def upgrade_command() -> None:
 
     settings = load_local()
     url = settings.database_url
+    has_unused = False
+
+    def leave_out(connection: Connection, is_new: bool) -> None:
+        nonlocal has_unused
+        presence.leave_out(connection, is_new)
+        has_unused = presence.is_present(connection)
 
     async def run() -> tuple[str | None, str]:
-        return await current_revision(url), await upgrade(
-            url, presence.provide if settings.sample_api else presence.leave_out
-        )
+        return await current_revision(url), await upgrade(url, presence.provide if settings.sample_api else leave_out)
 
     before, after = asyncio.run(run())
     click.echo(
         f"The schema is at {after}" + ("; nothing to do." if before == after else f", before {before or 'empty'}.")
     )
+    if has_unused:
+        click.echo("The tables of the sample API stay, since they may have rows. Nothing uses them.")
 
 
 @db_group.command("backup")

@@ -104,6 +104,6 @@ def template_of(name: str) -> str:
     if name.endswith(".csv"):
         return f"# needs, resource, action, effect\n\n{END}\n"
     if name.startswith("tests/"):
-        case = "  - name: What must stay true\n    as: auth:jwt\n    deny:\n      - DELETE /api/v1/teams/7\n"
+        case = "  - name: What must stay true\n    as: auth:jwt\n    deny:\n      - POST /api/v1/policies/publish\n"
         return f"cases:\n{case}{END}\n"
     return f"{END}\n"

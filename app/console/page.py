@@ -118,6 +118,7 @@ def _values(request: AnyRequest, nav: list[Group], values: Mapping[str, object])
     principal: Principal = request.scope.get("user") or ANONYMOUS
     here = request.scope["path"]
     return {
+        "brand": services_of(request.app).settings.api_title.removesuffix(" API"),
         "principal": principal,
         "name": principal.claims.get("name") or principal.subject,
         "nav": nav,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,16 @@ PEOPLE = (
         ),
     ),
 )
+
+
+def people_of(viewer: Sequence[str], editor: Sequence[str]) -> tuple[SampleUser, ...]:
+    """The users for a service without the sample API, with the permissions of its viewers and editors."""
+    alice, bob, carol, _, dan, fay = PEOPLE
+    organization = SampleMembership("org_acme", "acme", "admin", (*editor, "org-keys:write"))
+    return (
+        replace(alice, permissions=tuple(editor)),
+        replace(bob, permissions=tuple(viewer)),
+        carol,
+        dan,
+        replace(fay, membership=organization),
+    )

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -24,17 +24,23 @@ from app.dev.wire import IssuerError, IssuerRequest, Reply, html, parse_paramete
 NAME = "Sample app"
 REDIRECT = "http://127.0.0.1/callback"  # registered without a port, which differs from run to run
 _SCOPE = "catalog:read holdings:read"
-_CALLS = ("/api/v1/teams/", "/api/v1/sources/", "/api/v1/api-keys/")
+_CALLS = ("/api/v1/teams/", "/api/v1/sources/")
+_KEYS = "/api/v1/api-keys/"
 _MAX_OPEN = 100
 
 
 @dataclass(slots=True)
 class SampleApp:
-    """The app with `client_id` at `url`, for the API and its authorization server at `api`."""
+    """The app with `client_id` at `url`, for the API and its authorization server at `api`.
+
+    It asks for `scope`, and then calls the paths of `calls`, and the one of API keys, which no app may.
+    """
 
     client_id: str
     url: str
     api: str
+    scope: str = _SCOPE
+    calls: Sequence[str] = _CALLS
     verifiers: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)  # by state, the oldest first
 
     @property
@@ -71,7 +77,7 @@ class SampleApp:
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": self.redirect,
-            "scope": _SCOPE,
+            "scope": self.scope,
             "state": state,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
@@ -102,7 +108,7 @@ class SampleApp:
                 return html(502, sample_page("No access", issued.text, connect="/connect"))
             tokens = issued.json()
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-            answers = [(path, await client.get(path, headers=headers)) for path in _CALLS]
+            answers = [(path, await client.get(path, headers=headers)) for path in (*self.calls, _KEYS)]
         calls = {f"GET {path}": _shown(answer) for path, answer in answers}
         text = f"You allowed: {tokens['scope']}. No app manages API keys, whatever you allow it."
         return html(200, sample_page("Access", text, calls=calls, connect="/connect"))

@@ -50,7 +50,9 @@ def _route(snapshot: Snapshot, action: str, identity: str) -> Target:
         return Target(action, _with_method(identity, methods, action), identity)
     service, path = split_route(identity)
     if not path.startswith("/") or identity.startswith(":") or not path.isascii():
-        raise NoSuchTarget(404, "a route is a template or a path", "write `/api/v1/teams/7` or `orders:/v1/orders/7`")
+        raise NoSuchTarget(
+            404, "a route is a template or a path", "write `/v1/orders/7` or, of another service, `orders:/v1/orders/7`"
+        )
     if fault := path_fault(path.encode("ascii")):
         raise NoSuchTarget(400, fault, "write the path as it is sent, without its query", service)
     template = table.resolve(path, service)

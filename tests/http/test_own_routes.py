@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import html
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from app.assembly import route_table
+from app.cli import main
 from app.http.own_routes import own_handlers
 from app.settings_variables import SettingsError
 from tests.cli.command import command
+from tests.console.admins import officer
 from tests.support.issuer import LiveIssuer
-from tests.support.server import Server
+from tests.support.server import AUTHZ, Server, free_port, prepared_database
 
 ROUTES = "tests.apps.own_api:ROUTES"
+TITLE = """Orders <b>of</b> "the" shop & 'Co' {{ 7 * 7 }} ${7*7} </title> API"""
+# Of the sample API, and of nothing else.
+SAMPLE = re.compile(
+    r"football|\b(?:teams?|leagues?|seasons?|franchises?|venues?|games?|drives?|acquisitions?|fantasy)\b|catalog:|holdings",
+    re.IGNORECASE,
+)
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, issuer: LiveIssuer) -> Iterator[Server]:
     """A server of those handlers, without the sample API."""
-    directory = tmp_path_factory.mktemp("own")
+    directory, port = tmp_path_factory.mktemp("own"), free_port()
     command("init", "policies", "--name", "orders", cwd=directory, env={"AUTHZ_ROUTES": ROUTES})
     database = f"sqlite:///{directory / 'new.db'}"
     env = {"AUTHZ_DATABASE_URL": database, "AUTHZ_SAMPLE_API": "false"}
@@ -33,8 +43,11 @@ def own(tmp_path_factory: pytest.TempPathFactory, issuer: LiveIssuer) -> Iterato
         issuer=issuer.url,
         routes=ROUTES,
         sample_api="false",
-        api_title="Orders of the shop",
+        api_title=TITLE,
         database_url=database,
+        console_client_id="console",
+        console_url=f"http://127.0.0.1:{port}",
+        command=(str(AUTHZ), "serve", "--port", str(port)),
     ) as server:
         yield server
 
@@ -66,11 +79,81 @@ def test_the_sample_api_is_left_out(own: Server, issuer: LiveIssuer) -> None:
         assert client.get("/api/v1/teams/").status_code == 404
         document = client.get("/openapi.json").json()
         paths = document["paths"]
-        assert document["info"]["title"] == "Orders of the shop"
-        assert "ootball" not in json.dumps(document)
+        assert document["info"]["title"] == TITLE
         assert not [tag for tag in document["tags"] if tag["name"] in ("catalog", "holdings")]
     assert {"/v1/orders", "/v1/orders/{order_id}"} <= paths.keys()
     assert not [path for path in paths if "teams" in path or "sources" in path]
+
+
+PAGES = (
+    *("/keys", "/keys/new", "/account", "/apps", "/policy", "/policy/matrix", "/policy/simulator", "/policy/edit"),
+    *("/policy/edit?file=orders.csv", "/policy/history", "/decisions", "/all-keys", "/admin-actions", "/replicas"),
+    *("/registered-apps", "/registered-apps/new", "/no-such-page"),
+)
+
+
+def test_nothing_that_is_served_is_about_the_sample_api(own: Server, issuer: LiveIssuer) -> None:
+    person = officer(own)
+    texts = {f"/console{page}": person.get(f"/console{page}").text for page in PAGES}
+    with own.client(issuer.token(permissions=["orders:read", "decisions:evaluate", "policies:read"])) as client:
+        for path in ("/openapi.json", "/docs", "/", "/api/v1/policies/", "/nowhere", "/api/v1/teams/7", "/readyz"):
+            texts[path] = client.get(path).text
+        for thing in ("orders", "orders/7", "/v1/orders//", "/v1/nothing"):
+            texts[thing] = client.get("/api/v1/policies/who", params={"action": "GET", "resource": thing}).text
+        question = {"subject": {"type": "user", "id": "a"}, "action": {"name": "GET"}, "options": {"explain": True}}
+        body = {**question, "resource": {"type": "route", "id": "orders"}}
+        texts["evaluation"] = client.post("/access/v1/evaluation", json=body).text
+    found = {
+        path: match[0] for path, text in texts.items() if (match := SAMPLE.search(text.replace("/api/v1/teams/7", "")))
+    }
+    assert found == {}
+    assert not [path for path, text in texts.items() if "Internal Server Error" in text]
+
+
+def test_a_title_is_shown_as_text(own: Server) -> None:
+    person = officer(own)
+    shown = html.escape(TITLE.removesuffix(" API"), quote=False)
+    page = person.get("/console/account").text
+    assert f"{TITLE.removesuffix(' API')} <span>console</span>" in html.unescape(page)
+    assert "<b>of</b>" not in page
+    assert f"· {shown} console</title>".replace('"', "&#34;").replace("'", "&#39;") in page
+    with own.client() as client:
+        docs = client.get("/docs").text
+        assert client.get("/openapi.json").json()["info"]["title"] == TITLE
+    assert "<b>of</b>" not in docs
+    assert f"<h1>{TITLE}</h1>" in html.unescape(docs)
+
+
+def commands(found: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of all commands."""
+    yield words
+    if isinstance(found, click.Group):
+        context = click.Context(found)
+        for name in found.list_commands(context):
+            below = found.get_command(context, name)
+            assert below is not None
+            yield from commands(below, (*words, name))
+
+
+def test_no_help_of_a_command_is_about_the_sample_api() -> None:
+    found = {}
+    for words in commands(main):
+        shown = command(*words, "--help")
+        assert shown.returncode == 0
+        if match := SAMPLE.search(shown.stdout):
+            found[words] = match[0]
+    assert found == {}
+
+
+def test_a_database_that_has_tables_of_the_sample_api_keeps_them_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "authz.db"
+    file.write_bytes(prepared_database().read_bytes())
+    env = {"AUTHZ_DATABASE_URL": f"sqlite:///{file}"}
+    assert "sample API" not in command("db", "upgrade", env=env).stdout
+    said = command("db", "upgrade", env={**env, "AUTHZ_SAMPLE_API": "false"}).stdout
+    assert "The tables of the sample API stay, since they may have rows. Nothing uses them." in said
+    new = {"AUTHZ_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}", "AUTHZ_SAMPLE_API": "false"}
+    assert "sample API" not in command("db", "upgrade", env=new).stdout
 
 
 @pytest.mark.parametrize(

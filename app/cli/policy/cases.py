@@ -127,7 +127,10 @@ def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: 
             yield ""
     failures = sum(not outcome.passed for outcome in outcomes)
     if not outcomes:
-        yield [("There are no cases", "bold red"), f", so nothing is proved. Write {directory / 'tests/catalog.yaml'}:"]
+        yield [
+            ("There are no cases", "bold red"),
+            f", so nothing is proved. Write {directory / 'tests/policies.yaml'}:",
+        ]
         yield from ("", *("  " + line for line in EXAMPLE.splitlines()))
     elif failures:
         yield [(f"{failures} of {plural(len(outcomes), 'case')} failed.", "bold red")]
@@ -137,10 +140,10 @@ def _summary(outcomes: list[Outcome], policy: Policy, directory: Path, *, most: 
 
 EXAMPLE = """\
 cases:
-  - name: Readers look, and change nothing
-    as: auth:jwt catalog:read
+  - name: Who may look at the policy cannot publish one
+    as: auth:jwt policies:read
     allow:
-      - GET /api/v1/teams/7
+      - GET /api/v1/policies
     deny:
-      - POST /api/v1/teams: lacks catalog:write
+      - POST /api/v1/policies/publish: lacks policies:write
 # end"""

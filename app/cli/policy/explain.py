@@ -52,11 +52,11 @@ def explain_command(
     Exits with 0 when it is allowed, with 1 when it is denied or the policy has a fault, with 2 when the arguments are
     not valid.
 
-    Example: authz policy explain --as 'catalog:read auth:jwt' GET /api/v1/teams/7
+    Example: authz policy explain --as 'decisions:read auth:jwt' GET /api/v1/decisions
 
-    Example: authz policy explain --as 'app:acme catalog:read for user:ann catalog:read' GET /api/v1/teams/7
+    Example: authz policy explain --as 'app:acme decisions:read for user:ann decisions:read' GET /api/v1/decisions
 
-    Example: authz policy explain --key 17 GET /api/v1/teams/7
+    Example: authz policy explain --key 17 GET /api/v1/decisions
 
     Example: authz policy explain --request 39745a18c3cd7e46c66891f3
     """

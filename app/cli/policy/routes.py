@@ -25,7 +25,7 @@ _NO_METHOD = "·"
 @click.command("routes")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--permission", metavar="GRANT", help="Only endpoints with a row that needs this permission or fact.")
-@click.option("--path", metavar="PATH", help="Only a path, a template or a pattern, such as /api/v1/teams/**.")
+@click.option("--path", metavar="PATH", help="Only a path, a template or a pattern, such as /api/v1/decisions/**.")
 @click.option("--json", "as_json", is_flag=True, help="Print a document for programs.")
 @explained
 def routes_command(directory: Path | None, permission: str | None, path: str | None, as_json: bool) -> None:
@@ -35,7 +35,7 @@ def routes_command(directory: Path | None, permission: str | None, path: str | N
     alternatives, `not` marks a deny, `if` a row with a condition. DIR is the policy directory; without it
     AUTHZ_POLICY_DIR, else `policies`.
 
-    Example: authz policy routes --permission catalog:write
+    Example: authz policy routes --permission policies:write
     """
     chosen = policy_directory(directory)
     snapshot = sound_snapshot(chosen, as_json=as_json)
@@ -88,7 +88,7 @@ def _nothing(permission: str | None, path: str | None) -> Iterator[Line]:
         return
     yield f"No row about {f'`{path}`' if path else 'a route'} names `{permission}`. To let it open one, write a row:"
     yield ""
-    yield f"  p, {permission}, /api/v1/teams/**, GET|HEAD, allow"
+    yield f"  p, {permission}, /api/v1/decisions/**, GET|HEAD, allow"
 
 
 def _table(snapshot: Snapshot, routes: list[Route]) -> Iterator[Line]:

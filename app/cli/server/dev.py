@@ -24,7 +24,9 @@ from app.cli.server.local import (
     DATABASE,
     ISSUER_PORT,
     console_client,
+    default_permissions,
     local_issuer,
+    permissions_of,
 )
 from app.cli.server.on_uvicorn import serve_in_thread
 from app.cli.server.run import serve
@@ -73,6 +75,7 @@ def dev_command(
     logs.configure("info", "console")
     from app.asgi import build_app
     from app.dev.mcp_server import PATH as MCP_PATH
+    from app.dev.people import PEOPLE, SampleUser, people_of
     from app.dev.provider import Provider
     from app.dev.sample_app import SampleApp
 
@@ -104,13 +107,17 @@ def dev_command(
         with bind(settings.host, settings.port) as listener, bind("127.0.0.1", 0) as app_listener:
             console_url = _browsers_reach(settings.host, listener.getsockname()[1])
             settings = settings.model_copy(update={"console_url": console_url, "public_url": console_url})
-            scopes = _scopes(settings)
+            scopes, routes = default_permissions(settings), _own_routes(settings)
             key, client_id = asyncio.run(_prepare(settings.database_url, scopes, with_sample=settings.sample_api))
             sample = SampleApp(client_id, url_of(app_listener), console_url)
+            people: tuple[SampleUser, ...] = PEOPLE
+            if not settings.sample_api:
+                sample.scope, sample.calls = " ".join(scopes), routes[:2]
+                people = people_of(scopes, permissions_of("role:editor", settings.policy_dir))
             app = asyncio.run(build_app(settings, files_win=True))
             if mcp:
                 app = serve_mcp(app, secret, settings.database_url)
-            provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)])
+            provider = Provider(issuer, issuer_url, AUDIENCE, [console_client(console_url)], people)
             token = issuer.mint(_SUBJECT, scopes, issuer=issuer_url, audience=AUDIENCE, ttl_seconds=3600)
             mints = _mints_tokens(issuer_listener.getsockname()[1], data_dir)
             api = url_of(listener)
@@ -127,9 +134,7 @@ def dev_command(
                 ),
                 "Policy": (f"{settings.policy_dir}/", "edit a row, save, and the next request obeys it"),
             }
-            commands = (
-                sample_commands(api) if settings.sample_api else own_commands(credentials, _own_routes(settings), api)
-            )
+            commands = sample_commands(api) if settings.sample_api else own_commands(credentials, routes, api)
             text = things_to_try(addresses, credentials, commands)
 
             def started() -> None:
@@ -169,26 +174,16 @@ def _mcp_address(address: str | None) -> dict[str, tuple[str, str]]:
     return {"MCP server": (address, "for an MCP client") if address else ("start with --mcp to try an MCP client", "")}
 
 
-def _scopes(settings: Settings) -> list[str]:
-    """The permissions of the credentials that are printed: without the sample API those of viewers."""
-    if settings.sample_api:
-        return ["catalog:read"]
-    from app.policy.language.load import load as load_policy
-    from app.policy.language.roles import close
-
-    policy = load_policy(settings.policy_dir)
-    return sorted(close(["role:viewer"], policy.roles) & policy.catalog.keys())
-
-
 def _own_routes(settings: Settings) -> list[str]:
-    """The templates of the handlers at AUTHZ_ROUTES that can be read."""
+    """The templates of the handlers at AUTHZ_ROUTES that can be read and have no parameter."""
     from app.cli.routes import route_table
     from app.http import declared_routes
 
     if settings.routes is None:
         return []
     application = declared_routes.route_table(sample=False)
-    return [route.template for route in route_table().routes if route.method == "GET" and route not in application]
+    found = [route.template for route in route_table().routes if route.method == "GET" and route not in application]
+    return [template for template in found if "{" not in template and "*" not in template]
 
 
 async def _prepare(database_url: str, scopes: list[str], *, with_sample: bool) -> tuple[str, str]:

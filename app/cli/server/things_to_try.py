@@ -53,9 +53,9 @@ def sample_commands(api: str) -> str:
 
 
 def own_commands(credentials: Credentials, routes: Sequence[str], api: str) -> str:
-    """Commands for a deployment without the sample API; `routes` are templates of its own that can be read."""
+    """Commands for a deployment without the sample API; `routes` are paths of its own that can be read."""
     held = " ".join(credentials.permissions) or "no permission"
-    first = next((route for route in routes if "{" not in route and "*" not in route), None)
+    first = next(iter(routes), None)
     asks = (
         f"""
   # the first of your endpoints that needs no id

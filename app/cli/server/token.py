@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from app.cli.failure import explained, fail
-from app.cli.server.local import AUDIENCE, DATA_DIR, ISSUER_PORT, has_issuer, local_issuer
+from app.cli.server.local import AUDIENCE, DATA_DIR, ISSUER_PORT, default_permissions, has_issuer, local_issuer
 from app.dev.issuer import JWKS_PATH
 from app.dev.people import SampleMembership
 
@@ -16,9 +16,7 @@ from app.dev.people import SampleMembership
 @click.option("--sub", "subject", default="user_alice", show_default=True, help="Whose token: its `sub`.")
 @click.option(
     "--permissions",
-    default="catalog:read",
-    show_default=True,
-    help="Its permissions, separated by spaces; an empty text for none.",
+    help="Its permissions, separated by spaces; an empty text for none. By default those of `authz dev`'s own token.",
 )
 @click.option("--org", help="The id of the organization that the user is signed in to, such as org_acme.")
 @click.option("--org-permissions", default="", help="With --org: the user's permissions in it, separated by spaces.")
@@ -39,7 +37,7 @@ from app.dev.people import SampleMembership
 def token_command(
     *,
     subject: str,
-    permissions: str,
+    permissions: str | None,
     org: str | None,
     org_permissions: str,
     org_role: str | None,
@@ -50,8 +48,8 @@ def token_command(
 ) -> None:
     """Print a JWT that `authz dev` accepts.
 
-    Example: curl -H "Authorization: Bearer $(authz token --permissions 'catalog:read holdings:read')"
-    http://127.0.0.1:8000/api/v1/sources/
+    Example: curl -H "Authorization: Bearer $(authz token --permissions 'decisions:read audit:read')"
+    http://127.0.0.1:8000/api/v1/decisions/
 
     A member of an organization: authz token --org org_acme --org-permissions org-keys:write
     """
@@ -75,8 +73,14 @@ def token_command(
         claims.update(SampleMembership(org, "", org_role or "member", tuple(org_permissions.split())).claims)
     if actor:
         claims["act"] = {"sub": actor}
-    granted = permissions.split()
+    granted = _default_permissions() if permissions is None else permissions.split()
     click.echo(issuer.mint(subject, granted, issuer=url, audience=AUDIENCE, ttl_seconds=ttl, **claims))
+
+
+def _default_permissions() -> list[str]:
+    from app.settings import load_local
+
+    return default_permissions(load_local())
 
 
 def _published(url: str) -> set[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from app.griddy.tables import catalog, holdings, metadata
 
@@ -19,6 +19,11 @@ def provide(connection: Connection, is_new: bool) -> None:
     """Create the tables in a database that has none."""
     if not is_new:
         metadata.create_all(connection, tables=TABLES)
+
+
+def is_present(connection: Connection) -> bool:
+    """Whether a database has the tables."""
+    return inspect(connection).has_table(FIRST)
 
 
 def leave_out(connection: Connection, is_new: bool) -> None:

@@ -38,7 +38,7 @@ _Grants = Annotated[str | None, QueryParameter(max_length=8_000, description="Wh
 _Cursor = Annotated[str | None, QueryParameter(description="From `next` of a page; the first without it.")]
 _Action = Annotated[str, QueryParameter(max_length=200, description="A method, or an action with a thing.")]
 _Resource = Annotated[
-    str, QueryParameter(max_length=2048, description="A path such as /api/v1/teams/7, a route template or a thing.")
+    str, QueryParameter(max_length=2048, description="A path such as /v1/orders/7, a route template or a thing.")
 ]
 
 
