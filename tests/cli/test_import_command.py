@@ -30,23 +30,28 @@ def place(tmp_path: Path) -> Path:
 
 def test_the_commands_of_the_page_print_what_it_shows(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "casbin")
+    shutil.copy(PAGE.parent / "orders.yaml", tmp_path)
     shutil.copytree(ROOT / "policies", tmp_path / "policies", ignore=shutil.ignore_patterns("*.md"))
     statuses = {
         "authz import casbin casbin --name orders --out policies-new": 3,
         "authz policy test policies-new": 0,
         "authz policy diff policies policies-new": 1,
+        "authz import casbin casbin --openapi orders.yaml --name orders --out policies-mine": 3,
+        "authz policy test policies-mine": 0,
     }
     for words, status in statuses.items():
         done = command(*words.split()[1:], cwd=tmp_path)
         assert done.returncode == status, done.stderr
         assert fits(done.stdout, example(words, PAGE)), done.stdout
-    shutil.copytree(tmp_path / "policies-new", tmp_path / "policies-mine")
-    document = tmp_path / "policies-mine" / "upstreams" / "orders.openapi.json"
-    paths = json.loads(document.read_text())
-    del paths["paths"]["/orders/archive"]
-    document.write_text(json.dumps(paths))
-    check = command("policy", "check", "policies-mine", cwd=tmp_path)
-    assert (check.returncode, "no route matches `orders:/orders/archive`" in check.stdout) == (1, True)
+    document = (tmp_path / "orders.yaml").read_text()
+    assert (tmp_path / "policies-mine" / "upstreams" / "orders.openapi.yaml").read_text() == document
+    (tmp_path / "orders.yaml").write_text(document.partition("  /orders/archive:")[0])
+    refused = command(*IMPORT, "--openapi", "orders.yaml", "--base", "policies", cwd=tmp_path)
+    assert (refused.returncode, (tmp_path / "new").exists()) == (1, False)
+    assert "add the path `/orders/archive` to the document" in refused.stdout
+    (tmp_path / "orders.yaml").write_text(document.replace("get:", "get: ]"))
+    broken = command(*IMPORT, "--openapi", "orders.yaml", "--base", "policies", cwd=tmp_path)
+    assert (broken.returncode, "orders.yaml:6" in broken.stdout) == (1, True)
 
 
 def test_the_page_names_every_option_and_number() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,12 @@ _KINDS = {
 @click.option(
     "--base", metavar="POLICY", type=click.Path(path_type=Path), help="The policy that the rows are added to."
 )
+@click.option(
+    "--openapi",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The OpenAPI document of the service; without it one is written that has the paths of the rows.",
+)
 @click.option("--action", "actions", multiple=True, metavar="A=GET,…", help="The methods that an action stands for.")
 @click.option("--object", "objects", multiple=True, metavar="NAME", help="An object that only patterns match.")
 @click.option("--subject", "subjects", multiple=True, metavar="NAME=GRANT", help="What a subject is, if no user.")
@@ -63,6 +70,7 @@ def casbin_command(
     model: str | None,
     policies: tuple[str, ...],
     base: Path | None,
+    openapi: Path | None,
     actions: tuple[str, ...],
     objects: tuple[str, ...],
     subjects: tuple[str, ...],
@@ -87,6 +95,8 @@ def casbin_command(
     1 when it wrote nothing, with 2 for wrong arguments.
 
     Example: authz import casbin ./casbin --name orders --out policies-new
+
+    For the routes of a service: authz import casbin ./casbin --openapi orders.yaml --name orders --out policies-new
     """
     from app.cli.policy.directory import policy_directory
     from app.cli.routes import route_table
@@ -105,6 +115,7 @@ def casbin_command(
         _named(subjects, "--subject", "admin=role:admin"),
         objects,
         _named(matching, "--match", "g2=keyMatch2"),
+        None if openapi is None else (f"upstreams/{name}.openapi{_ending(openapi)}", _text(openapi)),
         samples,
         seed,
     )
@@ -116,7 +127,9 @@ def casbin_command(
     except ImportRefused as refused:
         _show_faults(refused.faults, directory)
     except PolicyRefused as refused:
-        _show_faults(refused.faults, chosen)
+        document = options.document[0] if options.document else ""
+        own = [replace(each, file=str(openapi)) if each.file == document else each for each in refused.faults]
+        _show_faults(own, Path() if own != list(refused.faults) else chosen)
     _write(out, {**done.files, REPORT: report_text(name, files, done).encode()})
     if as_json:
         from app.cli.imports.casbin_view import import_view
@@ -126,6 +139,13 @@ def casbin_command(
         show(_summary(done, directory, out))
     if not done.is_exact:
         raise SystemExit(NARROWER_STATUS)
+
+
+def _ending(document: Path) -> str:
+    endings = {".yaml": ".yaml", ".yml": ".yaml", ".json": ".json"}
+    if document.suffix not in endings:
+        raise click.BadParameter(f"`{document}` must end with .yaml or .json.", param_hint="--openapi")
+    return endings[document.suffix]
 
 
 def _methods(given: Sequence[str]) -> Mapping[str, tuple[str, ...]]:

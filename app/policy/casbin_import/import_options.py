@@ -27,7 +27,7 @@ class ImportOptions:
     `methods` are the methods that an action of Casbin stands for, such as `read` for GET. `subjects` are the grants
     that subjects stand for, where it is not `user:<name>`. `objects` are things that only patterns match. `matching`
     are the pattern functions that the program registered for role definitions, or `none`. `depth` is the number of
-    segments behind `/*` in the generated document.
+    segments behind `/*` in the generated document. `document` is the name and the text of the service's own one.
     """
 
     service: str
@@ -37,6 +37,7 @@ class ImportOptions:
     subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     objects: Collection[str] = ()
     matching: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    document: tuple[str, str] | None = None
     samples: int = 1_000
     seed: int = 0
 

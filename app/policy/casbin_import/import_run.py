@@ -20,6 +20,7 @@ from app.policy.language.source import encode, from_bytes
 from app.policy.routing.routes import RouteTable
 
 MAX_SHOWN = 5  # disagreements
+_DOCUMENT = "the document may have one route for paths that rows tell apart: add these paths to it"
 _REPORT = "report this as a bug, with the model and the rows; nothing was written"
 
 
@@ -54,13 +55,14 @@ def run_import(
     imported = import_policy(casbin, options, base, progress)
     progress("the new policy is built")
     snapshot = _built({**base.source.files, **imported.files}, table)
-    if findings := [
+    findings = [
         fault for each in snapshot.policy.services if each.service == options.service for fault in each.findings
-    ]:
+    ]
+    if findings and options.document is None:
         raise ImportRefused([replace(fault, hint=_REPORT) for fault in findings[:MAX_SHOWN]])
     found = verify(casbin, files, imported, snapshot, options, progress=progress)
     if found.disagreements:
-        raise ImportRefused(_faults(found, files))
+        raise ImportRefused(_faults(found, files, _REPORT if options.document is None else _DOCUMENT))
     added = dict(imported.files)
     if found.cases:
         added[f"tests/{options.service}.yaml"] = cases_text(found.cases)
@@ -82,6 +84,6 @@ def _built(texts: Mapping[str, str], table: RouteTable) -> Snapshot:
     return build(parse(from_bytes(encode(texts))), table)
 
 
-def _faults(found: Verification, files: CasbinFiles) -> list[Fault]:
+def _faults(found: Verification, files: CasbinFiles, hint: str) -> list[Fault]:
     shown = found.disagreements[:MAX_SHOWN]
-    return [Fault("disputed", files.model_file, 0, 0, str(each), _REPORT) for each in shown]
+    return [Fault("disputed", files.model_file, 0, 0, str(each), hint) for each in shown]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.policy.casbin_import.carried_rule import CarriedRule
@@ -16,11 +16,12 @@ from app.policy.casbin_import.matcher import PATTERNS, FieldTest
 from app.policy.casbin_import.model_file import PolicyEffect
 from app.policy.casbin_import.new_names import NewNames
 from app.policy.casbin_import.object_sets import ObjectReader
+from app.policy.casbin_import.own_document import closed_endpoints, fitted, own_routes, paths_of
 from app.policy.casbin_import.policy_texts import merged, roles_text, rules_text
 from app.policy.casbin_import.priorities import apply_order
 from app.policy.casbin_import.role_graph import RoleKey
 from app.policy.casbin_import.role_rows import memberships
-from app.policy.casbin_import.route_document import write_document
+from app.policy.casbin_import.route_document import closing_rows, generated_paths, write_document
 from app.policy.casbin_import.row_alternatives import AlternativeReader
 from app.policy.casbin_import.row_translator import ANONYMOUS, RowTranslator, Vocabulary
 from app.policy.casbin_import.settling import settle
@@ -39,7 +40,8 @@ _PATTERN = re.compile(r"[*{}]|/:")
 class ImportedPolicy:
     """The new files by name, the rule of each line of the file of rules, and notes.
 
-    `inexact` are the rows whose allows are not carried over completely, by file and line.
+    `inexact` are the rows whose allows are not carried over completely, by file and line. `paths` tell all rows apart,
+    if the document of the service may not.
     """
 
     files: Mapping[str, str]
@@ -47,6 +49,7 @@ class ImportedPolicy:
     notes: tuple[ImportNote, ...]
     inexact: frozenset[tuple[str, int]]
     roles: Mapping[RoleKey, str]
+    paths: Sequence[str] = ()
 
 
 def import_policy(
@@ -76,18 +79,29 @@ def import_policy(
         apply_order(found)
     members = memberships(subject_graphs, names, subjects, found)
     rules = merged(found.rules)
+    paths = generated_paths(options, [rule for rule, _ in rules])
+    table = own_routes(options, base)
+    if table is not None:
+        rules = fitted(rules, table, found)
     if not rules:
         message = "no row can be carried over; the report of an import says why, row by row"
         faults = [Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in found.notes[:20]]
         raise ImportRefused([Fault("nothing-left", casbin.model.file, 1, 1, message), *faults])
-    document, closing = write_document(options, [rule for rule, _ in rules])
+    kept = [rule for rule, _ in rules]
+    closing = closing_rows(options.service, kept, paths if table is None else paths_of(table))
+    if table is not None:
+        closing = (*closing, *closed_endpoints(kept, table, closing))
     text, places = rules_text(options.service, rules, closing)
     files = {rules_file(options.service): text}
     if members:
         files[f"{options.service}_roles.csv"] = roles_text(options.service, members)
-    if document:
+    if options.document:
+        files[options.document[0]] = options.document[1]
+    elif document := write_document(options.service, kept, paths):
         files[f"upstreams/{options.service}.openapi.json"] = document
-    return ImportedPolicy(files, places, tuple(found.notes), frozenset(found.inexact), names.roles)
+    return ImportedPolicy(
+        files, places, tuple(found.notes), frozenset(found.inexact), names.roles, () if table is None else paths
+    )
 
 
 def rules_file(service: str) -> str:
@@ -158,6 +172,6 @@ def _remark(casbin: CasbinPolicy, options: ImportOptions, subjects: SubjectReade
     if any(rule.route for rule in found.rules):
         message = "a path with and without a last slash is one path here, and is decided as the one without"
         found.note("remark", "last-slash", source, message)
-    if any(rule.route and rule.route.has_tail for rule in found.rules):
+    if options.document is None and any(rule.route and rule.route.has_tail for rule in found.rules):
         message = f"the generated document has {options.depth} segments behind each pattern with an open end"
-        found.note("remark", "depth", source, message, "replace it by the OpenAPI document of your service")
+        found.note("remark", "depth", source, message, "name the document of your service: --openapi")

@@ -58,7 +58,7 @@ def rules_text(
         lines.append(", ".join(cells))
         places[len(lines)] = rule
     if closing:
-        lines += ["", "# Casbin allows no HEAD here, and a row about GET would.", *closing]
+        lines += ["", *closing]
     return "\n".join([*lines, "# end", ""]), places
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from app.policy.routing.routes import split_route
 STRANGER, OTHER_DOMAIN, OTHER_ACTION, OTHER_THING = "no-such-user", "no-such-domain", "no-such-action", "no-such-thing"
 _TEXTS = ("7", "x1", "Alpha-2", "v1.0", ".hidden", "a_b", "me", "no-such-segment")
 MAX_DEEPER = 6
+_PARAMETER = re.compile(r"\{([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class QuestionMaker:
         values = KnownValues(casbin, options.objects)
         self.callers = tuple(self._callers(values, imported))
         prefix = f"{options.service}:/"
-        self.templates = tuple(each for each in snapshot.table.templates if each.startswith(prefix))
+        known = (each for each in snapshot.table.templates if each.startswith(prefix))
+        # With a document of its own, also the paths that only rows have.
+        self.templates = tuple(dict.fromkeys((*known, *(f"{options.service}:{path}" for path in imported.paths))))
         names = NewNames(options.service)
         self._names = names
         self.things = tuple(name for name in values.things if names.thing(name))
@@ -157,16 +161,22 @@ class QuestionMaker:
     def _path(self, template: str) -> str:
         """A path that the template matches, with texts that no other template has."""
         parts: Sequence[str] = split_route(template)[1].split("/")
-        return "/".join(f"no-such-{part[1:-1]}" if part.startswith("{") else part for part in parts)
+        return "/".join(_PARAMETER.sub(r"no-such-\1", part) for part in parts)
 
     def _random_path(self) -> str:
         parts = split_route(self._random.choice(self.templates))[1].removesuffix("/").split("/")[1:]
-        parts = [self._text() if part.startswith("{") or self._random.random() < 0.1 else part for part in parts]
+        parts = [
+            self._filled(part) if "{" in part else self._text() if self._random.random() < 0.1 else part
+            for part in parts
+        ]
         for _ in range(self._random.randrange(MAX_DEEPER) if self._random.random() < 0.2 else 0):
             parts.append(self._text())
         if parts and self._random.random() < 0.1:
             parts.pop()
         return "/" + "/".join(parts)
+
+    def _filled(self, part: str) -> str:
+        return _PARAMETER.sub(lambda _: self._text(), part)
 
     def _text(self) -> str:
         return self._random.choice(self._literals if self._random.random() < 0.5 else _TEXTS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.policy.casbin_import.carried_rule import CarriedRule, RoutePattern
 from app.policy.casbin_import.import_options import DOCUMENT_METHODS, ImportOptions
@@ -10,16 +11,26 @@ from app.policy.casbin_import.path_pattern import ANY, AnySegment
 from app.policy.casbin_import.route_templates import document, path_of, shapes_of
 from app.policy.routing.routes import Route, RouteTable
 
+_PARAMETER = re.compile(r"\{([^}]*)\}")
 
-def write_document(options: ImportOptions, rules: Sequence[CarriedRule]) -> tuple[str, tuple[str, ...]]:
-    """The document and the closing rows; both empty if no rule is about a route. Raises ImportRefused."""
+
+def generated_paths(options: ImportOptions, rules: Sequence[CarriedRule]) -> list[str]:
+    """The paths that tell all rules about routes apart. Raises ImportRefused if there are too many."""
+    bases = [_base(rule.route) for rule in rules if rule.route is not None]
+    return [path_of(shape) for shape in shapes_of(bases, options.depth)] if bases else []
+
+
+def write_document(service: str, rules: Sequence[CarriedRule], paths: Sequence[str]) -> str:
+    """The document of these paths, with the methods that rules name; empty if no rule is about a route."""
+    methods = _methods(service, paths, [rule for rule in rules if rule.route is not None])
+    return document(service, methods) if methods else ""
+
+
+def closing_rows(service: str, rules: Sequence[CarriedRule], paths: Sequence[str]) -> tuple[str, ...]:
+    """The rows that close HEAD for these paths of a document."""
     of_routes = [rule for rule in rules if rule.route is not None]
-    bases = [_base(rule.route) for rule in of_routes if rule.route is not None]
-    if not bases:
-        return "", ()
-    paths = [path_of(shape) for shape in shapes_of(bases, options.depth)]
-    methods = _methods(options.service, paths, of_routes)
-    return document(options.service, methods), _closing(options.service, methods, of_routes)
+    rows = _closing(service, _methods(service, paths, of_routes), of_routes)
+    return ("# Casbin allows no HEAD here, and a row about GET would.", *rows) if rows else ()
 
 
 def _base(route: RoutePattern) -> tuple[tuple[str | AnySegment, ...], bool]:
@@ -42,13 +53,12 @@ def _closing(service: str, methods: Mapping[str, Sequence[str]], rules: Sequence
     if not any("HEAD" in rule.actions for rule in rules):
         return (f"p, anyone, {service}:/**, HEAD, deny",) if any("GET" in each for each in methods.values()) else ()
     closed = [path for path, each in methods.items() if "GET" in each and "HEAD" not in each]
-    return tuple(_closing_row(service, path) for path in closed)
+    return tuple(closing_row(service, path, ("HEAD",)) for path in closed)
 
 
-def _closing_row(service: str, path: str) -> str:
+def closing_row(service: str, path: str, methods: Iterable[str]) -> str:
     """A row about one template: the condition keeps it from those with text instead of a parameter."""
-    parts = path.split("/")
-    names = [part[1:-1] for part in parts if part.startswith("{")]
-    resource = "/".join("*" if part.startswith("{") else part for part in parts)
+    names = _PARAMETER.findall(path)
+    resource = "/".join("*" if "{" in part else part for part in path.split("/"))
     condition = ', "' + " && ".join(f"has(params.{name})" for name in names) + '"' if names else ""
-    return f"p, anyone, {service}:{resource}, HEAD, deny{condition}"
+    return f"p, anyone, {service}:{resource}, {'|'.join(methods)}, deny{condition}"

@@ -26,7 +26,7 @@ from app.policy.language.when.condition import NO_CONTEXT
 # pycasbin looks at each row for each request, which takes about 5 microseconds.
 MAX_ROWS_LOOKED_AT = 1_000_000
 MAX_CASES = 5_000
-NOT_FOUND = 404
+NOT_FOUND, NO_METHOD = 404, 405
 LEAST = 50  # questions, however many rows there are
 _PROGRESS = 500  # questions
 
@@ -152,7 +152,8 @@ class _Asker:
 
     def _is_unnamed(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:
         """Whether it is about an object, action or path without a name here, or a user who is named like a role."""
-        is_elsewhere = isinstance(decision, NoSuchTarget) and decision.status == NOT_FOUND
+        statuses = (NOT_FOUND,) if self._options.document is None else (NOT_FOUND, NO_METHOD)
+        is_elsewhere = isinstance(decision, NoSuchTarget) and decision.status in statuses
         return is_elsewhere or not question.is_known or question.caller.is_role_name
 
     def _is_reported(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:

@@ -1,0 +1,150 @@
+"""The OpenAPI document of a team, in place of a generated one: rules that are about its routes, and those that are not.
+
+A document may have one route for paths that rows tell apart, such as `/orders/{id}` for `/orders/archive`. An allow of
+such a path is left out. A deny of it refuses the import if any row allows that route: it would be lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from app.policy.casbin_import.carried_rule import CarriedRule, RoutePattern
+from app.policy.casbin_import.casbin_rows import CasbinRow
+from app.policy.casbin_import.import_fault import ImportRefused
+from app.policy.casbin_import.import_options import ImportOptions
+from app.policy.casbin_import.path_pattern import ANY
+from app.policy.casbin_import.route_document import closing_row
+from app.policy.casbin_import.translation import Translation
+from app.policy.language.fault import Fault
+from app.policy.language.load import Policy, parse
+from app.policy.language.source import encode, from_bytes, shown
+from app.policy.routing.routes import RouteTable, split_route
+
+SourcedRule = tuple[CarriedRule, tuple[CasbinRow, ...]]
+_PARAMETER = re.compile(r"\{[^}]*\}")
+_OTHER = "no-such-segment"  # a text that no path of a document has
+
+
+def own_routes(options: ImportOptions, base: Policy) -> RouteTable | None:
+    """The routes of the document; None if the import has none. Raises PolicyRefused for a document with faults."""
+    if options.document is None:
+        return None
+    name, text = options.document
+    policy = parse(from_bytes(encode({**base.source.files, name: text})))
+    return RouteTable(route for each in policy.services if each.service == options.service for route in each.routes)
+
+
+def fitted(rules: Sequence[SourcedRule], table: RouteTable, found: Translation) -> list[SourcedRule]:
+    """The rules, as far as they are about routes of the document. Raises ImportRefused."""
+    _check_denies(rules, table)
+    return [each for rule, sources in rules for each in _fitted(rule, sources, table, found)]
+
+
+def closed_endpoints(rules: Sequence[CarriedRule], table: RouteTable, closing: Sequence[str]) -> list[str]:
+    """Rows that deny the endpoints that no rule is about, since each endpoint of a document needs a row."""
+    named: dict[str, set[str]] = {}
+    for rule in rules:
+        for template in table.match(rule.resource) if rule.route else ():
+            named.setdefault(template, set()).update(rule.actions)
+    # HEAD of a GET is closed by a row of its own.
+    missing = {
+        template: [
+            method
+            for method in table.methods(template)
+            if method not in named.get(template, ()) and not (method == "HEAD" and closing)
+        ]
+        for template in table.templates
+    }
+    rows = [closing_row(*split_route(template), methods) for template, methods in missing.items() if methods]
+    return ["# No row of Casbin is about these endpoints.", *rows] if rows else []
+
+
+def paths_of(table: RouteTable) -> list[str]:
+    """The paths of the document."""
+    return [split_route(template)[1] for template in table.templates]
+
+
+def _fitted(
+    rule: CarriedRule, sources: tuple[CasbinRow, ...], table: RouteTable, found: Translation
+) -> Iterator[SourcedRule]:
+    if rule.route is None:
+        yield rule, sources
+        return
+    covered = table.match(rule.resource)
+    known = {method for template in covered for method in table.actions(template)}
+    actions = tuple(action for action in rule.actions if action in known)
+    shared = _shared(rule.route, rule.actions, covered, table)
+    for row in sources:
+        if shared and rule.effect == "allow":
+            message = f"the document has no route for `{rule.resource}` alone, it is a part of `{shared[0]}`"
+            found.note("left-out", "document", row, message, "add the path to the document, and import again")
+        elif len(actions) < len(rule.actions):
+            missing = "|".join(action for action in rule.actions if action not in known)
+            message = f"the document has no {missing} of `{rule.resource}`"
+            found.note("no-effect", "document", row, message, "if the service has it: add it to the document")
+    if actions:
+        yield replace(rule, actions=actions, is_exact=rule.is_exact and not shared), sources
+
+
+def _check_denies(rules: Sequence[SourcedRule], table: RouteTable) -> None:
+    opened: dict[str, set[str]] = {}
+    for rule, _ in rules:
+        if rule.effect == "allow" and rule.route is not None:
+            for template in table.match(rule.resource):
+                opened.setdefault(template, set()).update(rule.actions)
+    faults = []
+    for rule, sources in rules:
+        if rule.effect == "allow" or rule.route is None:
+            continue
+        for template in _shared(rule.route, rule.actions, table.match(rule.resource), table):
+            if not opened.get(template, set()).isdisjoint(rule.actions):
+                message = f"the document has no route for `{rule.resource}` alone: it would be open as `{template}`"
+                hint = f"add the path `{split_route(rule.resource)[1]}` to the document"
+                faults += [_fault(row, message, hint) for row in sources]
+                break
+    if faults:
+        raise ImportRefused(faults)
+
+
+def _fault(row: CasbinRow, message: str, hint: str) -> Fault:
+    text = shown(str(row))
+    return Fault("document", row.file, row.line, 1, message, hint, len(text), text)
+
+
+def _shared(route: RoutePattern, actions: Sequence[str], covered: Sequence[str], table: RouteTable) -> list[str]:
+    """The templates that are not covered, and some of whose paths the route matches."""
+    found = []
+    for template in table.templates:
+        if template in covered or not set(actions) & set(table.actions(template)):
+            continue
+        service, path = split_route(template)
+        common = _common_path(route, path)
+        if common is not None and table.resolve(common, service) == template:
+            found.append(template)
+    return found
+
+
+def _common_path(route: RoutePattern, template: str) -> str | None:
+    """A path that both match, with a text that no template has for what is open in both; None if there is none."""
+    parts = template.split("/")[1:] if template != "/" else []
+    segments = [*route.segments, *[ANY] * (route.least or 0)]
+    if route.has_tail:
+        segments += [ANY] * (len(parts) - len(segments))
+    if len(segments) != len(parts):
+        return None
+    texts = []
+    for segment, part in zip(segments, parts, strict=True):
+        if not isinstance(segment, str):
+            texts.append(_PARAMETER.sub(_OTHER, part))
+        elif _matches(part, segment):
+            texts.append(segment)
+        else:
+            return None
+    return "/" + "/".join(texts)
+
+
+def _matches(part: str, text: str) -> bool:
+    literals = _PARAMETER.split(part)
+    return re.fullmatch(".+".join(map(re.escape, literals)), text) is not None
