@@ -162,6 +162,64 @@ def test_each_body_and_parameter_has_an_example_of_its_schema(document: dict[str
             check(f"{method} {path} {parameter['name']}", parameter["schema"], parameter["example"])
 
 
+def strings(part: object) -> Iterator[str]:
+    """All texts in an example."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict | list):
+        for value in part.values() if isinstance(part, dict) else part:
+            yield from strings(value)
+
+
+def test_no_example_is_a_placeholder(document: dict[str, Any]) -> None:
+    found = {
+        place: text
+        for place, media in media_types(document)
+        for example in [each["value"] for each in media.get("examples", {}).values()] or [media["example"]]
+        for text in strings(example)
+        if text in ("text", "string", "name", "value", "example") and not (text == "name" and "errors" in str(example))
+    }
+    assert found == {}
+
+
+def same_form(example: Any, answer: Any) -> bool:
+    """Whether an answer is that of an example, apart from numbers, times, ids and revisions."""
+    if isinstance(example, dict) and isinstance(answer, dict):
+        return example.keys() == answer.keys() and all(
+            same_form(value, answer[name]) for name, value in example.items()
+        )
+    if isinstance(example, list) and isinstance(answer, list):
+        return len(example) == len(answer) and all(map(same_form, example, answer))
+    if isinstance(example, int | float) and not isinstance(example, bool):
+        return isinstance(answer, int | float)
+    return type(example) is type(answer) and (example == answer or bool(re.fullmatch(r"[0-9a-f]{16}|key:\d+", answer)))
+
+
+ANSWERED = (
+    *("evaluate_access", "evaluate_access_batch", "search_actions", "explain_decision", "check_readiness"),
+    "introspect_token",
+)
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_an_example_is_what_the_server_answers(
+    server: Server, issuer: LiveIssuer, document: dict[str, Any], name: str
+) -> None:
+    ((method, path, operation),) = [each for each in operations(document) if each[2]["operationId"] == name]
+    bodies: list[dict[str, Any]] = list(operation.get("requestBody", {}).get("content", {}).values())
+    body = bodies[0]["example"] if bodies else None
+    permissions = ["decisions:evaluate", "tokens:introspect", "policies:read", "decisions:read"]
+    with server.client(issuer.token(sub="user_2abc", permissions=permissions)) as client:
+        if name == "introspect_token":
+            key = client.post("/api/v1/api-keys/", json={"name": "nightly import", "scopes": ["decisions:read"]})
+            answer = client.post(path, data={"token": key.json()["plaintext"]})
+        else:
+            answer = client.request(method, path, json=body) if body else client.request(method, path)
+    (media,) = operation["responses"]["200"]["content"].values()
+    assert answer.status_code == 200
+    assert same_form(media["example"], answer.json()), (media["example"], answer.json())
+
+
 def test_the_examples_of_resources_are_rows_of_the_sample_data(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     (team,), (game,) = schemas["Team"]["examples"], schemas["Game"]["examples"]

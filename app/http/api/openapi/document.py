@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from litestar.openapi.spec import Contact, License, Server, Tag
 from litestar.routes import HTTPRoute
 
 from app import __version__
-from app.http.api.openapi.example_bodies import example_bodies
+from app.http.api.openapi.example_bodies import example_bodies, example_response
 from app.http.api.openapi.examples import ExampleComposer
 from app.http.api.openapi.names import operation_namer
 from app.http.api.openapi.requirements import METHODS
@@ -106,7 +107,10 @@ def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer
     responses = completed_responses({**operation, "responses": documented}, handler)
     complete = {
         **operation,
-        "responses": {status: _with_examples(each, composer) for status, each in responses.items()},
+        "responses": {
+            status: _with_examples(each, composer, example_response(operation["operationId"], status))
+            for status, each in responses.items()
+        },
     }
     if "requestBody" in operation:
         own = example_bodies().get(operation["operationId"])
@@ -120,13 +124,15 @@ def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer
 
 
 def _with_examples(
-    part: Mapping[str, Any], composer: ExampleComposer, own: Mapping[str, Any] | None = None
+    part: Mapping[str, Any], composer: ExampleComposer, own: Mapping[str, Any] | str | None = None
 ) -> dict[str, Any]:
-    """A body or a response, with an example for each media type that has none."""
+    """A body or a response, with an example for each media type that has none. Plain text has the lines of JSON."""
     if "content" not in part:
         return dict(part)
-    content = {
-        kind: media if "examples" in media else {**media, "example": own or composer.compose(media["schema"])}
-        for kind, media in part["content"].items()
-    }
+    content: dict[str, Any] = {}
+    for kind, media in part["content"].items():
+        example = own or composer.compose(media["schema"])
+        if media.get("schema") == {"type": "string"} and not own and content:
+            example = json.dumps(next(iter(content.values()))["example"]) + "\n"
+        content[kind] = media if "examples" in media else {**media, "example": example}
     return {**part, "content": content}
