@@ -25,7 +25,8 @@ IDLE_SECONDS = 30.0  # while this process writes nothing: others look after what
 _PAUSE_SECONDS = 0.02  # between transactions, so that writers have the database at least half of the time
 _MAX_FREED = 64  # the part of the limit that is free at most until it is reclaimed
 _IDLE_RATIO = 4  # of the time that space is not reclaimed, and is
-_TARGET = (7, 8)  # of the limit: the rest is for what is written and not vacuumed until the next look
+_TARGET = (7, 8)  # of the limit, at which deletion begins and ends
+_FULL = (15, 16)  # of a share: the rest is for pages that are not full
 _RETRY_SECONDS = 10.0
 _LOGGED_EVERY = 10.0
 _log = structlog.stdlib.get_logger("decisions")
@@ -86,8 +87,8 @@ class LogSize:
     """The size of the decision log as this process saw it last, and what this process deleted since it started.
 
     `last_deletion` is None if it deleted nothing. While the limit cannot be enforced, `is_limited` is false. `occupied`
-    are the bytes of deleted decisions whose space is not available yet. `has_grown` is whether this process has written
-    since the size was read.
+    are the bytes of deleted decisions whose space is not available yet, `steps` those of a large recent batch, and
+    `unread` those that this process has written since it last began to read the size.
     """
 
     limit: SizeLimit
@@ -96,7 +97,8 @@ class LogSize:
     last_deletion: Deletion | None = None
     is_limited: bool = True
     occupied: Counter[DecisionClass] = field(default_factory=Counter)
-    has_grown: bool = True
+    steps: Counter[DecisionClass] = field(default_factory=Counter)
+    unread: Counter[DecisionClass] = field(default_factory=Counter)
 
     @property
     def numbers(self) -> Mapping[DecisionClass, Numbers]:
@@ -107,21 +109,35 @@ class LogSize:
         }
 
     @property
+    def target(self) -> SizeLimit:
+        """The limit to which decisions are deleted."""
+        return SizeLimit(self.limit.max_bytes * _TARGET[0] // _TARGET[1])
+
+    @property
     def exceeding(self) -> frozenset[DecisionClass]:
-        """The classes that have more than their share, with what they occupy; never known callers."""
-        limit, sizes = self.limit, self.sizes
-        if not limit.max_bytes or not self.is_limited:
+        """The classes of which another batch may exceed the share; never known callers."""
+        if not self.limit.max_bytes or not self.is_limited:
             return frozenset()
-        return frozenset(
-            name
-            for name in sizes
-            if name != "known" and sizes[name] + self.occupied[name] > limit.of_class(name, sizes)
-        )
+        sizes, occupied = self.sizes, self.occupied
+        return frozenset(name for name in sizes if name != "known" and sizes[name] + occupied[name] > self._room(name))
+
+    def _room(self, name: DecisionClass) -> int:
+        """The bytes up to which another batch of a class is written: at least those that deletion leaves."""
+        full = self.limit.of_class(name, self.sizes) * _FULL[0] // _FULL[1]
+        return max(full - self.steps[name], self.target.of_class(name, self.sizes))
 
     def add(self, byte_counts: Mapping[DecisionClass, int]) -> None:
         """Count what this process has written since the size was read."""
         self.sizes = {name: size + byte_counts.get(name, 0) for name, size in self.sizes.items()}
-        self.has_grown = True
+        for name, byte_count in byte_counts.items():
+            self.steps[name] = max(byte_count, self.steps[name] * 7 // 8)
+        self.unread.update(byte_counts)
+
+    async def read(self, store: LimitedStore) -> None:
+        """Read the size. What is written meanwhile counts too, even if the database had it already."""
+        self.unread.clear()
+        sizes = await store.sizes()
+        self.sizes = {name: byte_count + self.unread[name] for name, byte_count in sizes.items()}
 
     def note(self, deletion: Deletion) -> None:
         """Count deleted decisions."""
@@ -189,20 +205,20 @@ async def run_size_limit(
 ) -> None:
     """Read the size of the log, and delete what exceeds its limit, until `stop`. Failures are logged and retried.
 
-    Deletion begins a little below the limit. While a class exceeds its share nevertheless, `hold` is called with it, so
-    that no more of it is written until the deletion has caught up and the space of what was deleted is available. Known
-    callers are never held. While this process writes nothing, it reads the size rarely.
+    Deletion begins a little below the limit. If the next batch of a class may exceed its share nevertheless, `hold` is
+    called with it, so that no more of it is written until the deletion has caught up, and the space of what was deleted
+    is available. Known callers are never held. While this process writes nothing, it reads the size rarely.
     """
     clock = asyncio.get_running_loop().time
     report, freed = _DeletionReport(), 0
-    target = SizeLimit(size.limit.max_bytes * _TARGET[0] // _TARGET[1])
+    target = size.target
     read_at = reclaim_due = -math.inf
     while not stop.is_set():
         wait = every_seconds
         try:
-            if size.has_grown or freed or target.largest_excess(size.sizes) or clock() - read_at >= IDLE_SECONDS:
-                size.has_grown, read_at = False, clock()
-                size.sizes = await store.sizes()
+            if size.unread or freed or target.largest_excess(size.sizes) or clock() - read_at >= IDLE_SECONDS:
+                read_at = clock()
+                await size.read(store)
                 size.is_limited = True
                 hold(size.exceeding)
                 if target.largest_excess(size.sizes) and (deletion := await store.delete_excess(target)) is not None:
@@ -221,7 +237,7 @@ async def run_size_limit(
                 reclaim_due = clock() + max(store.reclaim_seconds, _IDLE_RATIO * (clock() - began))
         except BatchNotStored as error:
             _log.error("the size of the decision log is not limited now", error=str(error))
-            size.is_limited, size.has_grown = False, True
+            size.is_limited, read_at = False, -math.inf
             hold(size.exceeding)
             wait = max(every_seconds, _RETRY_SECONDS)
         report.log_if_due()
