@@ -17,6 +17,7 @@ from tests.support.server import DATABASE, Server, eventually
 FORMS = (
     "/console/policy/edit",
     "/console/policy/edit/check",
+    "/console/policy/edit/completions",
     "/console/policy/edit/preview",
     "/console/policy/edit/replay",
     "/console/policy/edit/publish",

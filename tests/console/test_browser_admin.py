@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.admins import OTHER, READ
-from tests.support.browser import check_looks, sign_in
+from tests.support.browser import NARROW, check_looks, sign_in, use
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -159,3 +159,53 @@ def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issue
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#log tbody tr")).to_have_count(1)
     expect(page.get_by_text("No decision matches.")).to_have_count(0)
+
+
+def test_the_editor_completes_what_is_typed(page: Page, console: Server) -> None:
+    sign_in(page, console, "Carol Clark", to=f"{POLICY}/edit?file=catalog.csv")
+    page.goto(f"{console.url}{POLICY}/edit?file=catalog.csv")
+    text, options = page.get_by_role("textbox", name="catalog.csv"), page.get_by_role("option")
+    found = page.get_by_role("listbox", name="Completions")
+    before = f"\n{text.input_value()}"
+    text.fill(before)
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("p, catalog:w")
+    expect(options.first).to_contain_text("catalog:write")
+    expect(page.locator("#completions-state")).to_contain_text("Arrow keys choose.")
+    assert text.get_attribute("aria-activedescendant") is None
+    page.keyboard.press("Enter")  # no option is active: it ends the line
+    expect(found).to_be_hidden()
+    assert text.input_value() == f"p, catalog:w\n{before}"
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Control+Space")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    check_looks(page)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    chosen = page.get_by_role("option", selected=True)
+    expect(chosen).to_contain_text("catalog:write")
+    assert text.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    page.keyboard.press("Enter")
+    expect(found).to_be_hidden()
+    assert text.input_value() == f"p, catalog:write{before}"
+    page.keyboard.press("Control+z")
+    assert text.input_value() == f"p, catalog:w{before}"
+    page.keyboard.press("Control+Space")
+    expect(found).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(found).to_be_hidden()
+    expect(text).to_be_focused()
+    # A character beyond the basic plane is one character of the server, and two of the script. The line is longer than
+    # the page is wide, so it scrolls while it is typed.
+    use(page, "light", NARROW)
+    text.fill("# 🏈\np, anyone, /api/v1/teams, GET, allow, \"subject.id == '🏈' && \"\n# end\n")
+    page.keyboard.press("Control+End")
+    for key in ("ArrowUp", "ArrowUp", "End", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.keyboard.type("requ")
+    options.filter(has_text="request.ip").first.click()
+    assert "&& request.ip" in text.input_value()
+    page.keyboard.press("Control+Space")
+    page.keyboard.press("Tab")
+    expect(found).to_be_hidden()
+    expect(text).not_to_be_focused()
