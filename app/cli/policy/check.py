@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from app.cli.failure import explained
-from app.cli.policy.directory import issuer_faults, policy_directory
+from app.cli.policy.directory import policy_directory
+from app.cli.policy.examined_directory import examine_directory
 from app.cli.policy.fault_text import place
 from app.cli.policy.findings_text import finding_lines
 from app.cli.terminal import Styled, plural, show, show_json, show_view
@@ -64,29 +65,15 @@ def check_command(
 
         remove_byte_order_marks(chosen, dry_run=dry_run)
         end_files(chosen, dry_run=dry_run)
-    report = _examine(chosen)
+    report = examine_directory(chosen)
     if fix and report.snapshot and not report.faults:
         from app.cli.policy.fix import fix_files
 
         if fix_files(report.snapshot, chosen, dry_run=dry_run):
-            report = _examine(chosen)
+            report = examine_directory(chosen)
     _print(report, chosen, form, strict=strict, in_full=every)
     if not _passes(report, strict):
         raise SystemExit(1)
-
-
-def _examine(directory: Path) -> Examination:
-    from app.cli.routes import route_table
-    from app.policy.analysis.examination import examine
-    from app.policy.language.directory import read
-    from app.settings import load_local
-
-    return examine(
-        lambda: read(directory),
-        route_table(),
-        find_more=issuer_faults,
-        proxies_stated=load_local().trusted_proxies is not None,
-    )
 
 
 def _passes(report: Examination, strict: bool) -> bool:
