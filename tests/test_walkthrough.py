@@ -35,7 +35,8 @@ def test_every_command_and_endpoint_has_an_example() -> None:
     run = {" ".join(words.split()[1:3]) for words in commands if words.startswith("authz ")}
     groups = (policy_group, decisions_group)
     every = {f"{group.name} {name}" for group in groups for name in group.list_commands(None)}  # type: ignore[arg-type]  # needs no context
-    assert every - run == set()
+    for_jobs = {"policy review", "policy comment"}  # on the page about CI, which tests/test_ci_page.py runs
+    assert every - run == for_jobs
     asked = {found for words in commands if (found := endpoint(words)) is not None}
     table = route_table()
     wanted = {
