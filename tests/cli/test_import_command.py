@@ -153,3 +153,8 @@ def test_a_directory_with_two_models(place: Path) -> None:
     shutil.copy(place / "casbin" / "model.conf", place / "casbin" / "other.conf")
     done = command(*IMPORT, cwd=place)
     assert (done.returncode, "2 files that end with .conf" in done.stderr) == (2, True)
+
+
+def test_without_a_policy_the_option_that_names_one_is_shown(place: Path) -> None:
+    done = command("import", "casbin", "casbin", "--out", "new", cwd=place)
+    assert (done.returncode, "name the policy that the rows are added to with --base" in done.stderr) == (2, True)

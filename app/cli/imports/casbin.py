@@ -98,7 +98,7 @@ def casbin_command(
 
     For the routes of a service: authz import casbin ./casbin --openapi orders.yaml --name orders --out policies-new
     """
-    from app.cli.policy.directory import policy_directory
+    from app.cli.policy.directory import directory_fault, policy_directory
     from app.cli.routes import route_table
     from app.policy.casbin_import.import_fault import ImportRefused
     from app.policy.casbin_import.import_options import ImportOptions
@@ -106,6 +106,7 @@ def casbin_command(
     from app.policy.casbin_import.report import report_text
     from app.policy.language.fault import PolicyRefused
     from app.policy.language.load import load
+    from app.settings import load_local
 
     options = ImportOptions(
         name,
@@ -121,6 +122,8 @@ def casbin_command(
     )
     _check_out(out)
     files = _read(directory, model, policies)
+    if base is None and (fault := directory_fault(load_local().policy_dir)):
+        fail(f"{fault}: name the policy that the rows are added to with --base; `authz init` writes one.", code=2)
     chosen = policy_directory(base)
     try:
         done = run_import(files, options, load(chosen), route_table(), _progress)

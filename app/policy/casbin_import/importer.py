@@ -167,7 +167,8 @@ def _remark(casbin: CasbinPolicy, options: ImportOptions, subjects: SubjectReade
         roles = dict.fromkeys(row.cells[1] for row in graph.rows if subjects.is_role(row.cells[1]))
         if roles:
             names = ", ".join(f"`{name}`" for name in list(roles)[:5]) + (" and others" if len(roles) > 5 else "")
-            message = f"{names} became roles, which a user of the same name does not have; in Casbin it would"
+            became = "became roles, which" if len(roles) > 1 else "became a role, which"
+            message = f"{names} {became} a user of the same name does not have; in Casbin it would"
             found.note("remark", "role-name", source, message, "if one of them is a user: --subject alice=user:alice")
     if any(rule.route for rule in found.rules):
         message = "a path with and without a last slash is one path here, and is decided as the one without"

@@ -82,6 +82,9 @@ class _ModelReader:
     def model(self) -> CasbinModel:
         if len(self._text) > MAX_MODEL:
             raise self._refused(1, 1, f"the model has more than {MAX_MODEL} characters", "a model is a few lines")
+        if self._text.startswith("\ufeff"):
+            message = "the file begins with a byte order mark, at which pycasbin fails"
+            raise self._refused(1, 1, message, "save it as UTF-8 without a byte order mark")
         for number, raw in enumerate(self._lines, 1):
             if (at := raw.removesuffix("\r").find("\r")) >= 0:
                 message = "a carriage return within a line: pycasbin, which reads a file, begins a line there"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from app.identity.principal import ANYONE
 from app.policy.casbin_import.casbin_policy import CasbinPolicy
 from app.policy.casbin_import.import_options import USUAL_METHODS, ImportOptions, RequestFields
 from app.policy.casbin_import.importer import ImportedPolicy
@@ -63,6 +65,8 @@ class QuestionMaker:
         self._given = frozenset(row.grant for row in snapshot.policy.memberships)
         values = KnownValues(casbin, options.objects)
         self.callers = tuple(self._callers(values, imported))
+        self._rules = tuple(imported.places.values())
+        self._table = snapshot.table
         prefix = f"{options.service}:/"
         known = (each for each in snapshot.table.templates if each.startswith(prefix))
         # With a document of its own, also the paths that only rows have.
@@ -88,10 +92,14 @@ class QuestionMaker:
                 yield self._about_thing(caller, thing, verb)
 
     def sample(self, most: int) -> list[CasbinQuestion]:
-        """All named questions, or a sample of them."""
+        """All named questions, or a sample of them, of which up to half are about what single rules say.
+
+        Of many rows nearly all other questions would be denied by both policies.
+        """
         if self.count <= most:
             return list(self.named())
-        return [self._one_named() for _ in range(most)]
+        found = list(self._about_rules(most // 2))
+        return [*found, *(self._one_named() for _ in range(most - len(found)))]
 
     def some(self, count: int) -> Iterator[CasbinQuestion]:
         """Random questions: also about other paths, things, actions and callers."""
@@ -109,6 +117,25 @@ class QuestionMaker:
             path = self._path(self._random.choice(self.templates))
             return self._about_path(caller, path, self._random.choice(USUAL_METHODS))
         return self._about_thing(caller, self._random.choice(self.things), self._random.choice(self._verbs))
+
+    def _about_rules(self, most: int) -> Iterator[CasbinQuestion]:
+        """Questions of callers whom a rule of the new policy is about, one for each of some rules."""
+        holders: dict[str, list[CasbinCaller]] = defaultdict(list)
+        for caller in self.callers:
+            for grant in caller.held:
+                holders[grant].append(caller)
+        for rule in self._random.sample(self._rules, min(most, len(self._rules))):
+            needs = rule.needs - {ANYONE}
+            fewest = min((holders[need] for need in needs), key=len, default=self.callers)
+            callers = [caller for caller in fewest if needs.issubset(caller.held)]
+            templates = self._table.match(rule.resource) if rule.route else ()
+            if not callers or (rule.route and not templates):
+                continue
+            caller, action = self._random.choice(callers), self._random.choice(rule.actions)
+            if rule.route:
+                yield self._about_path(caller, self._path(self._random.choice(templates)), action)
+            else:
+                yield self._about_thing(caller, rule.resource.partition(":")[2], action)
 
     def _is_about_path(self) -> bool:
         return bool(self.templates) and (not self.things or self._random.random() < 0.5)

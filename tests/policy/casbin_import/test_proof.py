@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.policy.casbin_import import verification
 from app.policy.casbin_import.casbin_functions import matches, pattern_error
 from app.policy.casbin_import.casbin_policy import CasbinFiles, read_casbin
 from app.policy.casbin_import.import_fault import ImportRefused
@@ -52,6 +53,19 @@ def test_a_wrong_result_is_noticed(old: str, new: str, is_wider: bool) -> None:
     found = verify(casbin, FILES, replace(imported, files=wrong), snapshot, options)
     assert found.disagreements
     assert any(not each.casbin for each in found.disagreements) is is_wider
+
+
+def test_a_sample_of_many_requests_is_also_about_what_is_allowed() -> None:
+    rows = [f"p, user{number}, {'/orders' if number % 2 else 'thing'}{number}, GET" for number in range(80)]
+    rows += [f"p, role{number}, stock{number}, read" for number in range(20)]
+    rows += [f"g, user{number}, role{number % 20}" for number in range(80)]
+    files = CasbinFiles("model.conf", model(), {"policy.csv": "\n".join(rows)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "MAX_ROWS_LOOKED_AT", 1)
+        found = run_import(files, ImportOptions("orders", samples=0), BASE, TABLE).verification
+    assert (found.named, found.disagreements) == (verification.LEAST, [])
+    assert found.all_named > 1_000 * found.named
+    assert sum(case.allowed for case in found.cases) >= verification.LEAST // 2
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -80,6 +80,7 @@ def test_the_place_of_a_fault_in_a_matcher_of_several_lines() -> None:
         ("r = sub\n", "before the first section"),
         ("[request_definition]\nnothing\n", "not `key = value`"),
         ("x" * 200_000, "characters"),
+        ("\ufeff" + model(), "byte order mark"),
         (model("r.sub == p.sub") + "# was:\rm = r.sub == p.sub && r.obj == p.obj\n", "begins a line there"),
     ],
 )
