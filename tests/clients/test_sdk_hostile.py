@@ -278,6 +278,13 @@ def pour_head(handler: Handler) -> None:
     handler.pour(HEAD, b"X-More: 1\r\n" * 1000)
 
 
+@pytest.mark.parametrize("griddy", ["async", "typescript"], indirect=True)
+def test_a_slow_head_ends_in_time(failing: FailingServer, griddy: Caller) -> None:
+    """Not with the synchronous client, whose library has no limit for all parts of a head."""
+    failing.follow([drip_head])
+    assert griddy(Call(failing.url, retries=0, timeout=0.3)).error == "ConnectionFailed"
+
+
 @pytest.mark.parametrize(
     ("step", "error"),
     [

@@ -1,30 +1,21 @@
-"""The SDK for TypeScript as it is packed and installed: its page, its types, in Node, in a browser and at the edge."""
+"""The SDK for TypeScript as it is packed and installed: its page, its types, its names, and what it hides."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import httpx
-import pytest
-from playwright.sync_api import Page
-
-from tests.clients.failing_server import FailingServer, Handler
+from scripts.sdk.python.griddy import Griddy, __version__
+from scripts.sdk.python.griddy._resources import ApiKeys, Resource
 from tests.clients.griddy_package import TYPESCRIPT
-from tests.support.browser import chromium, context, page
 from tests.support.issuer import LiveIssuer
 from tests.support.node_packages import NODE, node_packages
 from tests.support.server import Server
-from tests.support.static_site import StaticSite
 
-__all__ = ["chromium", "context", "page"]
-EDGE = Path(__file__).parent / "edge"
 README = (TYPESCRIPT / "README.md").read_text()
 PROGRAMS = re.findall(r"```typescript\n(.*?)```", README, flags=re.DOTALL)
 EXPECTED = ("2025-02-09T23:30:00Z 40 22", "Cardinals\n", "National Football League\ntrue\n")
@@ -52,6 +43,44 @@ def program(installed: Path, number: int) -> Path:
     file = installed / f"page-{number}.mts"
     file.write_text(PROGRAMS[number])
     return file
+
+
+NAMES = """
+import { Griddy } from "griddy";
+
+const griddy = new Griddy("https://api.example", "token");
+const methods = (each) => Object.getOwnPropertyNames(Object.getPrototypeOf(each));
+console.log(JSON.stringify([Object.keys(griddy), ...[griddy, griddy.teams, griddy.apiKeys].map(methods)]));
+"""
+
+
+def test_both_sdks_have_the_same_names(installed: Path) -> None:
+    (installed / "names.mts").write_text(NAMES)
+    client, *methods = json.loads(run(installed / "names.mts").stdout)
+    with Griddy("https://api.example", "token") as griddy:
+        assert set(client) == names(vars(griddy))
+        for found, known in zip(methods, (Griddy, Resource, ApiKeys), strict=True):
+            assert set(found) == names(vars(known)) - {"close"} | {"constructor"}  # `fetch` keeps the connections
+    package = json.loads((installed / "node_modules" / "griddy" / "package.json").read_text())
+    assert package["version"] == __version__
+    assert package.keys().isdisjoint({"dependencies", "optionalDependencies", "peerDependencies"})
+
+
+def names(known: Iterable[str]) -> set[str]:
+    """Public names as they are written in TypeScript."""
+    return {re.sub(r"_([a-z])", lambda match: match[1].upper(), name) for name in known if not name.startswith("_")}
+
+
+def test_the_page_installs_the_packed_file(installed: Path) -> None:
+    (packed,) = installed.parent.glob("*.tgz")
+    commands = re.findall(r"^    \$ (.+)$", README, flags=re.MULTILINE)
+    assert commands[1:3] == ["npm ci --ignore-scripts", "npm pack"]
+    assert commands[-1].endswith(f" npm install ~/griddy-authz/scripts/sdk/typescript/{packed.name}")
+    assert {file.name for file in (installed / "node_modules" / "griddy").iterdir()} == {
+        "README.md",
+        "dist",
+        "package.json",
+    }
 
 
 # Lines that must be refused stand below `@ts-expect-error`.
@@ -113,7 +142,7 @@ def test_a_strict_program_type_checks(installed: Path) -> None:
 
 HIDING = """
 import { inspect } from "node:util";
-import { Griddy } from "griddy";
+import { ConnectionFailed, Griddy } from "griddy";
 
 const token = "grd_test_5ec7e75ec7e7";
 const retry = { retries: 0 };
@@ -141,155 +170,17 @@ for (const client of [never, waiting]) {
   const error = await client.request("GET", "/x", { signal: controller.signal }).catch((reason) => reason);
   if (error !== signal.reason) throw error;
 }
+for (const fetch of [() => new Promise(() => {}), async () => new Response(new ReadableStream({}))]) {
+  const stuck = new Griddy("http://127.0.0.1:9", token, { retry, fetch, timeoutSeconds: 0.05 });
+  const error = await stuck.request("GET", "/x").catch((reason) => reason);
+  if (!(error instanceof ConnectionFailed)) throw error;
+}
 console.log(inspect(griddy));
 """
 
 
-def test_a_client_hides_its_token_and_ends_with_its_signal(server: Server, installed: Path) -> None:
+def test_a_client_hides_its_token_and_ends_with_its_signal_or_in_time(server: Server, installed: Path) -> None:
     file = installed / "hiding.mts"
     file.write_text(HIDING)
     done = run(file, GRIDDY_URL=server.url)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"Griddy({server.url})\n")
-
-
-# The same program in a page and at the edge.
-PROGRAM = """async ({ url, token, other }) => {
-  const { Forbidden, Griddy, NotFound, Unauthenticated } = griddy_package;
-  const griddy = new Griddy(url, async () => token);
-  const kind = async (promise) => promise.catch((error) => error);
-  const teams = [];
-  for await (const team of griddy.teams.list()) teams.push(team.nickname);
-  const keys = [];
-  for await (const key of griddy.apiKeys.list()) keys.push(key.id);
-  const forbidden = await kind(griddy.sources.create({ kind: "shop", name: "x" }));
-  const missing = await kind(griddy.teams.retrieve(0));
-  const unknown = await kind(new Griddy(url, "grd_test_" + "0".repeat(48)).teams.retrieve(1));
-  const issued = await griddy.apiKeys.issue("page", ["catalog:read"]);
-  const revoked = await griddy.apiKeys.revoke(issued.api_key.id);
-  const moved = await kind(new Griddy(other, token).request("GET", "/moved"));
-  return {
-    teams: teams.length,
-    keys: keys.length > 100 && new Set(keys).size === keys.length,
-    forbidden: [forbidden instanceof Forbidden, forbidden.missing, typeof forbidden.requestId],
-    missing: [missing instanceof NotFound, missing.detail],
-    unknown: [unknown instanceof Unauthenticated, unknown.detail],
-    revoked: revoked.is_active,
-    moved: moved.name,
-  };
-}"""
-KEYS = 101  # more than a page of keys
-EXPOSED = {"www-authenticate", "x-request-id", "retry-after", "link"}
-
-
-@pytest.fixture(scope="module")
-def token(sample_server: Server, issuer: LiveIssuer) -> str:
-    """The token of a user with more than a page of keys."""
-    token = issuer.token(sub="user_with_keys", permissions=["catalog:read"])
-    with sample_server.client(token) as client:
-        for number in range(KEYS):
-            client.post("/api/v1/api-keys/", json={"name": f"key {number}"}).raise_for_status()
-    return token
-
-
-@pytest.fixture
-def order(sample_server: Server, token: str) -> Iterator[dict[str, str]]:
-    """What the program needs, with the address of another server that redirects, also the requests of pages."""
-    headers = {
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Allow-Headers": "Authorization",
-        "Location": "/other",
-    }
-
-    def redirect(handler: Handler) -> None:
-        handler.answer(204 if handler.command == "OPTIONS" else 302, headers, None)
-
-    with FailingServer() as started:
-        started.follow([redirect])
-        yield {"url": sample_server.url, "token": token, "other": started.url}
-    assert {path for _, path, _ in started.requests} == {"/moved"}
-
-
-def check(found: Mapping[str, Any]) -> None:
-    """Check what the program returned."""
-    assert found == {
-        "teams": 32,
-        "keys": True,
-        "forbidden": [True, ["holdings:write"], "string"],
-        "missing": [True, "Team not found."],
-        "unknown": [True, "Invalid API key."],
-        "revoked": False,
-        "moved": "RefusedRequest",
-    }
-
-
-def test_in_a_page_of_another_origin(
-    page: Page, other_origin: StaticSite, order: dict[str, str], installed: Path
-) -> None:
-    shutil.copytree(installed / "node_modules" / "griddy" / "dist", other_origin.directory / "griddy")
-    (other_origin.directory / "index.html").write_text("<!doctype html><title>App</title><link rel=icon href=data:,>")
-    page.goto(other_origin.url)
-    page.evaluate("import('/griddy/index.js').then((found) => { window.griddy_package = found; })")
-    check(page.evaluate(PROGRAM, order))
-
-
-def test_a_page_of_another_origin_can_read_each_response(
-    other_origin: StaticSite, sample_server: Server, issuer: LiveIssuer
-) -> None:
-    reader, writer = issuer.token(permissions=["catalog:read"]), issuer.token(permissions=["catalog:write"])
-    requests = [
-        ("GET", "/api/v1/teams/", reader, 200),
-        ("GET", "/api/v1/teams/", None, 401),
-        ("GET", "/api/v1/teams/", "grd_live_x", 401),
-        ("GET", "/api/v1/teams/", writer, 403),
-        ("GET", "/api/v1/teams/0/", reader, 404),
-        ("GET", "/nowhere", None, 404),
-        ("DELETE", "/api/v1/teams/", writer, 405),
-        ("POST", "/api/v1/teams/", writer, 415),
-    ]
-    for method, path, token, status in requests:
-        with sample_server.client(token) as client:
-            answer = client.request(method, path, headers={"Origin": other_origin.url})
-        assert answer.status_code == status, (method, path, answer.text)
-        assert answer.headers["Access-Control-Allow-Origin"] == other_origin.url, (method, path, status)
-        exposed = answer.headers["Access-Control-Expose-Headers"].lower().split(", ")
-        assert set(exposed) >= EXPOSED, (method, path, status)
-
-
-WORKER = f"""
-import * as griddy_package from "./griddy/index.js";
-
-const program = {PROGRAM};
-export default {{ fetch: async (request) => Response.json(await program(await request.json())) }};
-"""
-WORKERD = """
-using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
-      modules = [MODULES],
-      compatibilityDate = "2024-01-01",
-    )),
-    (name = "internet", network = (allow = ["public", "private"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-"""
-
-
-def test_at_the_edge(order: dict[str, str], installed: Path, tmp_path: Path) -> None:
-    """In the runtime of Cloudflare's Workers."""
-    shutil.copytree(installed / "node_modules" / "griddy" / "dist", tmp_path / "griddy")
-    (tmp_path / "worker.mjs").write_text(WORKER)
-    names = ["worker.mjs", *(f"griddy/{file.name}" for file in (tmp_path / "griddy").glob("*.js"))]
-    modules = ", ".join(f'(name = "{name}", esModule = embed "{name}")' for name in names)
-    (tmp_path / "config.capnp").write_text(WORKERD.replace("MODULES", modules))
-    workerd = node_packages(EDGE) / "node_modules" / "workerd" / "bin" / "workerd"
-    command = [str(NODE), str(workerd), "serve", "config.capnp", "--control-fd=1"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            assert running.stdout
-            port = json.loads(running.stdout.readline())["port"]
-            answer = httpx.post(f"http://127.0.0.1:{port}/", json=order, timeout=60)
-        finally:
-            running.terminate()
-    check(answer.json())

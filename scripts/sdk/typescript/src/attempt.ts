@@ -37,10 +37,12 @@ export async function attempt(
     controller.abort();
   }, timeoutSeconds * 1000);
   try {
-    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    // Not every `fetch` rejects after its signal: that of Node 20 may wait for ever for a body that cannot be decoded.
+    const sent = fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    const response = await unlessAborted(sent, controller.signal);
     const { status, headers } = response;
     const statusText = response.type === "opaqueredirect" ? "the address of the API redirects" : response.statusText;
-    return { status, statusText, headers, body: await bodyOf(response) };
+    return { status, statusText, headers, body: await bodyOf(response, controller.signal) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof UnexpectedResponse) throw error;
@@ -78,17 +80,22 @@ export async function unlessAborted<T>(awaited: T | Promise<T>, signal: AbortSig
   }
 }
 
-async function bodyOf(response: Response): Promise<ArrayBuffer> {
+async function bodyOf(response: Response, signal: AbortSignal): Promise<ArrayBuffer> {
+  if (!response.body) return new ArrayBuffer(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const reader = response.body?.getReader();
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    chunks.push(part.value);
-    size += part.value.byteLength;
-    if (size > LARGEST_BODY) {
-      await reader?.cancel();
-      throw new UnexpectedResponse(response, `its body has more than ${LARGEST_BODY} bytes`);
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await unlessAborted(reader.read(), signal);
+      if (done) break;
+      chunks.push(value);
+      size += value.byteLength;
+      if (size > LARGEST_BODY) throw new UnexpectedResponse(response, `its body has more than ${LARGEST_BODY} bytes`);
     }
+  } catch (error) {
+    void reader.cancel().catch(() => undefined); // the connection is of no more use, however that ends
+    throw error;
   }
   const body = new Uint8Array(size);
   let at = 0;
