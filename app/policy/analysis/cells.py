@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.policy.analysis.holders import Holders
@@ -134,9 +135,38 @@ def _within(
     terms: Mapping[int, list[RuleMeaning]], others: Mapping[int, list[RuleMeaning]]
 ) -> Iterator[tuple[RuleMeaning, tuple[tuple[RuleMeaning, ...], ...]]]:
     found: dict[RuleMeaning, list[tuple[RuleMeaning, ...]]] = {}
+    subsets = _Subsets(others)
     for mask, having in terms.items():
-        within = tuple(meaning for other, those in others.items() if other & mask == other for meaning in those)
+        within = tuple(meaning for other in subsets.of(mask) for meaning in others[other])
         for meaning in having:
             found.setdefault(meaning, []).append(within)
     for meaning, each in found.items():
         yield meaning, tuple(each)
+
+
+class _Subsets:
+    """Finds the masks that are subsets of another one, without looking at all of them: many rows differ in one atom."""
+
+    def __init__(self, masks: Iterable[int]) -> None:
+        listed = list(enumerate(masks))
+        counts = Counter(bit for _, mask in listed for bit in _low_bits(mask))
+        # By the rarest bit of each, which a superset must have; without bits a mask is a subset of all.
+        self._by_bit: dict[int, list[tuple[int, int]]] = {}
+        for number, mask in listed:
+            self._by_bit.setdefault(min(_low_bits(mask), key=lambda bit: counts[bit], default=0), []).append(
+                (number, mask)
+            )
+
+    def of(self, mask: int) -> list[int]:
+        """The subsets of a mask, in their order."""
+        found = list(self._by_bit.get(0, ()))
+        for bit in _low_bits(mask):
+            found += [pair for pair in self._by_bit.get(bit, ()) if pair[1] & mask == pair[1]]
+        return [other for _, other in sorted(found)]
+
+
+def _low_bits(mask: int) -> Iterator[int]:
+    """Each bit of a mask, as a mask."""
+    while mask:
+        yield (low := mask & -mask)
+        mask ^= low

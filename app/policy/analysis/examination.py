@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.policy.analysis.findings import Finding, find
+from app.policy.engine.casbin_crosscheck import VerifiedRules
 from app.policy.engine.live import build
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault, PolicyRefused
@@ -35,11 +36,13 @@ def examine(
     proxies_stated: bool,
     find_more: Callable[[Policy], list[Fault]] = lambda _: [],
     before: Policy | None = None,
+    verified: VerifiedRules | None = None,
 ) -> Examination:
     """Examine the files that `load_source` returns, which may raise PolicyRefused.
 
     `find_more` finds the faults that a policy has in this deployment alone. What did not change is reused from the
-    policy `before`. `proxies_stated`: the deployment sets AUTHZ_TRUSTED_PROXIES.
+    policy `before`, and Casbin is not asked again about `verified` rules. `proxies_stated`: the deployment sets
+    AUTHZ_TRUSTED_PROXIES.
     """
     of_texts: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -52,7 +55,7 @@ def examine(
         try:
             if wrong := find_more(policy):
                 raise PolicyRefused(wrong)
-            snapshot = build(policy, table)
+            snapshot = build(policy, table, verified)
         except PolicyRefused as refused:
             faults = refused.faults
             snapshot = Snapshot(policy, table)

@@ -9,7 +9,7 @@ without Casbin, which takes about twenty times as long.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
@@ -24,6 +24,7 @@ MAX_COMBINATIONS = 256  # for one sequence of effects; of more, a sample is chec
 MAX_SHAPES = 200
 MAX_SAMPLE = 200  # of the policy's own resources and actions
 MAX_RULES = 30  # for one resource and action
+MAX_VERIFIED = 10_000  # sequences of rules that are known to be decided alike
 
 _Item = TypeVar("_Item")
 _FAILED = "the cross-check makes this condition fail"
@@ -51,10 +52,41 @@ class _Question:
     conditions: Conditions
 
 
-def mismatches(index: Index) -> Iterator[Mismatch]:
-    """Find every question on which the two verdicts differ. Thread-safe: it shares no state with requests."""
+def mismatches(index: Index, verified: VerifiedRules | None = None) -> Iterator[Mismatch]:
+    """Find every question on which the two verdicts differ. Thread-safe: it shares no state with requests.
+
+    Nothing is asked about what is `verified` already. When all verdicts agree, what was asked about is added to it.
+    """
     trial: dict[Key, tuple[Rule, ...]] = {}
-    questions = [*_effect_questions(index, trial), *_row_questions(index, trial)]
+    verified = VerifiedRules() if verified is None else verified
+    asked: set[object] = set()
+    questions = [*_effect_questions(index, trial, verified, asked), *_row_questions(index, trial, verified, asked)]
+    if questions:
+        agreed = True
+        for mismatch in _compared(trial, questions):
+            agreed = False
+            yield mismatch
+        if agreed:
+            verified.add(asked)
+
+
+class VerifiedRules:
+    """Sequences of rules on which both verdicts agree. They depend on nothing else, so one comparison is enough."""
+
+    def __init__(self) -> None:
+        self._known: set[object] = set()
+
+    def __contains__(self, rules: object) -> bool:
+        return rules in self._known
+
+    def add(self, rules: set[object]) -> None:
+        """Add sequences; the earlier ones are forgotten when there are too many."""
+        if len(self._known) > MAX_VERIFIED:
+            self._known.clear()
+        self._known |= rules
+
+
+def _compared(trial: Mapping[Key, tuple[Rule, ...]], questions: Iterable[_Question]) -> Iterator[Mismatch]:
     casbin = Enforcer(trial)
     for question in questions:
         rules = trial[question.key]
@@ -64,11 +96,16 @@ def mismatches(index: Index) -> Iterator[Mismatch]:
             yield Mismatch(*question.key, question.held, engine)
 
 
-def _effect_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+def _effect_questions(
+    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, asked: set[object]
+) -> Iterator[_Question]:
     """Questions about each sequence of effects, under resource names that no policy can contain."""
     each = (_some(rules, MAX_RULES) for rules in index.values())
     shapes = {tuple((rule.effect, rule.condition is not None) for rule in rules): rules for rules in each}
-    for number, rules in enumerate(_some(list(shapes.values()), MAX_SHAPES)):
+    for number, (effects, rules) in enumerate(_some(list(shapes.items()), MAX_SHAPES)):
+        if effects in verified:
+            continue
+        asked.add(effects)
         key = (f"|{number}|", "crosscheck")
         separate = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
         trial[key] = separate
@@ -83,10 +120,17 @@ def _effect_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Itera
             yield _Question(key, frozenset(held), conditions)
 
 
-def _row_questions(index: Index, trial: dict[Key, tuple[Rule, ...]]) -> Iterator[_Question]:
+def _row_questions(
+    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, asked: set[object]
+) -> Iterator[_Question]:
     """Questions about the policy's own rows, for callers who hold nothing, the needs of one row, or all of them."""
     for key in _some(list(index), MAX_SAMPLE):
-        rules = trial[key] = tuple(_some(index[key], MAX_RULES))
+        rules = tuple(_some(index[key], MAX_RULES))
+        content = tuple((rule.needs, rule.effect, rule.condition) for rule in rules)
+        if content in verified:
+            continue
+        asked.add(content)
+        trial[key] = rules
         every = frozenset(grant for rule in rules for grant in rule.needs)
         for outcome in _OUTCOMES if any(rule.condition for rule in rules) else (True,):
             for held in dict.fromkeys((frozenset[str](), *(rule.needs for rule in rules), every)):

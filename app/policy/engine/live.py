@@ -18,7 +18,7 @@ from typing import Literal
 
 import structlog
 
-from app.policy.engine.casbin_crosscheck import mismatches
+from app.policy.engine.casbin_crosscheck import VerifiedRules, mismatches
 from app.policy.engine.checks import MAX_FAULTS, check
 from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.engine.suspended import Suspended
@@ -56,18 +56,21 @@ class LoadFailure:
     faults: tuple[Fault, ...]
 
 
-def build(policy: Policy, table: RouteTable) -> Snapshot:
-    """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault."""
+def build(policy: Policy, table: RouteTable, verified: VerifiedRules | None = None) -> Snapshot:
+    """Check a policy against a route table and build its snapshot. Raises PolicyRefused with every fault.
+
+    Casbin is not asked again about rules that are `verified`; others are added to it.
+    """
     with long_lived_build():
         snapshot = Snapshot(policy, table)
         faults = check(snapshot)
     # With the garbage collector running, since Casbin leaves reference cycles.
-    if faults or (faults := _casbin_mismatches(snapshot)):
+    if faults or (faults := _casbin_mismatches(snapshot, verified)):
         raise PolicyRefused(faults)
     return snapshot
 
 
-def _casbin_mismatches(snapshot: Snapshot) -> list[Fault]:
+def _casbin_mismatches(snapshot: Snapshot, verified: VerifiedRules | None) -> list[Fault]:
     return [
         Fault(
             "disputed",
@@ -77,7 +80,7 @@ def _casbin_mismatches(snapshot: Snapshot) -> list[Fault]:
             f"the engine and Casbin disagree: {mismatch}",
             "report this as a bug; the policy is not at fault",
         )
-        for mismatch in islice(mismatches(snapshot.index), MAX_FAULTS)
+        for mismatch in islice(mismatches(snapshot.index, verified), MAX_FAULTS)
     ]
 
 

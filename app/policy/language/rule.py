@@ -34,6 +34,10 @@ class Rule:
     condition: Condition | None = None
     column: int = 1
 
+    def __hash__(self) -> int:
+        """Of the place alone, which no two rules of a policy share: an analysis hashes each rule many times."""
+        return hash((self.file, self.line))
+
     @property
     def place(self) -> str:
         """`file:line`."""

@@ -51,6 +51,23 @@ def test_a_difference_in_what_a_deny_means_is_found() -> None:
     assert not list(casbin_crosscheck.mismatches(_rules("allow", "allow")))
 
 
+def test_casbin_is_asked_once_about_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = casbin_crosscheck.VerifiedRules()
+    index = build(policy_of(shipped_files()), routes()).index
+    assert not list(casbin_crosscheck.mismatches(index, verified))
+    monkeypatch.setattr(casbin_crosscheck, "Enforcer", None)  # a question would raise TypeError
+    assert not list(casbin_crosscheck.mismatches(index, verified))
+    with pytest.raises(TypeError):
+        list(casbin_crosscheck.mismatches({**index, **_rules("allow", "deny", "allow")}, verified))
+
+
+@pytest.mark.usefixtures("lenient_casbin")
+def test_a_mismatch_is_found_each_time() -> None:
+    verified = casbin_crosscheck.VerifiedRules()
+    first = list(casbin_crosscheck.mismatches(_rules("allow", "deny"), verified))
+    assert first == list(casbin_crosscheck.mismatches(_rules("allow", "deny"), verified)) != []
+
+
 @pytest.mark.usefixtures("lenient_casbin")
 def test_a_policy_with_a_mismatch_is_refused() -> None:
     rows = b"p, auth:api_key, /api/v1/teams/**, GET, deny\n# end\n"
