@@ -7,13 +7,14 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Literal
 
-Extra = Literal["postgresql", "granian", "opentelemetry"]
+Extra = Literal["postgresql", "granian", "opentelemetry", "lsp"]
 # The modules that each extra installs; a package is listed before its submodules.
 EXTRAS: Mapping[Extra, tuple[str, ...]] = MappingProxyType(
     {
         "postgresql": ("asyncpg",),
         "granian": ("granian",),
         "opentelemetry": ("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+        "lsp": ("pygls", "lsprotocol"),
     }
 )
 

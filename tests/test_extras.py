@@ -59,6 +59,12 @@ def test_the_option_that_needs_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert "--server: the extra `granian` is not installed" in ended.stderr
 
 
+def test_the_command_that_needs_a_missing_extra_names_it(tmp_path: Path) -> None:
+    ended = authz(tmp_path, "lsp", "--stdio", without=("pygls",))
+    assert ended.returncode == 1
+    assert ended.stderr == "authz: the extra `lsp` is not installed: pip install 'griddy-authz[lsp]'.\n"
+
+
 def test_a_package_without_extras_prepares_its_database_and_builds_the_application(tmp_path: Path) -> None:
     without = tuple(PACKAGES.values())
     assert authz(tmp_path, "db", "upgrade", without=without).returncode == 0

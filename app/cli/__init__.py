@@ -31,6 +31,7 @@ main = group(
         "schema": ("app.cli.schema:schema_command", "Print the JSON Schema of what a command prints with --json."),
         "import": ("app.cli.imports:import_group", "Carry the rules of another program over."),
         "policy": ("app.cli.policy:policy_group", "Check, test and explain the policy."),
+        "lsp": ("app.cli.lsp:lsp_command", "Serve an editor: faults, completions and more while you write."),
     },
     version=True,
 )
