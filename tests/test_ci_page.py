@@ -26,8 +26,8 @@ from tests.support.ci_jobs import (
     git,
     new_repository,
 )
-from tests.support.comment_hosts import CommentHost
-from tests.support.policy_changes import ENV, OPEN, add_row, edit, repository
+from tests.support.comment_hosts import BOT, CommentHost
+from tests.support.policy_changes import ENV, OPEN, add_row, edit, repository, review
 from tests.support.server import AUTHZ, ROOT
 from tests.support.walkthrough import Ids, Step, steps
 
@@ -90,20 +90,15 @@ def test_the_action_refuses_an_event_with_secrets(checkout: Path, tmp_path: Path
 def test_the_gitlab_job_keeps_one_note(checkout: Path, tmp_path: Path, host: CommentHost) -> None:
     root = repository(tmp_path / "shop")
     base = git(root, "rev-parse", "HEAD")
-
-    def push() -> JobResult:
-        commit(root)
-        return GitLabJob(checkout, root, host, base, {"AUTHZ_SAMPLE_API": "false"}).run()
-
+    review(root, "--platform", "gitlab", "--output", "before")
+    host.add((root / "before" / "comment.md").read_text(), BOT)  # of an earlier push
     shutil.rmtree(root / "policies")
-    deleted = push()
-    assert deleted.status == 1
-    assert "the policy directory does not exist" in host.bodies[0]
-    git(root, "checkout", "--quiet", base, "--", "policies")
-    again = push()
-    assert again.status == 0, again.output
+    commit(root)
+    deleted = GitLabJob(checkout, root, host, base, {"AUTHZ_SAMPLE_API": "false"}).run()
+    assert deleted.status == 1, deleted.output
     assert len(host.comments) == 1
-    assert "**No verdict changes.**" in host.bodies[0]
+    assert "the policy directory does not exist" in host.bodies[0]
+    assert host.bodies == [(root / "policy-review" / "comment.md").read_text()]
     reports = yaml.safe_load(GITLAB.read_text())["policy-review"]["artifacts"]["reports"]
     assert all((root / file).is_file() for file in reports.values())
 

@@ -34,7 +34,7 @@ def summary_sections(comparison: Comparison) -> Iterator[Section]:
         every = [headline.text for headline in headlines if headline.kind == kind]
         lines: list[Line] = [*every[:MAX_HEADLINES]]
         if len(every) > MAX_HEADLINES:
-            lines.append(f"… and {len(every) - MAX_HEADLINES:,} more; each endpoint is below.")
+            lines.append(f"… and {len(every) - MAX_HEADLINES:,} more.")
         if kind == "gain":
             lines += unknown_lines(comparison.difference)
         if lines:
@@ -42,11 +42,11 @@ def summary_sections(comparison: Comparison) -> Iterator[Section]:
 
 
 def detail_sections(comparison: Comparison) -> Iterator[Section]:
-    """Each endpoint that is gained or lost, with the rows behind it, and the files that changed."""
+    """The files that changed, and each endpoint that is gained or lost, with the rows behind it."""
+    if comparison.files:
+        yield Section("Changed files", [f"{file.name}  {file}" for file in comparison.files], folded=True)
     kinds: tuple[tuple[Kind, str], ...] = (("gain", "Each gain, with its rows"), ("loss", "Each loss, with its rows"))
     for kind, title in kinds:
         changes = [change for change in comparison.difference.changes if change.kind == kind]
         if lines := list(detail_lines(changes, comparison.places, comparison.snapshots)):
             yield Section(title, lines, folded=True)
-    if comparison.files:
-        yield Section("Changed files", [f"{file.name}  {file}" for file in comparison.files], folded=True)

@@ -70,9 +70,9 @@ def test_what_opens_comes_first_and_what_closes_next(root: Path) -> None:
         "What opens",
         "What closes",
         "Cases that fail",
+        "Changed files",
         "Each gain",
         "Each loss",
-        "Changed files",
     ]
     assert sorted(order, key=text.index) == order
     assert "now  policies/orders.csv:" in text

@@ -58,11 +58,11 @@ def _sections(review: PolicyReview) -> Iterator[Section]:
         source = review.examination.snapshot.policy.source
         lines = [line for each in review.failed for line in (*failure_lines(each, source, review.directory), "")]
         yield Section("Cases that fail", lines)
-    if review.comparison:
-        yield from detail_sections(review.comparison)
     warnings = [finding for finding in review.examination.findings if finding.severity == "warning"]
     lines = [line for each in warnings for line in _fault(each.at, review, "warning")]
     yield Section(plural(len(warnings), "warning"), lines, folded=True)
+    if review.comparison:  # last, since a comment has a limit
+        yield from detail_sections(review.comparison)
 
 
 def _fault(at: Fault, review: PolicyReview, severity: str) -> Iterator[Line]:
