@@ -11,6 +11,7 @@ from litestar.enums import MediaType
 
 from app.console.drafts import sent_draft
 from app.console.editor import NO_SUCH_PARENT, PATH
+from app.console.formatting import visible
 from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.handlers import RequestSession
 from app.http.wire.problems import Problem
@@ -46,8 +47,9 @@ ROUTES = (complete_draft,)
 def _shown(found: Completion) -> dict[str, object]:
     return {
         "text": found.text,
+        "shown": visible(found.text),
         "kind": found.kind,
-        "detail": found.detail,
+        "detail": visible(found.detail),
         "column": found.replaces.column,
         "end": found.replaces.end,
     }

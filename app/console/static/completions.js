@@ -97,7 +97,7 @@ function option(each, index) {
   item.ariaSelected = "false";
   const word = document.createElement("span");
   word.className = "word";
-  word.textContent = each.text;
+  word.textContent = each.shown;
   item.append(word);
   if (each.detail) {
     const detail = document.createElement("span");
