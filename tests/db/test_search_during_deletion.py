@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 ROWS, DELETED, SIZE = 900, 300, 20
 KNOWN = range(270, 540, 30)  # beyond the rows that are compared first, and after what is deleted
-STATEMENTS = 8  # of a page, or a few more
+STATEMENTS = range(3, 7)  # of a page, after the first one of each table
 
 
 async def _fill(sessions: Sessions, start: int) -> int:
@@ -65,7 +65,7 @@ def _deleting(sessions: Sessions, url: str, statement: int, first: int, last: in
 
 @pytest.mark.parametrize("newest_first", [False, True])
 async def test_no_decision_is_missed_or_there_twice(sessions: Sessions, url: str, newest_first: bool) -> None:
-    for statement in range(1, STATEMENTS + 1):
+    for statement in STATEMENTS:
         start = NOW + statement * 10 * ROWS
         before = await _fill(sessions, start)
         mark = LogPosition(start + ROWS, 0) if newest_first else LogPosition(start - 1, 0)
