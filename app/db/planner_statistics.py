@@ -1,7 +1,7 @@
 """Statistics of the tables of the decision log for the planner of PostgreSQL, as soon as there are some rows.
 
-Autovacuum gathers them too, but only once a minute, and for a busy log the first minute of each day has pages that take
-ten times as long: a planner without statistics takes a table of any size for a small one.
+Autovacuum gathers them too, but looks once a minute at most, and may be slow or off. Each day has a table of its own.
+Without statistics the planner guesses what a condition matches.
 """
 
 from __future__ import annotations
