@@ -35,6 +35,7 @@ from app.history.recovery import StartState, settled
 from app.history.replica import ReplicaSync
 from app.http.api import health, metadata
 from app.http.api.authzen.recent import Recent
+from app.http.api.oauth.entrance import TOO_MANY_AT, app_entrances
 from app.http.api.openapi.serving import OpenApiDocument
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
@@ -164,11 +165,12 @@ def create_app(
         live,
         decision_log,
         ApiEntrance(authenticator, refusals),
-        pages,
+        {**pages, **app_entrances(authenticator, refusals)},
         proxies=proxies,
         budgets=budgets,
         throttle=RefusalThrottle(traffic),
         public_url=settings.public_url,
+        too_many_at=TOO_MANY_AT,
     )
     access_log = AccessLog(proxies, logs.stream) if settings.access_log else None
     services = Services(

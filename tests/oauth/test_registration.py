@@ -56,6 +56,21 @@ def registered(server: Server, **metadata: Any) -> dict[str, Any]:
     return body
 
 
+def test_bad_credentials_are_refused_in_the_shape_of_the_specification(open_server: Server, issuer: LiveIssuer) -> None:
+    order = {"redirect_uris": [REDIRECT]}
+    assert send(open_server, order, Authorization=f"Bearer {issuer.token()}").status_code == 201
+    for stated, error in (
+        ("Bearer x", "invalid_token"),
+        ("Bearer", "invalid_request"),
+        ("Bearer a b", "invalid_request"),
+    ):
+        answer = send(open_server, order, Authorization=stated)
+        assert (answer.status_code, answer.json()["error"]) == (401, error)
+        assert set(answer.json()) == {"error", "error_description"}
+        assert answer.headers["cache-control"] == "no-store"
+        assert f'error="{error}"' in answer.headers["www-authenticate"]
+
+
 def test_it_is_off_by_default(app_server: Server) -> None:
     answer = send(app_server, {"redirect_uris": [REDIRECT]})
     assert answer.status_code == 404

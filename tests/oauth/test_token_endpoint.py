@@ -10,7 +10,7 @@ import pytest
 
 from app.identity.oauth_tokens import mint_token
 from tests.oauth.flows import VERIFIER
-from tests.oauth.served import ServedApp
+from tests.oauth.served import ServedApp, new_address
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -111,6 +111,22 @@ def test_apps_with_a_secret_authenticate_by_header_or_form(confidential: ServedA
         assert "www-authenticate" not in answer.headers
     twice = httpx.post(url, data={**form, "client_secret": secret}, headers=good)
     assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_bearer_token_authenticates_no_app_and_is_not_verified(public: ServedApp, issuer: LiveIssuer) -> None:
+    url, form = public.server.url, {"client_id": public.client_id, "grant_type": "refresh_token", "token": "x"}
+    tokens = ("x", "a b", "é", "grd_live_0", "a.b.c", mint_token("access"), mint_token("secret"), issuer.token())
+    stated = [*(f"Bearer {token}" for token in tokens), "Bearer", "bearer x", "Bearer\tx", "DPoP x", "Digest"]
+    sent = [*([each.encode()] for each in stated), [b"Bearer x"] * 2, [b"Basic YTpi", b"Bearer x"]]
+    with httpx.Client(base_url=url, timeout=20) as client:
+        for path in ("/oauth/par", "/oauth/token", "/oauth/revoke"):
+            for values in sent:
+                headers = [(b"Authorization", value) for value in values]
+                answer = client.post(path, data=form, headers=[*headers, (b"X-Forwarded-For", new_address().encode())])
+                assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), values
+                assert set(answer.json()) == {"error", "error_description"}
+                assert answer.headers["cache-control"] == "no-store"
+                assert "www-authenticate" not in answer.headers
 
 
 def test_wrong_secrets_of_an_app_have_a_budget(app_server: Server) -> None:

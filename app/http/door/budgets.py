@@ -59,6 +59,11 @@ class DelayedRefusal:
         await self.refusal.send(scope, receive, send)
 
 
+def too_many(wait: int) -> Refusal:
+    """The 429, with `Retry-After`."""
+    return refusal(429, TOO_MANY, (b"retry-after", str(wait).encode()))
+
+
 class Budgets:
     """The budgets of a process, in events a minute; 0 is no limit."""
 
@@ -81,13 +86,16 @@ class Budgets:
         self._clock = clock
         self._log_at: dict[str, float] = {}
 
-    def count_bad_credentials(self, scope: Scope) -> DelayedRefusal | None:
+    def count_bad_credentials(
+        self, scope: Scope, *, refuse: Callable[[int], Refusal] = too_many
+    ) -> DelayedRefusal | None:
         """Count the bad credentials of a request. Returns the 429 if they exceed the budget of its client.
 
-        If the address of the client is unknown, the peer of the connection is counted.
+        If the address of the client is unknown, the peer of the connection is counted. `refuse` makes the 429 from the
+        seconds to wait.
         """
         if wait := self.spend_bad_credentials(self.address_of(scope)):
-            return DelayedRefusal(refusal(429, TOO_MANY, (b"retry-after", str(wait).encode())))
+            return DelayedRefusal(refuse(wait))
         return None
 
     def spend_bad_credentials(self, address: str | None) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -55,27 +56,31 @@ class ApiEntrance:
         return self._refusals.forbidden(decision.scope)
 
 
+# An entrance, and what counts its bad credentials.
+_CountedEntrance = tuple[Entrance[Any, Answer], Callable[[Scope], Answer | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class _DoorState:
     keys: RouteKeys
     enforcement: Enforcement
-    api: Entrance[Any, Answer]
-    entrances: Mapping[str, Entrance[Any, Answer]]
+    api: _CountedEntrance
+    entrances: Mapping[str, _CountedEntrance]
     context: ContextOf
-    count_failure: Callable[[Scope], Answer | None]
     covers: Covers
     throttle: RefusalThrottle
 
     def enforce(self, scope: Scope, started: int) -> Awaitable[Answer | None]:
         """The refusal of a request; None if it is allowed."""
         resource, action = self.keys.key(scope)
+        entrance, count_failure = self.entrances.get(resource, self.api)
         return self.enforcement.enforce(
-            self.entrances.get(resource, self.api),
+            entrance,
             scope,
             resource,
             action,
             context=self.context,
-            count_failure=self.count_failure,
+            count_failure=count_failure,
             covers=self.covers,
             started=started,
         )
@@ -99,10 +104,12 @@ class Door:
         budgets: Budgets,
         throttle: RefusalThrottle,
         public_url: str | None = None,
+        too_many_at: Mapping[str, Callable[[int], Refusal]] = MappingProxyType({}),
     ) -> None:
         """Start to enforce the policy. `entrances` are those of route templates that do not use `api`.
 
-        `public_url` is the address to which the tokens of apps are bound; without one none is accepted.
+        `public_url` is the address to which the tokens of apps are bound; without one none is accepted. `too_many_at`
+        makes the 429 of route templates where it differs from that of the API, from the seconds to wait.
         """
         context = partial(request_context, proxies=proxies)
         enforcement = Enforcement(live, log)
@@ -110,8 +117,19 @@ class Door:
         def is_covered(resource: str, scope: Scope) -> bool:
             return covers(resource, public_url, scope["path"])
 
+        count = budgets.count_bad_credentials
+
+        def counted(template: str) -> Callable[[Scope], Answer | None]:
+            return partial(count, refuse=too_many_at[template]) if template in too_many_at else count
+
         self._state = _DoorState(
-            keys, enforcement, api, entrances, context, budgets.count_bad_credentials, is_covered, throttle
+            keys,
+            enforcement,
+            (api, count),
+            {template: (entrance, counted(template)) for template, entrance in entrances.items()},
+            context,
+            is_covered,
+            throttle,
         )
 
     def __call__(self, app: ASGIApp) -> ASGIApp:

@@ -50,7 +50,12 @@ class Refusal:
 
 def refusal(status: int, detail: str, *headers: tuple[bytes, bytes]) -> Refusal:
     """A refusal with the single key `detail`."""
-    body = msgspec.json.encode({"detail": detail})
+    return json_refusal(status, {"detail": detail}, *headers)
+
+
+def json_refusal(status: int, content: object, *headers: tuple[bytes, bytes]) -> Refusal:
+    """A refusal with a JSON document."""
+    body = msgspec.json.encode(content)
     return Refusal(status, (_JSON, _NO_STORE, (b"content-length", str(len(body)).encode()), *headers), body)
 
 

@@ -14,6 +14,7 @@ import httpx
 from app.assembly import route_table
 from app.console.config import is_page
 from app.db.session import Sessions
+from app.http.api.oauth.entrance import CLIENT_ENDPOINTS
 from app.oauth.people_blocks import block_person
 from app.policy.routing.routes import Route
 from tests.gateway.conftest import ROWS, World, built
@@ -31,10 +32,14 @@ g, user:user_root, role:admin
 p, user:user_eve, /api/v1/teams/**, GET, deny
 p, user:user_eva, /api/v1/teams/**, GET, deny
 p, app:{denied}, /api/v1/leagues/**, GET, deny
+p, auth:api_key org:org_1, /api/v1/venues/**, GET, allow
+p, auth:api_key, /api/v1/franchises/**, GET, allow, subject.org.id == 'org_1' && subject.owner == 'org:org_1'
 """
 _BOTH = ("catalog:read", "holdings:read")
 # Pages read the cookie of a session and no token, so only the application has a door for them.
 ROUTES = tuple(route for route in route_table().routes if not is_page(route.template))
+# Here the application reads no bearer token, so it does not refuse one that is not accepted.
+_UNREAD = frozenset(route for route in ROUTES if route.template in CLIENT_ENDPOINTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,13 @@ class DoorTrial:
             DoorCaller("denied user", self._user("catalog:read", sub="user_eve")),
             DoorCaller("member of an organization", self._member()),
             DoorCaller("key", self._key("user_keys", "catalog:read", "holdings:write")),
-            DoorCaller("key of an organization", self._organization_key("catalog:read", "holdings:write")),
+            DoorCaller("key of an organization", self._organization_key("holdings:write")),
+            DoorCaller("key of another organization", self._organization_key("holdings:write", org="org_2")),
             DoorCaller("key of a denied user", self._key("user_evi", "catalog:read")),
             *self._apps(),
             DoorCaller("app of a blocked user", self._app("user_gone"), accepted=False),
             DoorCaller("key of a blocked user", self._key("user_gone", "catalog:read"), accepted=False),
+            DoorCaller("app of a user who ended all", self._ended_app("user_over"), accepted=False),
             DoorCaller("app for another resource", self._app("user_ann", resource="https://else.example"), False),
             DoorCaller("token of another issuer", issuer.token(iss="https://else.example"), accepted=False),
         )
@@ -86,6 +93,8 @@ class DoorTrial:
                 for name, url in self._doors.items()
             }
             for route in chosen:
+                if not caller.accepted and route in _UNREAD:
+                    continue
                 found = {name: _verdict(client, route) for name, client in clients.items()}
                 status = found["app"][0]
                 if len(set(found.values())) > 1:
@@ -104,11 +113,11 @@ class DoorTrial:
         organization = {"org_id": "org_1", "org_role": "org:admin", "org_permissions": ["org:holdings:read"]}
         return self._user("catalog:read", sub="user_member", **organization)
 
-    def _organization_key(self, *scopes: str) -> str:
+    def _organization_key(self, *scopes: str, org: str = "org_1") -> str:
         stated = [f"org:{scope}" for scope in ("org-keys:write", *scopes)]
-        with self.world.server.client(self._user("", org_id="org_1", org_permissions=stated)) as client:
+        with self.world.server.client(self._user("", org_id=org, org_permissions=stated)) as client:
             body = {"name": "k", "scopes": scopes, "environment": "test"}
-            made = client.post("/api/v1/orgs/org_1/api-keys/", json=body)
+            made = client.post(f"/api/v1/orgs/{org}/api-keys/", json=body)
         assert made.status_code == 201, made.text
         key: str = made.json()["plaintext"]
         return key
@@ -123,6 +132,13 @@ class DoorTrial:
     def _app(self, user: str, app: ServedApp | None = None, **stated: Any) -> str:
         found = app or ServedApp(self.world.server)
         return found.stored_tokens(user, **{"resource": PUBLIC_URL, **stated}).access_token
+
+    def _ended_app(self, user: str) -> str:
+        token = self._app(user)
+        with self.world.server.client(self._user("", sub=user)) as client:
+            ended = client.delete("/api/v1/oauth/grants/")
+        assert ended.json() == {"ended": 1}, ended.text
+        return token
 
     def _apps(self) -> Iterator[DoorCaller]:
         yield DoorCaller("app", self._app("user_ann"))

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from app.http.wire.problems import Problem, detail_spec
+from app.identity.bearer import authorization
+from app.identity.errors import Unauthenticated
 from app.oauth.errors import OAuthError
 from app.oauth.requests import KEPT_PARAMETERS, OpenRequest
 from app.oauth.server import AuthorizationServer
@@ -79,8 +81,12 @@ def kept_request(client_id: str, form: AppForm) -> OpenRequest:
 
 
 def authorization_of(request: AnyRequest) -> str | None:
-    """The value of the `Authorization` header; None without one. The door refuses a request with two."""
-    return request.headers.get("authorization")
+    """The value of the `Authorization` header; None without one. Raises OAuthError if there are two."""
+    try:
+        value = authorization(request.scope["headers"])
+    except Unauthenticated as twice:
+        raise OAuthError("invalid_request", twice.fault.value) from None
+    return None if value is None else value.decode("latin-1")
 
 
 def form_operation(required: Iterable[str], **fields: str) -> type[Operation]:
