@@ -91,8 +91,9 @@ class Settings(LocalSettings):
     audience: Annotated[Audiences, Field(validate_default=True)] = ()
     # The form of the claims with the organization of a user; if unset, none is read. `issuers.toml` has other forms.
     organizations: Annotated[Literal["clerk"], CaseFolded] | None = None
-    # Whether the issuer gives access tokens to apps, and the clients of the operator, whose tokens are those of users.
-    delegated: bool = False
+    # Whether the issuer gives access tokens to apps; unset, only tokens that name another client in `client_id` are
+    # theirs. And the clients of the operator, whose tokens are those of users.
+    delegated: bool | None = None
     own_clients: ClientIds = ()
     # How far the clocks of the issuer and of this machine may differ.
     clock_skew_seconds: Annotated[int, Field(ge=0, le=300)] = 5

@@ -52,6 +52,6 @@ def _own_issuer(settings: Settings) -> tuple[TrustedIssuer, ...]:
         skew_seconds=settings.clock_skew_seconds,
         organizations=settings.organizations,
         is_delegating=settings.delegated,
-        own_clients=settings.own_clients,
+        own_clients=(*settings.own_clients, *((settings.console_client_id,) if settings.console_client_id else ())),
     )
     return (own,)

@@ -42,7 +42,9 @@ class TrustedIssuer:
 
     With `is_delegating` the issuer is an authorization server whose access tokens are those of apps (RFC 9068):
     `scopes` is the claim with what the user consented to, and `permissions` are then those of the user. `own_clients`
-    are the clients of the operator: a token that was issued to one of them is one of its user.
+    are the clients of the operator: a token that was issued to one of them is one of its user. If it is None, the
+    operator has not said what the issuer is: only a token that names another client as RFC 9068 says is one of an app.
+    If it is False, all tokens are those of users.
 
     `organizations` are the claims with the organization of the user, or `clerk` for those of Clerk's session tokens; if
     None, no organization is read.
@@ -57,7 +59,7 @@ class TrustedIssuer:
     skew_seconds: int = 0
     permissions: ClaimPath = PERMISSIONS
     subject_prefix: str = ""
-    is_delegating: bool = False
+    is_delegating: bool | None = None
     scopes: ClaimPath = SCOPES
     own_clients: tuple[str, ...] = ()
     organizations: OrganizationClaims | Literal["clerk"] | None = None

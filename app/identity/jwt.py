@@ -75,17 +75,33 @@ class IssuerVerifier:
         if issuer.organizations is not None and (membership := read_membership(claims, issuer, self.reserved_prefixes)):
             organization = membership.organization
             permissions = [*permissions, *membership.permissions]
-        if (
-            issuer.is_delegating
-            and (kind == ACCESS_TOKEN or _has_app_claims(claims, issuer))
-            and not _is_own(claims, issuer)
-        ):
+        if _is_of_app(claims, kind, issuer):
             app = external_app(issuer.name, claims.get("client_id"))
             scopes = parse_permissions(claim_at(claims, issuer.scopes))
             return delegated_principal(
                 subject, app, scopes, permissions, claims=claims, token_id=token_id(claims), organization=organization
             )
         return user_principal(subject, permissions, claims, organization=organization)
+
+
+def _is_of_app(claims: Mapping[str, object], kind: str, issuer: TrustedIssuer) -> bool:
+    """Whether a token is one of an app on behalf of its user.
+
+    It is not if it names the clients of the operator, and no other. Unless the operator says what the issuer is, a
+    token counts that names its client as RFC 9068 says, and the clients of the operator are those that may present
+    tokens, or that tokens are for.
+    """
+    if issuer.is_delegating is False:
+        return False
+    clients = [claims[name] for name in _CLIENT_CLAIMS if claims.get(name) is not None]
+    own = issuer.own_clients
+    if issuer.is_delegating is None:
+        if claims.get("client_id") is None and not (kind == ACCESS_TOKEN and clients):
+            return False
+        own = (*own, *issuer.authorized_parties, *issuer.audiences)
+    elif kind != ACCESS_TOKEN and not _has_app_claims(claims, issuer):
+        return False
+    return not (clients and all(client in own for client in clients))
 
 
 def _has_app_claims(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
@@ -95,12 +111,6 @@ def _has_app_claims(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool
     refused, since as those of users they would open what no app may reach.
     """
     return not claims.keys().isdisjoint(_APP_CLAIMS) or claim_at(claims, issuer.scopes) is not None
-
-
-def _is_own(claims: Mapping[str, object], issuer: TrustedIssuer) -> bool:
-    """Whether a token names the clients of the operator, and no other."""
-    clients = [claims[name] for name in _CLIENT_CLAIMS if claims.get(name) is not None]
-    return bool(clients) and all(client in issuer.own_clients for client in clients)
 
 
 class JwtVerifier:
@@ -178,8 +188,15 @@ def single_issuer(
     kinds: Collection[str] = API_TOKENS,
     now: Callable[[], float] = time.time,
 ) -> JwtVerifier:
-    """A verifier for the tokens of one issuer, with a key set that its caller starts and stops."""
+    """A verifier for the tokens of users of one issuer, with a key set that its caller starts and stops."""
     trusted = TrustedIssuer(
-        issuer, issuer, "", audiences, authorized_parties, kinds=frozenset(kinds), skew_seconds=skew_seconds
+        issuer,
+        issuer,
+        "",
+        audiences,
+        authorized_parties,
+        kinds=frozenset(kinds),
+        skew_seconds=skew_seconds,
+        is_delegating=False,
     )
     return JwtVerifier((IssuerVerifier(trusted, keys, now=now),), max_bytes=max_bytes, now=now)

@@ -15,6 +15,7 @@ from app.policy.engine.snapshot import Snapshot
 from tests.identity.test_several_issuers import access_token, token_of, trusted, trusting
 from tests.policy.small import snapshot
 from tests.support.issuer import LiveIssuer
+from tests.support.server import AUDIENCE
 
 pytestmark = pytest.mark.anyio
 ROWS = (
@@ -107,7 +108,7 @@ async def test_tokens_of_users_and_of_other_issuers_stay_what_they_are(
 ) -> None:
     async with delegating(issuer, untrusted_issuer) as jwt:
         assert (await jwt.verify(untrusted_issuer.token())).method == "jwt"
-        assert (await jwt.verify(access_token(issuer, client_id="web", scope="a:read"))).method == "jwt"
+        assert (await jwt.verify(issuer.token(scope="a:read"))).method == "jwt"
 
 
 @pytest.mark.parametrize(
@@ -200,3 +201,70 @@ async def test_a_token_that_names_no_client_is_that_of_an_app_unless_it_is_a_ses
         if header.get("typ") == "at+jwt":
             return
         assert (await jwt.verify(token_of(untrusted_issuer, header, azp="https://app.example"))).method == "jwt"
+
+
+@pytest.mark.parametrize(
+    ("header", "claims", "code"),
+    [
+        ({"typ": "at+jwt"}, {"client_id": "web"}, ""),
+        ({"typ": "application/AT+JWT"}, {"client_id": "web", "scope": "a:read"}, ""),
+        ({"typ": "JWT"}, {"client_id": "web", "azp": "web"}, ""),
+        ({}, {"client_id": "web", "scope": "a:read"}, ""),
+        ({}, {"client_id": "web", "azp": "own"}, ""),
+        ({}, {"client_id": "own", "azp": "web"}, ""),
+        ({}, {"client_id": "own", "cid": "web"}, ""),
+        ({"typ": "at+jwt"}, {"azp": "web"}, "malformed_client_id"),
+        ({"typ": "at+jwt"}, {"cid": "web"}, "malformed_client_id"),
+        ({"typ": "at+jwt"}, {"appid": "web"}, "malformed_client_id"),
+        ({}, {"client_id": ["own"]}, "malformed_client_id"),
+        ({}, {"client_id": ""}, "malformed_client_id"),
+        ({}, {"client_id": {}}, "malformed_client_id"),
+    ],
+)
+async def test_a_token_that_names_another_client_is_one_of_an_app_unless_the_operator_says_otherwise(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, header: dict[str, str], claims: dict[str, Any], code: str
+) -> None:
+    token = token_of(untrusted_issuer, header, sub="ann", permissions=["a:write"], **{"azp": None, **claims})
+    for fields in ({}, {"audiences": (AUDIENCE, "own")}, {"own_clients": ("own",)}):
+        async with trusting(trusted("first", issuer), trusted("partner", untrusted_issuer, **fields)) as (jwt, _):
+            try:
+                principal = await jwt.verify(token)
+            except Unauthenticated as refused:
+                assert refused.code == code
+                continue
+            assert (code, principal.method) == ("", "oauth")
+            assert not principal.held & {"auth:jwt", "a:write", "user:partner:ann"}
+    async with trusting(trusted("first", issuer), trusted("partner", untrusted_issuer, is_delegating=False)) as (
+        jwt,
+        _,
+    ):
+        assert (await jwt.verify(token)).method == "jwt"
+
+
+@pytest.mark.parametrize(
+    ("header", "claims", "fields"),
+    [
+        ({}, {"azp": "https://app.example", "sid": "sess_1", "sts": "active", "v": 2}, {}),  # Clerk
+        ({}, {"azp": "https://app.example", "sid": "sess_1"}, {"authorized_parties": ("https://app.example",)}),
+        ({"typ": "JWT"}, {"azp": "web", "scope": "openid"}, {}),  # Auth0, Keycloak
+        ({}, {"cid": "web", "scp": ["openid"]}, {}),  # Okta
+        ({}, {"appid": "web", "scp": "a:read"}, {}),  # Microsoft Entra ID
+        ({}, {"client_id": "pool-client", "token_use": "access"}, {"audiences": (AUDIENCE, "pool-client")}),  # Cognito
+        ({"typ": "at+jwt"}, {"client_id": "web", "azp": "web"}, {"authorized_parties": ("web",)}),
+        ({"typ": "at+jwt"}, {"client_id": "web"}, {"own_clients": ("web",)}),
+        ({"typ": "at+jwt"}, {}, {}),
+        ({}, {"client_id": None}, {}),
+    ],
+)
+async def test_a_token_that_names_no_client_or_one_of_the_operator_is_one_of_the_user(
+    issuer: LiveIssuer,
+    untrusted_issuer: LiveIssuer,
+    header: dict[str, str],
+    claims: dict[str, Any],
+    fields: dict[str, Any],
+) -> None:
+    token = token_of(untrusted_issuer, header, sub="ann", permissions=["a:write"], **{"azp": None, **claims})
+    async with trusting(trusted("first", issuer), trusted("partner", untrusted_issuer, **fields)) as (jwt, _):
+        principal = await jwt.verify(token)
+    assert (principal.method, principal.client_id) == ("jwt", None)
+    assert {"auth:jwt", "user:partner:ann", "a:write"} <= principal.held

@@ -185,7 +185,7 @@ async def test_each_issuer_has_its_own_rules(issuer: LiveIssuer, other: LiveIssu
         assert await twice(jwt, issuer.token(aud="one", azp="web", nbf=_soon(50))) == "not_valid_yet"
         assert await twice(jwt, access_token(other, aud="two", azp=None)) == "partner:user_test"
         assert await twice(jwt, access_token(other, aud="one")) == "audience"
-        assert await twice(jwt, access_token(other, aud="two", nbf=_soon(50))) == "partner:user_test"
+        assert await twice(jwt, access_token(other, aud="two", azp=None, nbf=_soon(50))) == "partner:user_test"
         assert await twice(jwt, other.token(aud="two")) == "token_type"
 
 

@@ -111,6 +111,7 @@ def describe(issuer: TrustedIssuer) -> str:
         f"subjects {issuer.subject_prefix}…",
         *((f"organizations {_described(issuer.organizations)}",) if issuer.organizations else ()),
         *((f"apps with scopes in {'/'.join(issuer.scopes)}",) if issuer.is_delegating else ()),
+        *(("no apps",) if issuer.is_delegating is False else ()),
         *((f"own clients {', '.join(issuer.own_clients)}",) if issuer.own_clients else ()),
     ]
     return "; ".join(parts)

@@ -244,6 +244,7 @@ def test_the_description_tells_every_difference() -> None:
         replace(base, organizations=CLERK),
         replace(base, organizations=OrganizationClaims(("a",))),
         replace(base, organizations=OrganizationClaims(("a",), ("b",))),
+        replace(base, is_delegating=False),
         replace(base, is_delegating=True),
         replace(base, is_delegating=True, scopes=("scp",)),
         replace(base, is_delegating=True, own_clients=("x",)),

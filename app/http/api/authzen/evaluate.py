@@ -68,7 +68,8 @@ async def stored_subjects(services: Services, subjects: Iterable[RequestedEntity
 
 
 def _authorization_servers(services: Services) -> frozenset[str]:
-    return frozenset(each.issuer.name for each in services.issuers.verifiers if each.issuer.is_delegating)
+    issuers = (each.issuer for each in services.issuers.verifiers)
+    return frozenset(issuer.name for issuer in issuers if issuer.is_delegating is not False)
 
 
 class Evaluator:
