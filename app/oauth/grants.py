@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.fields import MAX_ID
-from app.db.tables.oauth import AppGrant, Person
+from app.db.tables.oauth import AppGrant, AuthorizationCode, Person, TokenFamily
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth.lifetimes import GRANTS, KEPT
 
@@ -43,7 +43,8 @@ async def store_grant(
 ) -> AppGrant:
     """Store a consent, or add the scopes to the one that there is. Raises TooManyGrants.
 
-    Consents to the app as it was before are replaced, not extended. The transaction must have begun with a lock.
+    Consents to the app as it was before are replaced, not extended, and with them ends what had more scopes. The
+    transaction must have begun with a lock.
     """
     ended = (col(AppGrant.person_id) == person.id, col(AppGrant.revoked_at) <= now - KEPT)
     await session.execute(delete(AppGrant).where(*ended), execution_options={"synchronize_session": False})
@@ -54,11 +55,23 @@ async def store_grant(
             raise TooManyGrants
         grant = AppGrant(person_id=person.id, app_id=app.id, scopes=[], app_version="", created_at=now, changed_at=now)
         session.add(grant)
+    elif grant.app_version != app.version:
+        await _end_wider(session, grant.id, scopes, now)
     before = grant.scopes if grant.app_version == app.version else []
     grant.scopes = sorted({*before, *scopes})
     grant.app_version, grant.changed_at = app.version, now
     await session.flush()
     return grant
+
+
+async def _end_wider(session: AsyncSession, grant_id: int, scopes: Collection[str], now: datetime) -> None:
+    """End the families of a consent with other scopes than these, and the codes that were not exchanged."""
+    unused = (col(AuthorizationCode.grant_id) == grant_id, col(AuthorizationCode.family_id).is_(None))
+    await session.execute(delete(AuthorizationCode).where(*unused), execution_options={"synchronize_session": False})
+    active = (col(TokenFamily.grant_id) == grant_id, col(TokenFamily.revoked_at).is_(None))
+    for family in await session.scalars(select(TokenFamily).where(*active)):
+        if not set(family.scopes).issubset(scopes):
+            family.revoked_at = now
 
 
 async def list_grants(

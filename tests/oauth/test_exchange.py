@@ -418,3 +418,19 @@ async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:
             (f"{PUBLIC_URL}.evil.example", set()),
         ):
             assert await scopes_at(session, grant.id, resource) == scopes, resource
+
+
+async def test_a_new_consent_to_a_changed_app_ends_what_had_more_scopes(flow: Flow) -> None:
+    wide, narrow = await flow.redeem(await flow.consent()), await flow.redeem(await flow.consent(scopes=SCOPES[:1]))
+    waiting = await flow.consent()
+    flow.app.version = "2"
+    new = await flow.redeem(await flow.consent(scopes=SCOPES[:1]))
+    assert [await fault_of(flow, each.access_token) for each in (wide, narrow, new)] == ["token_revoked", None, None]
+    assert [await flow.code_of_refresh(each.refresh_token) for each in (wide, narrow, new)] == [
+        "invalid_grant",
+        None,
+        None,
+    ]
+    assert await refused(flow.redeem(waiting)) == "invalid_grant"
+    again = await flow.redeem(await flow.consent())
+    assert [await fault_of(flow, each.access_token) for each in (narrow, new, again)] == [None] * 3
