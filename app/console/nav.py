@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.identity.principal import Principal
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.suspended import Suspended
+from app.policy.language.when.condition import NO_CONTEXT, Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,22 @@ def section_of(groups: Iterable[Group], path: str) -> str:
     return max((item for item in items if path == item or path.startswith(f"{item}/")), key=len, default="")
 
 
-def open_to(principal: Principal, snapshot: Snapshot) -> list[Group]:
-    """The groups with the pages that the policy opens to a principal; none while the policy is suspended."""
+def open_to(
+    principal: Principal, snapshot: Snapshot, context: Callable[[str], Context] = lambda _: NO_CONTEXT
+) -> list[Group]:
+    """The groups with the pages that the policy opens to a principal; none while the policy is suspended.
+
+    `context` makes the variables of conditions about a page.
+    """
     if isinstance(snapshot, Suspended):  # in the middle of a request: the page must still say so
         return []
     groups = [
-        Group(group.label, tuple(item for item in group.items if snapshot.decide(principal.held, item.path, "GET")))
+        Group(
+            group.label,
+            tuple(
+                item for item in group.items if snapshot.decide(principal.held, item.path, "GET", context(item.path))
+            ),
+        )
         for group in NAVIGATION
     ]
     return [group for group in groups if group.items]

@@ -15,8 +15,11 @@ from app.console.cookies import csrf_token, session_token
 from app.console.formatting import ago, number, plural, verbatim, visible
 from app.console.nav import Group, open_to, section_of
 from app.http.door.refusal import Refusal
+from app.http.door.request_context import link_context
 from app.http.door.time_slice import TimeSlice
 from app.identity.principal import ANONYMOUS, Principal
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.when.condition import NO_CONTEXT, Context
 from app.services import AnyRequest, services_of
 
 _HERE = Path(__file__).parent
@@ -96,7 +99,10 @@ def page_for_app(
 def _nav_of(request: AnyRequest) -> list[Group]:
     """The navigation of a caller."""
     principal: Principal = request.scope.get("user") or ANONYMOUS
-    return open_to(principal, services_of(request.app).live.active) if principal.method != "anonymous" else []
+    if principal.method == "anonymous":
+        return []
+    snapshot = services_of(request.app).live.active
+    return open_to(principal, snapshot, lambda path: _link_context(request, snapshot, path, "GET"))
 
 
 def _text(request: AnyRequest, template: str, nav: list[Group], values: Mapping[str, object]) -> str:
@@ -169,7 +175,15 @@ def csrf_of(request: AnyRequest) -> str:
 
 def may_open(request: AnyRequest, path: str, method: str = "GET") -> bool:
     """Whether the policy lets the user open a page, or send a form, so that no link leads to a refusal."""
-    return bool(services_of(request.app).live.active.decide(request.user.held, path, method))
+    snapshot = services_of(request.app).live.active
+    return bool(snapshot.decide(request.user.held, path, method, _link_context(request, snapshot, path, method)))
+
+
+def _link_context(request: AnyRequest, snapshot: Snapshot, path: str, method: str) -> Context:
+    """The variables of conditions about a link on the page of a request."""
+    if not snapshot.is_conditional(path, method):
+        return NO_CONTEXT
+    return link_context(request.scope, request.user, snapshot, path, method, proxies=services_of(request.app).proxies)
 
 
 def see_other(path: str, *cookies: Cookie, headers: Mapping[str, str] | None = None) -> Response[None]:

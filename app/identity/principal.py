@@ -217,9 +217,17 @@ def delegated_principal(
 
 
 def acting_party(claims: Mapping[str, object]) -> Mapping[str, object]:
-    """The `act` claim (RFC 8693 section 4.1, Clerk's session tokens): who acts as the subject; empty without one."""
+    """The `act` claim (RFC 8693 section 4.1, Clerk's session tokens): who acts as the subject; empty without one.
+
+    It always has a `sub`, so that a row about impersonation applies to a party that the token does not name, too. A
+    claim that is not an object is that of such a party.
+    """
     act = claims.get("act")
-    return act if isinstance(act, Mapping) else _NO_CLAIMS
+    if act is None:
+        return _NO_CLAIMS
+    party = act if isinstance(act, Mapping) else _NO_CLAIMS
+    subject = party.get("sub")
+    return party if isinstance(subject, str) and subject else {**party, "sub": UNKNOWN_PARTY}
 
 
 def stored_act(claims: Mapping[str, object]) -> dict[str, str] | None:
@@ -235,6 +243,5 @@ def stored_act(claims: Mapping[str, object]) -> dict[str, str] | None:
 
 def impersonator_of(claims: Mapping[str, object]) -> str | None:
     """The `sub` of the acting party, the last of a chain; None if the subject acts itself."""
-    act = acting_party(claims)
-    subject = act.get("sub")
-    return None if not act else subject if isinstance(subject, str) and subject else UNKNOWN_PARTY
+    subject = acting_party(claims).get("sub")
+    return subject if isinstance(subject, str) else None

@@ -81,7 +81,8 @@ def test_fewer_publishers_are_a_note_in_both_forms(own_console: Server) -> None:
     first = active(person)
     named = f"{READ}\np, key:7, /api/v1/policies/publish, POST, deny"
     fields = changed(own_console, READ, named)
-    said = "Fewer callers could publish a policy: POST /api/v1/policies/publish  for holders of policies:write + key:7"
+    lost = "POST /api/v1/policies/publish  for holders of policies:write + key:7"
+    said = f"Fewer callers could publish a policy: {lost}, unless `has(subject.act.sub)` is met or unknown"
     preview = send(person, "/preview", **fields)
     assert preview.status_code == 200
     assert f"{said}." in words(preview.text)

@@ -48,8 +48,9 @@ async def test_a_session_keeps_the_organization(sessions: Sessions, organization
         ({"iss": "https://i.example", "sub": "user_support"}, {"iss": "https://i.example", "sub": "user_support"}),
         ({"sub": "user\x00" + "x" * 300, "more": {"any": 1}}, {"sub": "user\ufffd" + "x" * 250}),
         ({"client_id": "support"}, {"sub": "unknown"}),
-        ({}, None),
-        ("user_support", None),
+        ({}, {"sub": "unknown"}),
+        ("user_support", {"sub": "unknown"}),
+        (None, None),
     ],
 )  # fmt: skip
 async def test_a_session_keeps_who_acts_as_its_user(

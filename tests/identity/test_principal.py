@@ -108,8 +108,10 @@ def test_claims_cannot_be_changed_afterwards() -> None:
         ({"client_id": "support"}, "unknown"),
         ({"sub": 7}, "unknown"),
         ({"sub": ""}, "unknown"),
-        ({}, None),
-        ("user_support", None),
+        ({}, "unknown"),
+        ("user_support", "unknown"),
+        (["user_support"], "unknown"),
+        (False, "unknown"),
         (None, None),
     ],
 )  # fmt: skip
@@ -118,9 +120,14 @@ def test_who_acts_as_the_subject_is_known(act: object, impersonator: str | None)
     assert principal.impersonator == impersonator
     assert user_principal("user_a", [], {}).impersonator is None
     subject = subject_of(principal, principal.held)
-    assert (dict(subject["act"]), subject["client_id"]) == (act if isinstance(act, dict) else {}, "")
-    condition = compile_condition("has(subject.act.sub) && subject.act.sub == 'user_support'")
-    assert isinstance(condition, Condition)
-    assert condition.met({"subject": subject}) is (impersonator == "user_support")
+    named = {**(act if isinstance(act, dict) else {}), **({"sub": impersonator} if impersonator else {})}
+    assert (dict(subject["act"]), subject["client_id"]) == (named, "")
+    for text, met in (
+        ("true", impersonator is not None),
+        ("subject.act.sub == 'user_support'", impersonator == "user_support"),
+    ):
+        condition = compile_condition(f"has(subject.act.sub) && {text}")
+        assert isinstance(condition, Condition)
+        assert condition.met({"subject": subject}) is met
     key = decision_key("app", "/x", "GET", principal, Unverified("", "r"))
     assert (key.impersonator, key.client_id) == (impersonator, None)

@@ -29,10 +29,31 @@ def request_context(
     )
 
 
+def link_context(
+    scope: Scope, principal: Principal, snapshot: Snapshot, resource: str, action: str, *, proxies: TrustedProxies
+) -> Context:
+    """The variables of a decision about what the caller of a request could request next, from the same address.
+
+    Its path and the parameters in it are not known.
+    """
+    return LazyContext(
+        subject=lambda: subject_of(principal, snapshot.effective(principal.held)),
+        resource=lambda: {"type": "route", "id": resource, "properties": {}},
+        action=lambda: {"name": action, "properties": {}},
+        request=lambda: {**_sender(scope, proxies), "method": action},
+    )
+
+
 def _request(scope: Scope, proxies: TrustedProxies) -> Request:
-    request: Request = {"time": datetime.now(UTC), "path": scope["path"]}
+    request: Request = {**_sender(scope, proxies), "path": scope["path"]}
     if scope["type"] == ScopeType.HTTP:
         request["method"] = scope["method"]
+    return request
+
+
+def _sender(scope: Scope, proxies: TrustedProxies) -> Request:
+    """When a request was received, and from where if that is known."""
+    request: Request = {"time": datetime.now(UTC)}
     peer = scope.get("client")
     if (address := proxies.client_of(peer[0] if peer else None, scope["headers"])) is not None:
         request["ip"] = address
