@@ -25,6 +25,7 @@ from tests.support.server import DATABASE, eventually
 from tests.support.trials.abuse import Line, Trial
 from tests.support.trials.abuse_attacks import attacks
 from tests.support.trials.abuse_server import attacked
+from tests.support.trials.clerk import differences
 from tests.support.trials.failover import failover
 from tests.support.trials.flood import FloodName, flood
 from tests.support.trials.kills import kills
@@ -130,6 +131,11 @@ def test_a_flood_grows_the_database_by_less_than_its_share(
     found = flood(name, 1.0, 30, server=server, database=url, max_bytes=60_000_000, issuer=issuer, place=tmp_path)
     assert not list(found.faults())
     assert found.marked > 10  # less than 30 on a busy machine
+
+
+@pytest.mark.anyio
+async def test_clerks_own_sdk_reads_the_same_organizations(issuer: LiveIssuer, untrusted_issuer: LiveIssuer) -> None:
+    assert await differences(issuer, untrusted_issuer, 40, 7) == []
 
 
 def test_a_soak_reports_growth() -> None:

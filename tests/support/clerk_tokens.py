@@ -1,27 +1,17 @@
-"""Session tokens in the form of Clerk, and what Clerk's own backend SDK reads from them.
+"""The claims of session tokens in the form of Clerk, and what Clerk's own backend SDK reads from them.
 
-The SDK is an npm package, so its answers are recorded. To record them again, with a new version of the SDK or of this
-file: `npm install @clerk/backend` in a new directory, and `python -m tests.support.clerk_tokens DIRECTORY`.
+The answers of the SDK are recorded: `python -m scripts.trials.clerk --record` records them again.
 """
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 COUNT = 1_000
+SEED = 20260101  # of the recorded tokens
 RECORDED = Path(__file__).parents[1] / "identity" / "clerk_tokens.json"
-_SDK = Path(__file__).with_name("clerk_sdk.mjs")
 _WORDS = (
     *("catalog", "holdings", "billing", "dashboard", "teams", "impersonation", "staging_plans", "sys_memberships"),
     *("email", "fraud", "instance", "a", "b1", "reports-2"),
@@ -29,10 +19,10 @@ _WORDS = (
 _VERBS = ("read", "write", "manage", "delete", "export", "approve", "x_1")
 
 
-def session_claims() -> list[dict[str, Any]]:
-    """The claims of well-formed tokens, half of each version: the same ones each time."""
-    chance = random.Random(20260101)
-    return [(_version_1 if number % 2 else _version_2)(chance, number) for number in range(COUNT)]
+def session_claims(count: int = COUNT, seed: int = SEED) -> list[dict[str, Any]]:
+    """The claims of well-formed tokens, half of each version: the same ones for a seed."""
+    chance = random.Random(seed)
+    return [(_version_1 if number % 2 else _version_2)(chance, number) for number in range(count)]
 
 
 def _base(chance: random.Random, number: int) -> dict[str, Any]:
@@ -84,26 +74,3 @@ def _version_2(chance: random.Random, number: int) -> dict[str, Any]:
         organization["fpm"] = comma.join(str(chance.getrandbits(len(names))) for _ in range(mapped))
     claims["o"] = organization
     return claims
-
-
-def record(directory: Path) -> None:
-    """Have the SDK in a directory read the tokens, and write what it says, a token to a line."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    now = int(time.time())
-    valid = {"iss": "https://clerk.example", "iat": now - 5, "nbf": now - 5, "exp": now + 3600}
-    tokens = [
-        jwt.encode({**valid, **claims}, key, algorithm="RS256", headers={"kid": "1"}) for claims in session_claims()
-    ]
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-    script = shutil.copy(_SDK, directory)
-    done = subprocess.run(
-        ["node", script], input=json.dumps([public, *tokens]), cwd=directory, capture_output=True, text=True, check=True
-    )
-    read = json.loads(done.stdout)
-    assert len(read) == COUNT
-    RECORDED.write_text("[\n" + ",\n".join(json.dumps(each, separators=(",", ":")) for each in read) + "\n]\n")
-
-
-if __name__ == "__main__":
-    record(Path(sys.argv[1]))
