@@ -10,5 +10,5 @@ OVERLAPS: dict[Overlap, str] = {
     "86400": "for a day",
     "604800": "for a week",
     "2592000": "for 30 days",
-    "0": "not at all: it stops immediately",
+    "0": "not at all: it stops now",
 }

@@ -18,7 +18,9 @@ from app.http.wire.link import read_before
 from app.oauth.app_grants import page_of_user_grants
 from app.oauth.app_list import STATUSES, AppFilter, AppStatus, find_app, page_of_apps, view_app, view_apps
 from app.oauth.client import KINDS, ClientKind
-from app.services import AnyRequest
+from app.oauth.clients import client_of
+from app.policy.engine.app_scopes import askable_scopes
+from app.services import AnyRequest, services_of
 
 PATH = "/console/registered-apps"
 PAGE_SIZE = 50
@@ -79,8 +81,9 @@ async def show_app(
     done: Annotated[_Done, QueryParameter()] = "",
     cursor: Annotated[str, QueryParameter()] = "",
 ) -> Response[str]:
-    """Show an app: its redirects, the state of its secret, and a page of what users allow it."""
-    app = await view_app(session, await find_app(session, read_id(app_id)), datetime.now(UTC))
+    """Show an app: its redirects, its secret, what it may ask for by the rows, and a page of what users allow it."""
+    row = await find_app(session, read_id(app_id))
+    app = await view_app(session, row, datetime.now(UTC))
     here = f"{PATH}/{app.id}"
     before = read_before(cursor or None, here)
     grants = await page_of_user_grants(session, app.id, before=before, limit=PAGE_SIZE + 1)
@@ -92,6 +95,8 @@ async def show_app(
         request,
         "registered_app.html",
         app=app,
+        asks=askable_scopes(services_of(request.app).live.active, client_of(row)),
+        may_read_rows=may_open(request, "/console/policy"),
         grants=grants[:PAGE_SIZE],
         first=here if cursor else None,
         following=following,

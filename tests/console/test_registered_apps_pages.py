@@ -60,6 +60,22 @@ def test_a_secret_is_shown_once(console: Server) -> None:
     assert "The old secret is accepted" not in words(ended.text)
 
 
+def test_the_page_says_what_the_app_may_ask_for(console: Server) -> None:
+    person = officer(console)
+    path = f"{PATH}/{number(register(person))}"
+    page = words(person.get(path).text)
+    assert "By the rows of the active policy." in page
+    for scope in ("Read the catalog catalog:read apps.csv:4", "Read holdings holdings:read apps.csv:5"):
+        assert scope in page
+    assert "catalog:write" not in page
+    assert "apps.csv" not in words(officer(console, "apps:read").get(path).text)
+    person.post(f"{path}/disable")
+    assert "once it is enabled" in words(person.get(path).text)
+    with closing(sqlite3.connect(console.directory / DATABASE, timeout=10)) as database, database:
+        database.execute("UPDATE oauth_clients SET kind = 'dynamic' WHERE id = ?", (path.rpartition("/")[2],))
+    assert "Nothing: no row of the policy lets it." in words(person.get(path).text)
+
+
 def test_a_public_app_has_no_secret(console: Server) -> None:
     person = officer(console)
     made = register(person, "On a device", "device", redirects="http://127.0.0.1/cb\r\n\r\n com.example.app:/cb \r\n")

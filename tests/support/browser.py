@@ -18,6 +18,15 @@ Scheme = Literal["light", "dark"]
 _axe = Axe()
 # A rule of WCAG 2.2 AA that axe checks only on request.
 _RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+# A copy without limits is as wide as the longest option.
+_CUT_SELECTS = """() => [...document.querySelectorAll("select")].filter((select) => {
+  const copy = select.cloneNode(true);
+  copy.style.cssText = "position: absolute; visibility: hidden; width: auto; min-width: 0; max-width: none";
+  select.after(copy);
+  const needed = copy.getBoundingClientRect().width;
+  copy.remove();
+  return select.getBoundingClientRect().width > 0 && needed > select.getBoundingClientRect().width + 0.5;
+}).map((select) => select.id)"""
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +98,18 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def cut_selects(page: Page) -> list[str]:
+    """The ids of the drop-down lists that are narrower than the longest of their options, whose text would be cut."""
+    found: list[str] = page.evaluate(_CUT_SELECTS)
+    return found
+
+
 def check_looks(page: Page) -> None:
-    """Check the page in both colour schemes and at both widths: no violations, no horizontal overflow."""
+    """Check the page in both colour schemes and at both widths: no violations, no overflow, and no text that is cut."""
     looks: tuple[tuple[Scheme, tuple[int, int]], ...] = (("dark", NARROW), ("light", WIDE))
     for scheme, size in looks:
         use(page, scheme, size)
         found = violations(page)
         assert found == [], f"{page.url} {scheme} {size}: {found}"
         assert overflow(page) <= 0, f"{page.url} {size}"
+        assert cut_selects(page) == [], f"{page.url} {size}"
