@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -222,6 +223,22 @@ def test_no_user_has_the_subject_of_an_organization(server: Server, issuer: Live
     token = issuer.token(sub=f"org:{org}", permissions=["catalog:read"])
     answer = teams(server, token)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid token."})
+
+
+def test_an_id_is_in_the_path_as_it_is_or_encoded(server: Server, issuer: LiveIssuer) -> None:
+    org = "A9_.:@~+=-z"
+    with server.client(member(issuer, org, *MAY)) as client:
+        issue(client, org)
+        for spelled in (org, quote(org, safe=""), "A9_.%3a@~%2b%3d-z"):
+            assert [each["organization"] for each in client.get(path(spelled)).json()] == [org]
+        for spelled in ("A9%5F.:@~+=-z", "A9_%2E:@~+=-z", f"{org}%2F", f"{org}%25"):
+            assert client.get(path(spelled)).status_code == 400
+        for spelled in (org.lower(), f"{org}%20", f"{org}%7C", f"{org}*"):
+            assert client.get(path(spelled)).status_code in (400, 403)
+    with server.client(member(issuer, "a/b", *MAY)) as client:
+        assert [client.get(path(each)).status_code for each in ("a%2Fb", "a/b", "a")] == [404, 404, 403]
+    refused = teams(server, member(issuer, "a%b", *MAY))
+    assert (refused.status_code, refused.json()) == (401, {"detail": "Invalid token."})
 
 
 def test_an_impersonated_session_gets_no_credentials(
