@@ -2,9 +2,9 @@
 
     .venv/bin/python -m scripts.bench.opcodes [--top 20]
 
-The application is called in this process: an unprotected GET, and a protected GET by JWT with both logs. Access lines
-are counted until they are encoded, decisions until they are queued. Work in C, such as a regular expression, is one
-instruction.
+The application is called in this process: an unprotected GET, and protected ones by JWT, by key and by the token of an
+app, with both logs. Access lines are counted until they are encoded, decisions until they are queued. Work in C, such
+as a regular expression, is one instruction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from types import CodeType, FrameType
@@ -25,6 +25,7 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from app import logs
+from scripts.bench.request_cost import PUBLIC_URL, token_of
 from scripts.bench.served import PATH, protected, server, unprotected
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE, prepared_database
@@ -41,12 +42,14 @@ def main() -> None:
         issuer = stack.enter_context(LiveIssuer())
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ours = server(place / "ours", issuer, "protected", access_log=True)
+        ours.env["AUTHZ_PUBLIC_URL"] = PUBLIC_URL
         shutil.copy(prepared_database(), ours.directory / DATABASE)
+        with ours:
+            tokens = {kind: token_of(kind, ours, issuer) for kind in ("JWT", "key", "app")}
         os.environ.update(ours.env)
-        token = issuer.token(permissions=["catalog:read"], exp=2**33)
         with Path(os.devnull).open("w") as nothing, redirect_stderr(nothing):
             logs.configure("info", "json")
-            found = asyncio.run(_counted(token))
+            found = asyncio.run(_counted(tokens))
     for name, counts in found.items():
         print(f"{name}: {counts.total() / _REQUESTS:.0f} Python instructions a request")
         for code, number in counts.most_common(given.top):
@@ -54,15 +57,17 @@ def main() -> None:
             print(f"{number / _REQUESTS:8.1f}  {code.co_name} ({where}:{code.co_firstlineno})")
 
 
-async def _counted(token: str) -> dict[str, Counter[CodeType]]:
+async def _counted(tokens: Mapping[str, str]) -> dict[str, Counter[CodeType]]:
     ours, plain = protected(), unprotected()
     stop, started = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(_lifespan(ours, started, stop))
     await started.wait()
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    for app in (ours, plain):
-        await _requests(app, headers)  # to fill caches
-    found = {"unprotected": _traced(_requests(plain, [])), "protected": _traced(_requests(ours, headers))}
+    await _requests(plain, [])  # to fill caches
+    found = {"unprotected": _traced(_requests(plain, []))}
+    for kind, token in tokens.items():
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        await _requests(ours, headers)
+        found[f"protected, by {kind}"] = _traced(_requests(ours, headers))
     stop.set()
     await serving
     return found

@@ -95,6 +95,14 @@ def key_of(started: Server, issuer: LiveIssuer) -> str:
         return str(client.post("/api/v1/api-keys/", json=body).json()["plaintext"])
 
 
+def organization_key_of(started: Server, issuer: LiveIssuer) -> str:
+    """A new API key of an organization that may call the handler."""
+    stated = ["org:org-keys:write", "org:catalog:read"]
+    with started.client(issuer.token(org_id="org_bench", org_permissions=stated)) as client:
+        body = {"name": "bench", "scopes": ["catalog:read"]}
+        return str(client.post("/api/v1/orgs/org_bench/api-keys/", json=body).json()["plaintext"])
+
+
 def protected() -> ASGIApp:
     """The application with the handler behind its door."""
     with long_lived_build():  # as `authz serve` does
