@@ -7,21 +7,26 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 
 import structlog
 from litestar import Litestar
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.audit.deletions import run_size_limit
 from app.audit.retention import run_retention
+from app.db.availability import error_name
 from app.db.change_feed import APP_FEED, KEY_FEED, follow_changes
 from app.db.decision_carrying import run_carrying
 from app.db.limited_log import LimitedLog
 from app.db.old_decisions import OldDecisions
 from app.db.planner_statistics import run_statistics
+from app.db.session import read
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
+from app.keys.other_prefix import other_prefix
 from app.logs import first_lines
 from app.oauth.open_scopes import first_scopes
 from app.policy.engine.live import LivePolicy, Reload
@@ -30,6 +35,7 @@ from app.services import Services, services_of
 
 _RETRY_SECONDS = 1.0  # after a revision could not be stored
 _log = structlog.stdlib.get_logger("policy")
+_keys_log = structlog.stdlib.get_logger("api_keys")
 
 
 def report(reload: Reload) -> None:
@@ -98,6 +104,7 @@ async def _background_tasks(app: Litestar) -> AsyncIterator[None]:
             services.case_watch.run(stop),
             services.disk.run(stop),
             services.siem.run(stop),
+            _warn_about_other_prefix(services),
         )
         tasks = [asyncio.create_task(work) for work in works]
         try:
@@ -159,6 +166,22 @@ async def _changes(services: Services, stop: asyncio.Event) -> None:
         caches = ((KEY_FEED, services.verifier.cache), (APP_FEED, services.app_tokens.cache))
         await asyncio.gather(
             *(follow_changes(services.sessions, feed, cache, stop, every_seconds=bound / 2) for feed, cache in caches)
+        )
+
+
+async def _warn_about_other_prefix(services: Services) -> None:
+    """Say once that keys are refused because their prefix is not in the settings, as after a change of it."""
+    try:
+        prefix = await read(services.sessions, lambda session: other_prefix(session, datetime.now(UTC)))
+    except (SQLAlchemyError, OSError) as error:
+        _keys_log.info("the prefixes of keys were not compared with AUTHZ_KEY_PREFIX", error=error_name(error))
+        return
+    if prefix is not None:
+        known = ",".join(services.settings.key_prefix)
+        _keys_log.warning(
+            "there are keys that are not accepted because of their prefix",
+            prefix=prefix,
+            hint=f"to accept them, set AUTHZ_KEY_PREFIX={known},{prefix}",
         )
 
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.db.session import Sessions
-from app.identity.api_keys import mint
+from app.identity.api_keys import MintedKey, mint
 from app.identity.token_format import DEFAULT_PREFIX
 from app.keys import api_keys
 from app.keys.listing import SORTS, KeyFilter, KeyPosition, Sort, Status, find, page, place_of
+from app.keys.other_prefix import other_prefix
 from app.token_prefixes import use_token_prefixes
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,40 @@ async def test_owner_and_prefix_are_literal(sessions: Sessions) -> None:
     for nothing in ("grd%", "grd_liveX", "%"):
         assert await _all(sessions, KeyFilter(prefix=nothing)) == []
     assert await _all(sessions, KeyFilter(subject="user_%")) == []
+
+
+async def test_a_key_whose_prefix_is_not_in_the_setting_is_found(sessions: Sessions) -> None:
+    await _fill(sessions)
+    steps = (  # the setting, the prefix of one more key, and what is found
+        ("grd", "", None),
+        ("acme", "", "grd"),
+        ("acme grd", "", None),
+        ("grd", "acme", "acme"),
+        ("grd acme", "zz", "zz"),
+        ("zz acme grd", "acme2", "acme2"),
+        ("grd acme zz acme2", "h", "h"),
+        ("grd acme zz acme2 h", "grd1", "grd1"),
+        ("h zz grd1 grd acme2 acme", "", None),
+    )
+    try:
+        for number, (configured, prefix, found) in enumerate(steps):
+            use_token_prefixes(configured.split())
+            async with sessions() as session:
+                if prefix:
+                    new = MintedKey("", "live", f"{prefix}_live_0", bytes([number]) * 32)
+                    await api_keys.insert(session, subject="user_new", name="new", new=new, scopes=[], now=NOW)
+                    await session.commit()
+                assert await other_prefix(session, NOW) == found
+        use_token_prefixes(["new"])
+        async with sessions() as session:
+            for key_id in await _all(sessions, KeyFilter(status="active")):
+                key = await find(session, key_id)
+                assert key is not None
+                key.revoked_at = NOW
+            await session.commit()
+            assert await other_prefix(session, NOW) is None, "no key is accepted, whatever its prefix"
+    finally:
+        use_token_prefixes([DEFAULT_PREFIX])
 
 
 async def test_keys_with_a_former_prefix_are_found_by_it(sessions: Sessions) -> None:

@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -183,3 +184,17 @@ def test_commands_use_the_prefix(acme: Server, issuer: LiveIssuer) -> None:
         assert done.returncode == 0, done.stderr
     app = command("apps", "add", "Scores", "--redirect", "https://app.example/cb", "--confidential", env=env)
     assert "Secret: acme_ocs_" in app.stdout, app.stderr
+
+
+def test_a_server_that_does_not_accept_a_former_prefix_says_so(
+    acme: Server, issuer: LiveIssuer, tmp_path: Path
+) -> None:
+    former_key(acme, "user_late")
+    database = acme.env["AUTHZ_DATABASE_URL"]
+    with Server(
+        tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, key_prefix="acme,old", database_url=database
+    ) as server:
+        line = server.wait_for_log(lambda entry: "because of their prefix" in str(entry.get("event")))
+        assert (line["level"], line["prefix"]) == ("warning", "grd")
+        assert "AUTHZ_KEY_PREFIX=acme,old,grd" in line["hint"]
+    assert not [entry for entry in acme.log if "because of their prefix" in str(entry.get("event"))]
