@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 from collections.abc import Callable
@@ -32,6 +33,7 @@ paths:
 def _prepared() -> Path:
     """A repository whose only commit has the policy of `authz init`."""
     root = new_repository(Path(mkdtemp(prefix="authz-test-review-")))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "orders.yaml").write_text(_DOCUMENT)
     made = command("init", "policies", "--openapi", "orders.yaml", "--name", "orders", cwd=root, env=ENV)
     assert made.returncode == 0, made.stderr
