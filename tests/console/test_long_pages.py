@@ -61,7 +61,9 @@ class Slices(LongWork):
 
 def request_with(long_work: LongWork) -> AnyRequest:
     live = SimpleNamespace(active=SimpleNamespace(revision="r0"))
-    return RequestFactory(Litestar(state=state_of(live=live, long_work=long_work))).get("/console/policy/history")
+    settings = SimpleNamespace(api_title="Griddy API")
+    state = state_of(live=live, long_work=long_work, settings=settings)
+    return RequestFactory(Litestar(state=state)).get("/console/policy/history")
 
 
 @pytest.mark.parametrize("entries", [0, 1, 50])
