@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from scripts.sdk.python.griddy import AsyncGriddy, Griddy, GriddyError, RefusedRequest, RetryPolicy
+from scripts.sdk.python.griddy import AsyncGriddy, Griddy, GriddyError, RetryPolicy
 from tests.support.node_packages import NODE
 
 FIELDS = ("status", "detail", "request_id", "missing", "errors", "retry_after")
@@ -130,7 +130,7 @@ async def _first(rows: AsyncIterator[Each], limit: int) -> AsyncIterator[Each]:
 def _failure(error: GriddyError | ValueError, tokens: Tokens) -> Result:
     if not isinstance(error, GriddyError):
         return Result(refused=str(error), tokens=tokens.returned)
-    fields = {name: getattr(error, name, None) for name in FIELDS} if isinstance(error, RefusedRequest) else None
+    fields = {name: getattr(error, name, None) for name in FIELDS} if hasattr(error, "status") else None
     if fields and fields["missing"] is not None:
         fields["missing"] = list(fields["missing"])
     return Result(error=type(error).__name__, message=str(error), fields=fields, tokens=tokens.returned)

@@ -33,7 +33,7 @@ async function resultOf(call) {
         ? null
         : {
             status,
-            detail,
+            detail: detail ?? null,
             request_id: requestId ?? null,
             missing: missing ?? null,
             errors: errors ?? null,

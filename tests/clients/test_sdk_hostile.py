@@ -94,6 +94,7 @@ def test_an_address_of_this_machine_needs_no_encryption(griddy: Caller, url: str
         "/api/v1/teams/\x7f",
         "/api/v1/teams/é",
         "/api/v1/teams/\u2028",
+        "/" + "a" * 100_000,
     ],
 )
 def test_a_path_that_leads_elsewhere_is_refused(failing: FailingServer, griddy: Caller, path: str) -> None:
@@ -162,6 +163,11 @@ def test_no_proxy_of_the_environment_gets_a_token_in_the_clear(
         assert griddy(Call(failing.url)).value == ROW
 
 
+def test_a_header_may_have_any_bytes(failing: FailingServer, griddy: Caller) -> None:
+    failing.follow([(200, {"X-Other": "é", "Link": "é", "X-Request-ID": "é"}, ROW)])
+    assert griddy(Call(failing.url)).value == ROW
+
+
 def test_a_cookie_is_not_sent_back(failing: FailingServer, griddy: Caller) -> None:
     failing.follow(
         [
@@ -186,6 +192,7 @@ ENDLESS: dict[str, Any] = {"results": [], "next": "/api/v1/teams/?cursor=c", "pr
         ("teams", (200, {}, {"results": [ROW], "next": "//elsewhere.example/api/v1/teams/?cursor=c"})),
         ("teams", (200, {}, {"results": [ROW], "next": "/api/v1/teams/?cursor=c\r\nX-Injected: 1"})),
         ("teams", (200, {}, {"results": [ROW], "next": "/api/v1/teams/"})),
+        ("teams", (200, {}, {"results": [ROW], "next": "/api/v1/teams/?cursor=" + "c" * 100_000})),
         ("teams", (200, {}, {"results": [ROW], "next": "file:///etc/passwd?x"})),
         ("teams", (200, {}, {"results": [ROW], "next": ""})),
         ("teams", (200, {}, {"results": [ROW], "next": 5})),

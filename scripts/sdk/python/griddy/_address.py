@@ -11,7 +11,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LAST_PORT = 65_535
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 # No address of another host, and nothing that a parser of addresses changes or removes.
-_PATH = re.compile(r"/(?!/)[!\"$-\[\]-~]*")
+_PATH = re.compile(r"/(?!/)[!\"$-\[\]-~]{0,8000}")
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 
 
@@ -35,7 +35,7 @@ def checked_path(path: str) -> str:
     """A path of the API and a query. Raises ValueError for one that leads elsewhere, or that a parser would change."""
     if not _PATH.fullmatch(path) or _DOTS.search(path.partition("?")[0]):
         raise ValueError(
-            f"a path of the API begins with one slash, is percent-encoded and has no dots as a segment: {path}"
+            f"a path of the API begins with one slash, is percent-encoded and has no dots as a segment: {path[:100]}"
         )
     return path
 

@@ -97,7 +97,7 @@ class BodyReader:
         found = self._response
         return httpx.Response(
             found.status_code,
-            headers=[(name, value) for name, value in found.headers.multi_items() if name != "content-encoding"],
+            headers=[(name, value) for name, value in found.headers.raw if name.lower() != b"content-encoding"],
             content=body,
             request=httpx.Request(found.request.method, found.request.url),
             extensions=found.extensions,

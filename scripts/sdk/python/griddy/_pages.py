@@ -12,7 +12,7 @@ import httpx
 from ._errors import UnexpectedResponse, json_of
 from ._headers import links_of
 
-_QUERY = re.compile(r"[^?#]*(\?[0-9A-Za-z._~%=&+/:,;@!$()*?-]+)(?:#.*)?")
+_QUERY = re.compile(r"[^?#]*(\?[0-9A-Za-z._~%=&+/:,;@!$()*?-]{1,4000})(?:#.*)?")
 
 
 @dataclass(frozen=True, slots=True)

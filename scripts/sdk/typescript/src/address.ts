@@ -4,7 +4,7 @@ const BASE = /^(https?):\/\/[^/?#\\\s]+\/?$/i;
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/; // RFC 6750, section 2.1
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 // No address of another host, and nothing that a parser of addresses changes or removes.
-const PATH = /^\/(?!\/)[!"$-[\]-~]*$/;
+const PATH = /^\/(?!\/)[!"$-[\]-~]{0,8000}$/;
 const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
 /** The origin of an API. Throws TypeError for one to which a token would travel in the clear, or with a path. */
@@ -25,7 +25,8 @@ export function checkedBase(url: string): string {
 export function checkedPath(path: string): string {
   const [withoutQuery = ""] = path.split("?", 1);
   if (!PATH.test(path) || DOTS.test(withoutQuery)) {
-    throw new TypeError(`a path of the API begins with one slash, is percent-encoded and has no dots as a segment: ${path}`);
+    const shown = path.slice(0, 100);
+    throw new TypeError(`a path of the API begins with one slash, is percent-encoded and has no dots as a segment: ${shown}`);
   }
   return path;
 }

@@ -4,7 +4,7 @@ import type { RequestOptions, RequestOptionsWithBody } from "./attempt.js";
 import { isObject, jsonOf, type Reply, UnexpectedResponse } from "./errors.js";
 import { linksOf } from "./headers.js";
 
-const QUERY = /^[^?#]*(\?[0-9A-Za-z._~%=&+/:,;@!$()*?-]+)(?:#.*)?$/;
+const QUERY = /^[^?#]*(\?[0-9A-Za-z._~%=&+/:,;@!$()*?-]{1,4000})(?:#.*)?$/;
 
 /** Sends a request, with its retries. Resolves to a response that is a success. */
 export type Send = (method: string, path: string, options: RequestOptionsWithBody) => Promise<Reply>;
