@@ -101,7 +101,16 @@ async def test_a_page_with_macros_is_freed_without_the_garbage_collector() -> No
 
     request = request_with(Slices())
     given = dict.fromkeys(("subject", "prefix", "status", "sort"), "")
-    values = {"keys": [], "beyond": {}, "given": given, "errors": {}, "statuses": (), "sorts": {}, "sort": "newest"}
+    values = {
+        "keys": [],
+        "beyond": {},
+        "given": given,
+        "errors": {},
+        "statuses": (),
+        "sorts": {},
+        "sort": "newest",
+        "longest_prefix": 17,
+    }
     more: dict[str, Any] = {"is_filtered": False, "first": None, "following": None, "by": {}, "may_revoke": False}
     gc.disable()
     try:
