@@ -110,6 +110,7 @@ async def test_a_page_with_macros_is_freed_without_the_garbage_collector() -> No
         "sorts": {},
         "sort": "newest",
         "longest_prefix": 17,
+        "prefix_example": "grd_live_0a1b2c3d",
     }
     more: dict[str, Any] = {"is_filtered": False, "first": None, "following": None, "by": {}, "may_revoke": False}
     gc.disable()
