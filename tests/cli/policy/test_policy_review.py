@@ -144,6 +144,16 @@ def test_a_base_without_policies_counts_as_wider(root: Path) -> None:
     assert review(root, "--dir", "more", "--fail-on", "widening").returncode == 1
 
 
+def test_one_file_that_was_moved_does_not_make_its_directory_the_base(root: Path) -> None:
+    (root / "fixtures").mkdir()
+    (root / "fixtures" / "more.csv").write_text("p, orders:read, orders:/v1/orders, GET, allow\n# end\n")
+    git(root, "update-ref", "refs/remotes/origin/main", commit(root))
+    shutil.copytree(root / "policies", root / "live")
+    (root / "fixtures" / "more.csv").rename(root / "live" / "more.csv")
+    commit(root)
+    assert "The base has no policy in this directory" in review(root, "--dir", "live").stdout
+
+
 def test_a_base_with_faults_counts_as_wider(root: Path) -> None:
     break_file(root)
     git(root, "update-ref", "refs/remotes/origin/main", commit(root))

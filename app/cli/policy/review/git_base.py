@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from app.cli.terminal import printable
+from app.policy.language.file_names import REQUIRED
 
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 _KINDS = {"blob": "a file or a link", "commit": "a submodule"}
@@ -56,18 +57,14 @@ class GitBase:
             yield copy / name
 
     def moved_from(self, name: str) -> str | None:
-        """The directory from which all files that came to this one by a move were moved, if there is one."""
+        """The directory from which the files that every policy has were moved to this one, if there is one."""
         words = ("diff-tree", "-r", "-z", "-M", "--diff-filter=R", "--name-status", self.commit, "HEAD")
         parts = git(*words, cwd=self.root).decode("utf-8", "surrogateescape").split("\0")
         found: set[str] = set()
         for old, new in zip(parts[1::3], parts[2::3], strict=False):
-            if not PurePosixPath(new).is_relative_to(name):
-                continue
-            within = str(PurePosixPath(new).relative_to(name))
-            if old == within:
-                found.add(".")
-            elif old.endswith(f"/{within}"):
-                found.add(old.removesuffix(f"/{within}"))
+            place, before = PurePosixPath(new), PurePosixPath(old)
+            if place.parent == PurePosixPath(name) and place.name in REQUIRED and before.name == place.name:
+                found.add(str(before.parent))
         return found.pop() if len(found) == 1 else None
 
 
