@@ -16,11 +16,11 @@ from app.policy.casbin_import.matcher import PATTERNS, FieldTest
 from app.policy.casbin_import.model_file import PolicyEffect
 from app.policy.casbin_import.new_names import NewNames
 from app.policy.casbin_import.object_sets import ObjectReader
-from app.policy.casbin_import.own_document import closed_endpoints, fitted, own_routes, paths_of
+from app.policy.casbin_import.own_document import closed_endpoints, closed_heads, fitted, own_routes, paths_of
 from app.policy.casbin_import.policy_texts import merged, roles_text, rules_text
 from app.policy.casbin_import.priorities import apply_order
 from app.policy.casbin_import.role_graph import RoleKey
-from app.policy.casbin_import.role_rows import memberships
+from app.policy.casbin_import.role_rows import memberships, needed
 from app.policy.casbin_import.route_document import closing_rows, generated_paths, write_document
 from app.policy.casbin_import.row_alternatives import AlternativeReader
 from app.policy.casbin_import.row_translator import ANONYMOUS, RowTranslator, Vocabulary
@@ -83,6 +83,7 @@ def import_policy(
     table = own_routes(options, base)
     if table is not None:
         rules = fitted(rules, table, found)
+        members = needed(members, [rule for rule, _ in rules], found)
     if not rules:
         message = "no row can be carried over; the report of an import says why, row by row"
         faults = [Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in found.notes[:20]]
@@ -90,7 +91,7 @@ def import_policy(
     kept = [rule for rule, _ in rules]
     closing = closing_rows(options.service, kept, paths if table is None else paths_of(table))
     if table is not None:
-        closing = (*closing, *closed_endpoints(kept, table, closing))
+        closing = (*closing, *closed_heads(rules, table, found), *closed_endpoints(kept, table, closing))
     text, places = rules_text(options.service, rules, closing)
     files = {rules_file(options.service): text}
     if members:

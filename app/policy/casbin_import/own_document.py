@@ -7,6 +7,7 @@ such a path is left out. A deny of it refuses the import if any row allows that 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -59,6 +60,30 @@ def closed_endpoints(rules: Sequence[CarriedRule], table: RouteTable, closing: S
     }
     rows = [closing_row(*split_route(template), methods) for template, methods in missing.items() if methods]
     return ["# No row of Casbin is about these endpoints.", *rows] if rows else []
+
+
+def closed_heads(rules: Sequence[SourcedRule], table: RouteTable, found: Translation) -> list[str]:
+    """Rows that deny HEAD of routes that have GET alone, if some rules are about only one of them.
+
+    There a row about GET is about HEAD, too. What allows HEAD is left out.
+    """
+    about: dict[str, list[SourcedRule]] = defaultdict(list)
+    for each in rules:
+        for template in table.match(each[0].resource) if each[0].route else ():
+            about[template].append(each)
+    rows = []
+    for template, named in about.items():
+        heads = ["HEAD" in rule.actions for rule, _ in named]
+        is_equal = heads == ["GET" in rule.actions for rule, _ in named]
+        methods = table.methods(template)
+        if "HEAD" in methods or "GET" not in methods or is_equal or not any(heads):
+            continue
+        rows.append(closing_row(*split_route(template), ("HEAD",)))
+        message = f"the document has no HEAD of `{template}`, and rows about GET would be about it, too: it is denied"
+        for rule, sources in named:
+            for row in sources if rule.effect == "allow" and "HEAD" in rule.actions else ():
+                found.note("left-out", "document", row, message, "add it to the document, and import again")
+    return ["# The document has GET alone, and not all rows about it are about HEAD.", *rows] if rows else []
 
 
 def paths_of(table: RouteTable) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.policy.casbin_import.carried_rule import CarriedRule
@@ -39,7 +39,7 @@ def memberships(
         else:
             kept.append(rule)
     found.rules = kept
-    return _needed(every, kept, found)
+    return needed(every, kept, found)
 
 
 def _of_graph(
@@ -70,22 +70,23 @@ def _of_graph(
             yield CarriedMembership(row, user, grant)
 
 
-def _needed(
-    every: Iterable[CarriedMembership], rules: Iterable[CarriedRule], found: Translation
+def needed(
+    every: Iterable[CarriedMembership], rules: Sequence[CarriedRule], found: Translation
 ) -> list[CarriedMembership]:
+    """The `g` rows that lead to a role which a rule needs."""
     below: dict[str, list[CarriedMembership]] = defaultdict(list)
     distinct = {(row.member, row.role): row for row in reversed(list(every))}
     for row in distinct.values():
         below[row.role].append(row)
-    needed = {need for rule in rules for need in rule.needs if need.startswith("role:")}
-    needed.update(role for role in below if any(f"'{role}'" in rule.condition for rule in rules if rule.condition))
-    todo = list(needed)
+    roles = {need for rule in rules for need in rule.needs if need.startswith("role:")}
+    roles.update(role for role in below if any(f"'{role}'" in rule.condition for rule in rules if rule.condition))
+    todo = list(roles)
     while todo:
         for row in below.get(todo.pop(), ()):
-            if row.member.startswith("role:") and row.member not in needed:
-                needed.add(row.member)
+            if row.member.startswith("role:") and row.member not in roles:
+                roles.add(row.member)
                 todo.append(row.member)
     for row in distinct.values():
-        if row.role not in needed:
+        if row.role not in roles:
             found.note("no-effect", "unused-role", row.source, "no rule needs this role")
-    return [row for row in reversed(distinct.values()) if row.role in needed]
+    return [row for row in reversed(distinct.values()) if row.role in roles]

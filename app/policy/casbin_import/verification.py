@@ -162,8 +162,16 @@ class _Asker:
             return True
         if isinstance(decision, NoSuchTarget) or decision.rule is None:
             return False
+        if decision.rule.file != self._file:
+            return False
         rule = self._imported.places.get(decision.rule.line)
-        return decision.rule.file == self._file and rule is not None and rule.effect == "deny" and rule.is_wider
+        if (
+            question.action == "HEAD"
+            and self._options.document is not None
+            and "HEAD" not in (rule.actions if rule else ())
+        ):
+            return True  # closed where the document has GET alone, as a note says
+        return rule is not None and rule.effect == "deny" and rule.is_wider
 
     def _is_nameable(self, question: CasbinQuestion) -> bool:
         return all(grant in self._roles for grant in question.caller.held if grant.startswith("role:"))
