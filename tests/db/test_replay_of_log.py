@@ -30,7 +30,7 @@ async def test_a_replay_of_the_log_equals_deciding_one_by_one(tmp_path: Path) ->
         else varied(record, grants=None)
         if number % 89 == 0
         else record
-        for number, record in enumerate(log(11, 4_000))
+        for number, record in enumerate(log(12, 4_000))
     ]
     records = [record._replace(times=number % 3 + 1) for number, record in enumerate(records)]
     engine = open_engine(url)
