@@ -16,7 +16,7 @@ from app.policy.casbin_import.matcher import PATTERNS, FieldTest
 from app.policy.casbin_import.model_file import PolicyEffect
 from app.policy.casbin_import.new_names import NewNames
 from app.policy.casbin_import.object_sets import ObjectReader
-from app.policy.casbin_import.own_document import closed_endpoints, closed_heads, fitted, own_routes, paths_of
+from app.policy.casbin_import.own_document import closed_endpoints, closed_heads, fitted, own_routes, paths_with_head
 from app.policy.casbin_import.policy_texts import merged, roles_text, rules_text
 from app.policy.casbin_import.priorities import apply_order
 from app.policy.casbin_import.role_graph import RoleKey
@@ -89,7 +89,7 @@ def import_policy(
         faults = [Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in found.notes[:20]]
         raise ImportRefused([Fault("nothing-left", casbin.model.file, 1, 1, message), *faults])
     kept = [rule for rule, _ in rules]
-    closing = closing_rows(options.service, kept, paths if table is None else paths_of(table))
+    closing = closing_rows(options.service, kept, paths if table is None else paths_with_head(table))
     if table is not None:
         closing = (*closing, *closed_heads(rules, table, found), *closed_endpoints(kept, table, closing))
     text, places = rules_text(options.service, rules, closing)

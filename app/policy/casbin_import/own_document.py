@@ -86,9 +86,9 @@ def closed_heads(rules: Sequence[SourcedRule], table: RouteTable, found: Transla
     return ["# The document has GET alone, and not all rows about it are about HEAD.", *rows] if rows else []
 
 
-def paths_of(table: RouteTable) -> list[str]:
-    """The paths of the document."""
-    return [split_route(template)[1] for template in table.templates]
+def paths_with_head(table: RouteTable) -> list[str]:
+    """The paths of the document that have HEAD, also where GET implies it."""
+    return [split_route(template)[1] for template in table.templates if "HEAD" in table.actions(template)]
 
 
 def _fitted(

@@ -137,6 +137,13 @@ def test_head_is_closed_where_the_document_cannot_tell_it_from_get(rows: tuple[s
     assert found.decide(bob, "orders:/orders", "GET").allowed is any("bob" in row for row in rows)
 
 
+def test_head_is_not_closed_where_there_is_none() -> None:
+    paths = {"/orders": "get head", "/stock": "delete"}
+    done = carried(paths, "p, ann, /*, GET, allow", "p, ann, /orders, HEAD, allow")
+    assert not [row for row in rows_of(done) if "stock" in row and "HEAD" in row]
+    assert snapshot(done).decide(ANN, "orders:/orders", "HEAD").allowed
+
+
 def test_head_is_closed_too_where_casbin_allows_by_default() -> None:
     text = model(
         "r.sub == p.sub && r.obj == p.obj && r.act == p.act", groups="", policy="sub, obj, act, eft", effect=DENY
