@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,12 +32,14 @@ p, holdings:read, orders:/v1/{kind}/{id}, GET, allow
 p, user:user_boss, orders:/v1/orders/**, GET, allow
 # end
 """
+LIMIT = 10  # bad tokens of an address in a minute
 EXPRESS = ROOT / "tests" / "clients" / "express"
 
 
 @pytest.fixture(scope="module")
 def pdp(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("pdp"), jwks_url=issuer.jwks_url, issuer=issuer.url)
+    directory = tmp_path_factory.mktemp("pdp")
+    server = Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, bad_credentials_per_minute=str(LIMIT))
     (server.policy_dir / "upstreams").mkdir()
     (server.policy_dir / "upstreams" / "orders.openapi.yaml").write_text(ORDERS)
     (server.policy_dir / "orders.csv").write_text(ROWS)
@@ -120,6 +123,23 @@ def test_a_service_answers_as_the_decision_point_says(service: str, issuer: Live
     connection.close()
     twice = [("Authorization", reader["Authorization"]), ("Authorization", "Bearer x")]
     assert httpx.get(f"{service}/v1/orders/7", headers=twice, timeout=30).status_code == 401
+
+
+def test_beyond_the_budget_of_a_client_its_bad_tokens_are_429(service: str, issuer: LiveIssuer) -> None:
+    address = f"198.51.100.{random.randrange(1, 255)}"
+
+    def ask(token: str, client: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", "X-Test-Client": client}
+        return httpx.get(f"{service}/v1/orders/7", headers=headers, timeout=30)
+
+    answers = [ask("x", address) for _ in range(LIMIT + 3)]
+    assert {answer.status_code for answer in answers[:LIMIT]} == {401}
+    last = answers[-1]
+    assert (last.status_code, last.json()) == (429, {"detail": "Too many requests."})
+    assert 1 <= int(last.headers["retry-after"]) <= 60
+    assert "www-authenticate" not in last.headers
+    assert ask("x", "203.0.113.9").status_code == 401
+    assert ask(issuer.token(permissions=["catalog:read"]), address).status_code == 200
 
 
 def test_express_that_ignores_case_is_refused(pdp: Server, issuer: LiveIssuer) -> None:

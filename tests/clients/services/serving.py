@@ -15,7 +15,14 @@ from scripts.clients.authzen import DecisionPoint
 def serve(app: Any) -> None:
     """Serve an ASGI application on the port that is the only argument of the program."""
     pdp = DecisionPoint(os.environ["AUTHZEN_URL"], os.environ["AUTHZEN_TOKEN"], timeout=20)
-    uvicorn.run(Authorization(app, pdp, service="orders"), port=int(sys.argv[1]), log_level="warning")
+    served = Authorization(app, pdp, service="orders", address=_stated_address)
+    uvicorn.run(served, port=int(sys.argv[1]), log_level="warning")
+
+
+def _stated_address(scope: Any) -> str:
+    """The address of the client, which a test states in a header."""
+    found: list[str] = [value.decode() for name, value in scope["headers"] if name == b"x-test-client"]
+    return found[0] if found else ""
 
 
 def described(order_id: str, scope: Any) -> dict[str, str]:

@@ -21,7 +21,7 @@ def _text(description: str) -> Schema:
 
 _SUBJECTS, _RESOURCES = "`user`, `key`, `app` or `token`", "`route` or `record`"
 _ATTRIBUTES = _object("Attributes; they take precedence over those in the policy's `entities/`.")
-_CONTEXT = _object("The variable `context` of conditions.")
+_CONTEXT = _object("The variable `context` of conditions. With a token, `ip` is the address that sent it.")
 _EXPLAIN = Schema(type=OpenAPIType.BOOLEAN, description="Whether each decision has its reason in `context`.")
 _PAGE = _object(
     "The part of the results to return.",
