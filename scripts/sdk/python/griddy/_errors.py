@@ -22,7 +22,7 @@ class ConnectionFailed(GriddyError):
 
 
 class UnexpectedResponse(GriddyError):
-    """A response is a success, and not one of the API: something else answers at its address."""
+    """A response is not one of the API: something else answers at its address."""
 
     def __init__(self, response: httpx.Response, reason: str) -> None:
         self.status = response.status_code

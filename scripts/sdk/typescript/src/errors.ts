@@ -22,7 +22,7 @@ export class ConnectionFailed extends GriddyError {
   override name = "ConnectionFailed";
 }
 
-/** A response is a success, and not one of the API: something else answers at its address. */
+/** A response is not one of the API: something else answers at its address. */
 export class UnexpectedResponse extends GriddyError {
   override name = "UnexpectedResponse";
   readonly status: number;
