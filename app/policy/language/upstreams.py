@@ -34,7 +34,8 @@ class Upstream:
     """A service as its document describes it: routes, denied templates (`closed`), and findings.
 
     `servers` are the absolute addresses in the document, without variables, or if there are none the paths below the
-    public URL, such as `/v1`. `files` are those that the document refers to, `steps` the work to read it.
+    public URL, such as `/v1`. `files` are those that the document refers to, also if there is no such file; `steps` is
+    the work to read it.
     """
 
     service: str
@@ -67,8 +68,11 @@ def load(
             faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
         else:
             # Reused upstreams count too, so that a policy that can be reloaded can also be loaded at start.
-            found[service] = reused.get(file) or _read(source, service, file, faults, DocumentBudget(steps))
-            steps += found[service].steps
+            earlier, budget = reused.get(file), DocumentBudget(steps)
+            if earlier is None or earlier.steps > budget.steps:
+                earlier = _read(source, service, file, faults, budget)
+            found[service] = earlier
+            steps += earlier.steps
     _find_strays(source, faults)
     return tuple(found.values())
 
@@ -109,7 +113,7 @@ class _UpstreamReader:
         endpoints = DocumentEndpoints(document, references, file, budget)
         self._templates = endpoints.templates
         self._denied = endpoints.denied
-        self._files = references.read
+        self._files = references.named
         self._servers = _addresses(document.get("servers"))
 
     def upstream(self) -> Upstream:

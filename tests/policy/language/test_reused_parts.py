@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from app.policy.language.diff import changes
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.load import Policy, parse
+from app.policy.language.openapi.budget import MAX_STEPS
 from app.policy.language.source import from_bytes
+from app.policy.language.upstreams import Upstream, load
+from tests.policy.documents import document
 from tests.policy.malformed import MALFORMED
 from tests.policy.shipped import policy_of, shipped_files
 
@@ -64,3 +68,27 @@ def test_rows_of_a_file_that_did_not_change_are_not_parsed_again() -> None:
     after = parse(from_bytes({**shipped_files(), "new.csv": ROW}), before)
     assert all(any(rule is other for other in before.rules) for rule in after.rules if rule.file != "new.csv")
     assert len(after.rules) == len(before.rules) + 1
+
+
+@pytest.mark.parametrize("fragment", [None, b"get: [\n"], ids=["missing", "unreadable"])
+def test_a_document_is_read_again_when_a_file_that_it_refers_to_becomes_readable(fragment: bytes | None) -> None:
+    name = "upstreams/parts/pets.yaml"
+    of_document = document("  /pets: {$ref: ./parts/pets.yaml}\n  /toys: {get: {}}").encode()
+    files = {**shipped_files(), "upstreams/o.openapi.yaml": of_document}
+    before = policy_of({**files, **({} if fragment is None else {name: fragment})})
+    assert before.services[0].closed == ("o:/pets",)
+    after = parse(from_bytes({**files, name: b"get: {}\n"}), before)
+    assert after.services == policy_of({**files, name: b"get: {}\n"}).services
+    assert not after.services[0].closed
+    # What the document itself has did not change.
+    assert [(change.kind, change.row) for change in changes(before, after)] == [("added", "endpoint GET o:/pets")]
+
+
+def test_reused_documents_count_for_the_steps_of_all() -> None:
+    """A reload accepts no documents that a start would refuse."""
+    files = {f"upstreams/{name}.openapi.yaml": document("  /pets: {get: {}}").encode() for name in "bcde"}
+    known = [Upstream(name[10], name, steps=MAX_STEPS) for name in files]
+    before = from_bytes({**shipped_files(), **files}).files
+    source = from_bytes({**shipped_files(), **files, "upstreams/a.openapi.yaml": files["upstreams/b.openapi.yaml"]})
+    found = load(source, [], before, known)
+    assert [each in known for each in found] == [False, True, True, True, False]

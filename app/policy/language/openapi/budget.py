@@ -29,18 +29,18 @@ class Work(Enum):
 class DocumentBudget:
     """The remaining steps for a document. Once they are spent, further work is refused.
 
-    `before` are the steps that earlier documents of the policy took.
+    `before` are the steps that earlier documents of the policy took, `steps` those that are left for this one.
     """
 
     def __init__(self, before: int = 0) -> None:
-        self._steps = min(MAX_STEPS, MAX_STEPS_TOGETHER - before)
-        self._left = self._steps
+        self.steps = min(MAX_STEPS, MAX_STEPS_TOGETHER - before)
+        self._left = self.steps
         self._spent = dict.fromkeys(Work, 0)
 
     @property
     def spent(self) -> int:
         """The steps of all kinds so far."""
-        return self._steps - max(self._left, 0)
+        return self.steps - max(self._left, 0)
 
     def spend(self, work: Work, steps: int) -> None:
         """Spend steps before doing the work. Raises Unreadable, which names the work that took the most steps."""
@@ -49,7 +49,7 @@ class DocumentBudget:
         if self._left >= 0:
             return
         message, hint = max(self._spent, key=self._spent.__getitem__).value
-        if self._steps < MAX_STEPS:
+        if self.steps < MAX_STEPS:
             together = f"the documents of the policy together take more than {MAX_STEPS_TOGETHER} steps to read"
             raise Unreadable(together, f"describe fewer services in one policy; for this document: {hint}")
         raise Unreadable(f"{message}: the document takes more than {MAX_STEPS} steps to read", hint)

@@ -20,18 +20,20 @@ _HINT = "refer to a file in `upstreams/`, such as `./paths/orders.yaml`, or to a
 
 
 class References:
-    """Follows the references of one document. `files` are all files of the policy; `read` are those that were used."""
+    """Follows the references of one document. `files` are all files of the policy."""
 
     def __init__(self, file: str, document: Branch, files: Mapping[str, str], budget: DocumentBudget) -> None:
         self._budget = budget
         self._files = files
         self._trees: dict[str, Value] = {file: document}
+        self._unreadable: dict[str, Unreadable] = {}
+        self._named = {file: None}  # in the order of the first reference
         self._file = file
 
     @property
-    def read(self) -> tuple[str, ...]:
-        """The other files that the document refers to."""
-        return tuple(file for file in self._trees if file != self._file)
+    def named(self) -> tuple[str, ...]:
+        """The other files that the document refers to, also if there is no such file or it cannot be read."""
+        return tuple(file for file in self._named if file != self._file)
 
     def follow(self, branch: Branch, file: str) -> tuple[Branch, str]:
         """Resolve a mapping that may be a reference; returns the target and its file. Raises Unreadable."""
@@ -62,19 +64,23 @@ class References:
         name = "/".join((dirname(file), *parts))
         if ":" in place or "\\" in name or not all(parts) or ".." in parts or "." in parts:
             raise Unreadable(f"references such as `{shown(reference)}` are not followed", _HINT)
+        self._named[name] = None
         if name not in self._files:
             raise Unreadable(f"`{shown(reference)}` is not a file of the policy", _HINT)
         return name
 
     def _tree(self, file: str) -> Value:
+        if file in self._unreadable:
+            raise self._unreadable[file]
         if file not in self._trees:
-            if len(self._trees) > MAX_FILES:
+            if len(self._trees) + len(self._unreadable) > MAX_FILES:
                 raise Unreadable(f"the document refers to more than {MAX_FILES} files", _HINT)
             try:
                 self._trees[file] = read(file, self._files[file], Mode.FRAGMENT)
             except Unreadable as fault:
                 where = place_of(file, fault.line)
-                raise Unreadable(f"{where} cannot be read: {fault}", fault.hint) from None
+                self._unreadable[file] = Unreadable(f"{where} cannot be read: {fault}", fault.hint)
+                raise self._unreadable[file] from None
         return self._trees[file]
 
 
