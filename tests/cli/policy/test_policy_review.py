@@ -199,6 +199,14 @@ def test_nothing_of_the_repository_is_run(root: Path) -> None:
     assert sorted(path for path in (root / ".git").rglob("*") if "objects" not in path.parts) == before
 
 
+def test_attributes_of_the_change_do_not_alter_the_base(root: Path) -> None:
+    widen(root)
+    (root / ".gitattributes").write_text("*.csv working-tree-encoding=UTF-16LE-BOM ident\n")
+    git(root, "add", ".gitattributes")  # alone, since git would refuse the rows
+    done = review(root)
+    assert "**Access widens**" in done.stdout, done.stdout + done.stderr
+
+
 def test_settings_in_a_file_of_the_repository_are_refused(root: Path) -> None:
     """AUTHZ_ROUTES would import a module that the change has."""
     (root / ".env").write_text("AUTHZ_ROUTES=evil:ROUTES\n")

@@ -1,7 +1,8 @@
 """The policy directory at the commit from which a change started, read from git.
 
 Nothing of the repository is run: no hook, and no filter but those of the configuration of this clone. The files are
-written to a temporary directory, so that they are read by the same rules as those of the change.
+written to a temporary directory, so that they are read by the same rules as those of the change, but with the
+attributes that they had: the change cannot alter with what it is compared.
 """
 
 from __future__ import annotations
@@ -50,10 +51,14 @@ class GitBase:
         """A copy of a directory that the commit has."""
         with TemporaryDirectory(prefix="authz-base-") as temporary:
             copy = Path(temporary, "files")
-            index = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
-            git("read-tree", self.commit, cwd=self.root, env=index)
-            names = git("ls-files", "-z", "--", name, cwd=self.root, env=index)
-            git("checkout-index", "-z", "--stdin", f"--prefix={copy}/", cwd=self.root, env=index, given=names)
+            copy.mkdir()
+            repository = git("rev-parse", "--absolute-git-dir", cwd=self.root).removesuffix(b"\n")
+            # A working directory of its own, since git reads .gitattributes there.
+            own = {"GIT_DIR": os.fsdecode(repository), "GIT_WORK_TREE": str(copy)}
+            own["GIT_INDEX_FILE"] = str(Path(temporary, "index"))
+            git("read-tree", self.commit, cwd=copy, env=own)
+            names = git("ls-files", "-z", "--", name, cwd=copy, env=own)
+            git("checkout-index", "-z", "--stdin", cwd=copy, env=own, given=names)
             yield copy / name
 
     def moved_from(self, name: str) -> str | None:
