@@ -299,10 +299,21 @@ def test_a_slow_head_ends_in_time(failing: FailingServer, griddy: Caller) -> Non
         (pour_body, "UnexpectedResponse"),
         (pour_head, "ConnectionFailed"),
         ((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 70_000_000)), "UnexpectedResponse"),
+        ((200, {"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}"))), "UnexpectedResponse"),
+        ((200, {"Content-Encoding": "unknown"}, b"{}"), "UnexpectedResponse"),
         ((200, {"Content-Encoding": "gzip"}, b"no gzip"), "ConnectionFailed"),
         ((200, {"Content-Length": "5"}, b"{}"), "ConnectionFailed"),
     ],
-    ids=["slow body", "endless body", "endless head", "small body with much in it", "damaged body", "cut body"],
+    ids=[
+        "slow body",
+        "endless body",
+        "endless head",
+        "small body with much in it",
+        "twice",
+        "unknown",
+        "damaged body",
+        "cut body",
+    ],
 )
 def test_a_response_ends_in_time_and_at_a_size(failing: FailingServer, griddy: Caller, step: Step, error: str) -> None:
     failing.follow([step])

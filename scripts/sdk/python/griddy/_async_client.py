@@ -16,6 +16,7 @@ from ._address import checked_base, checked_path, checked_token, segment
 from ._async_resources import AsyncApiKeys, AsyncResource
 from ._errors import json_of
 from ._exchange import (
+    ACCEPTED_ENCODINGS,
     LATE,
     BodyReader,
     Outcome,
@@ -128,7 +129,7 @@ class AsyncGriddy:
         return checked_token(await token if isawaitable(token) else token)
 
     async def _attempt(self, method: str, path: str, token: str, json: Any) -> Outcome:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": ACCEPTED_ENCODINGS}
         try:
             async with (
                 asyncio.timeout(self._timeout),

@@ -13,6 +13,7 @@ from . import models as m
 from ._address import checked_base, checked_path, checked_token, segment
 from ._errors import json_of
 from ._exchange import (
+    ACCEPTED_ENCODINGS,
     BodyReader,
     Outcome,
     RetryPolicy,
@@ -120,7 +121,7 @@ class Griddy:
         return self._token if isinstance(self._token, str) else checked_token(self._token())
 
     def _attempt(self, method: str, path: str, token: str, json: Any) -> Outcome:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": ACCEPTED_ENCODINGS}
         deadline = time.monotonic() + self._timeout
         try:
             with self._http.stream(method, path, json=json, headers=headers) as response:

@@ -21,6 +21,9 @@ _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _TEMPORARY = frozenset({502, 503, 504})
 _LARGEST_BODY = 64 * 1024 * 1024
+# With these a part of a body grows a thousandfold at most. httpx also reads denser ones, and one within another.
+_ENCODINGS = ("gzip", "deflate", "identity")
+ACCEPTED_ENCODINGS = "gzip, deflate"
 
 LATE = "the response was not complete in time"
 
@@ -72,13 +75,18 @@ def is_refused_token(outcome: Outcome) -> bool:
 
 
 class BodyReader:
-    """Collects the body of a response, as long as it is not too long and comes in time."""
+    """Collects the body of a response, as long as it is not too long and comes in time.
+
+    Raises UnexpectedResponse for an encoding that was not asked for.
+    """
 
     def __init__(self, response: httpx.Response, deadline: float) -> None:
         self._response = response
         self._deadline = deadline
         self._chunks: list[bytes] = []
         self._size = 0
+        if response.headers.get("content-encoding", "identity").lower() not in _ENCODINGS:
+            raise UnexpectedResponse(self._copy(b""), "the encoding of its body was not asked for")
 
     def add(self, chunk: bytes) -> None:
         """Raises UnexpectedResponse, and httpx.ReadTimeout after the deadline of `time.monotonic`."""

@@ -3,6 +3,7 @@
 import { ConnectionFailed, type Reply, UnexpectedResponse } from "./errors.js";
 import type { Loss } from "./exchange.js";
 
+const ENCODING = /^(?:identity|gzip|deflate|br|zstd)$/i; // one, and not one within another
 const LARGEST_BODY = 64 * 1024 * 1024;
 // What Node calls the steps before anything is sent. Errors of browsers do not tell.
 const CONNECTING = new Set<unknown>(["connect", "getaddrinfo"]);
@@ -81,6 +82,10 @@ export async function unlessAborted<T>(awaited: T | Promise<T>, signal: AbortSig
 }
 
 async function bodyOf(response: Response, signal: AbortSignal): Promise<ArrayBuffer> {
+  if (!ENCODING.test(response.headers.get("content-encoding") ?? "identity")) {
+    void response.body?.cancel().catch(() => undefined); // as below
+    throw new UnexpectedResponse(response, "the encoding of its body was not asked for");
+  }
   if (!response.body) return new ArrayBuffer(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
