@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.identity.principal import Principal, key_principal, organization_key_principal
-from app.identity.token_format import DIGITS, ENVIRONMENTS, PUBLIC_DIGITS, current
+from app.identity.token_format import DEFAULT_PREFIX, DIGITS, ENVIRONMENTS, PUBLIC_DIGITS, current
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class KeyRecord:
 
     `token_grants` are the grants in the owner's token when the key was issued, those that its scopes depend on; None
     for a key that was issued before they were recorded. Of the key of an `organization` they are
-    `membership_grants`: see `organization_key_principal`.
+    `membership_grants`: see `organization_key_principal`. `prefix` is what the key begins with, such as `grd`.
     """
 
     id: int
@@ -41,6 +41,7 @@ class KeyRecord:
     token_grants: frozenset[str] | None = None
     organization: str | None = None
     membership_grants: frozenset[str] = frozenset()
+    prefix: str = DEFAULT_PREFIX
 
     def __post_init__(self) -> None:
         # Without a zone, the key would expire by the local time of the machine that compares it.
@@ -56,6 +57,8 @@ def refusal_reason(record: KeyRecord, environments: Collection[str], now: dateti
         return f"it expired at {_utc(record.expires_at)}"
     if record.environment not in environments:
         return f"{record.environment} keys are not accepted here"
+    if record.prefix not in current().prefixes:
+        return f"keys that begin with {record.prefix}_ are not accepted here"
     return ""
 
 

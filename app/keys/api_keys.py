@@ -121,6 +121,7 @@ def record_of(found: Any) -> KeyRecord:  # the type of a row differs by version 
         token_grants=None if found.token_grants is None else frozenset(found.token_grants),
         organization=found.organization,
         membership_grants=frozenset(found.membership_grants or ()),
+        prefix=found.key_prefix.partition("_")[0],
     )
 
 
@@ -147,4 +148,5 @@ RECORD = select(
     col(ApiKey.token_grants),
     col(ApiKey.organization),
     col(ApiKey.membership_grants),
+    col(ApiKey.key_prefix),
 )

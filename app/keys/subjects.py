@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -18,6 +18,7 @@ from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord
 from app.identity.errors import CannotVerify
+from app.identity.token_format import current
 from app.keys.api_keys import RECORD, record_of
 from app.keys.status import accepted
 
@@ -50,6 +51,7 @@ async def active(
         RECORD.where(
             col(ApiKey.id) > after,
             col(ApiKey.environment).in_(sorted(environments)),
+            or_(*(col(ApiKey.key_prefix).startswith(start, autoescape=True) for start in current().starts)),
             accepted(now),
         )
         .order_by(col(ApiKey.id))

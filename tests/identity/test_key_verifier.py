@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,6 +80,10 @@ def test_the_environment_is_the_last_reason_of_a_refusal() -> None:
     record = Database().add(mint("test"))
     assert refusal_reason(record, ("live", "test"), NOW) == ""
     assert refusal_reason(record, ("live",), NOW) == "test keys are not accepted here"
+    assert (
+        refusal_reason(replace(record, prefix="acme"), ("test",), NOW)
+        == "keys that begin with acme_ are not accepted here"
+    )
     revoked = Database().add(mint("test"), revoked_at=NOW, expires_at=NOW)
     assert refusal_reason(revoked, ("live",), NOW) == "it was revoked at 2026-11-24T08:30:00Z"
 

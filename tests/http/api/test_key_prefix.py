@@ -74,6 +74,27 @@ def ask(server: Server, token: str) -> tuple[int, str]:
     return answer.status_code, answer.json().get("detail", "")
 
 
+def found_keys(server: Server, issuer: LiveIssuer) -> set[str]:
+    """The ids of the keys that open the teams, by a search over AuthZEN."""
+    question = {"subject": {"type": "key"}, "action": {"name": "GET"}, "resource": {"type": "route", "id": TEAMS}}
+    with server.client(issuer.token(permissions=["decisions:evaluate"])) as client:
+        answer = client.post("/access/v1/search/subject", json=question)
+    assert answer.status_code == 200, answer.text
+    return {result["id"] for result in answer.json()["results"]}
+
+
+def evaluated(server: Server, issuer: LiveIssuer, key: str) -> bool:
+    question = {
+        "subject": {"type": "key", "id": key},
+        "action": {"name": "GET"},
+        "resource": {"type": "route", "id": TEAMS},
+    }
+    with server.client(issuer.token(permissions=["decisions:evaluate"])) as client:
+        answer = client.post("/access/v1/evaluation", json=question)
+    assert answer.status_code == 200, answer.text
+    return bool(answer.json()["decision"])
+
+
 def owner(server: Server, issuer: LiveIssuer, *permissions: str) -> httpx.Client:
     return server.client(issuer.token(sub="user_owner", permissions=["catalog:read", *permissions]))
 
@@ -190,6 +211,7 @@ def test_a_server_that_does_not_accept_a_former_prefix_says_so(
     acme: Server, issuer: LiveIssuer, tmp_path: Path
 ) -> None:
     former_key(acme, "user_late")
+    late = max(found_keys(acme, issuer), key=int)
     database = acme.env["AUTHZ_DATABASE_URL"]
     with Server(
         tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, key_prefix="acme,old", database_url=database
@@ -197,4 +219,7 @@ def test_a_server_that_does_not_accept_a_former_prefix_says_so(
         line = server.wait_for_log(lambda entry: "because of their prefix" in str(entry.get("event")))
         assert (line["level"], line["prefix"]) == ("warning", "grd")
         assert "AUTHZ_KEY_PREFIX=acme,old,grd" in line["hint"]
+        assert late not in found_keys(server, issuer)
+        assert not evaluated(server, issuer, late)
+    assert evaluated(acme, issuer, late)
     assert not [entry for entry in acme.log if "because of their prefix" in str(entry.get("event"))]
