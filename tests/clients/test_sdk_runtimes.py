@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 from tests.clients.failing_server import FailingServer, Handler
 from tests.support.browser import chromium, context, page
 from tests.support.issuer import LiveIssuer
-from tests.support.node_packages import NODE, node_packages
+from tests.support.node_packages import node_packages
 from tests.support.server import Server
 from tests.support.static_site import StaticSite
 
@@ -153,8 +153,9 @@ def test_at_the_edge(order: dict[str, str], installed: Path, tmp_path: Path) -> 
     names = ["worker.mjs", *(f"griddy/{file.name}" for file in (tmp_path / "griddy").glob("*.js"))]
     modules = ", ".join(f'(name = "{name}", esModule = embed "{name}")' for name in names)
     (tmp_path / "config.capnp").write_text(WORKERD.replace("MODULES", modules))
-    workerd = node_packages(EDGE) / "node_modules" / "workerd" / "bin" / "workerd"
-    command = [str(NODE), str(workerd), "serve", "config.capnp", "--control-fd=1"]
+    # The program itself: `workerd/bin/workerd` starts it in a process of its own, which would outlive the test.
+    (workerd,) = (node_packages(EDGE) / "node_modules" / "@cloudflare").glob("workerd-*/bin/workerd")
+    command = [str(workerd), "serve", "config.capnp", "--control-fd=1"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout
