@@ -103,6 +103,18 @@ def test_the_gitlab_job_keeps_one_note(checkout: Path, tmp_path: Path, host: Com
     assert all((root / file).is_file() for file in reports.values())
 
 
+def test_the_gitlab_job_sends_no_review_that_the_merge_request_has(
+    checkout: Path, tmp_path: Path, host: CommentHost
+) -> None:
+    root = repository(tmp_path / "shop")
+    base = git(root, "rev-parse", "HEAD")
+    review(root, "--platform", "gitlab", "--output", "policy-review")
+    (root / ".env").write_text("AUTHZ_ROUTES=evil:ROUTES\n")  # which ends the review early
+    commit(root)
+    refused = GitLabJob(checkout, root, host, base, {"AUTHZ_SAMPLE_API": "false"}).run()
+    assert (refused.status, host.bodies) == (2, []), refused.output
+
+
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
 

@@ -207,6 +207,18 @@ def test_attributes_of_the_change_do_not_alter_the_base(root: Path) -> None:
     assert "**Access widens**" in done.stdout, done.stdout + done.stderr
 
 
+def test_reports_do_not_follow_links_of_the_repository(root: Path) -> None:
+    (root / "program").write_text("#!/bin/sh\n")
+    (root / "out").mkdir()
+    for name in ("comment.md", "check.sarif", "cases.xml", "code-quality.json"):
+        (root / "out" / name).symlink_to("../program" if name != "cases.xml" else "../new")
+    commit(root)
+    assert review(root, "--output", "out").returncode == 0
+    assert (root / "program").read_text() == "#!/bin/sh\n"
+    assert not (root / "new").exists()
+    assert not any(path.is_symlink() for path in (root / "out").iterdir())
+
+
 def test_settings_in_a_file_of_the_repository_are_refused(root: Path) -> None:
     """AUTHZ_ROUTES would import a module that the change has."""
     (root / ".env").write_text("AUTHZ_ROUTES=evil:ROUTES\n")

@@ -53,10 +53,15 @@ def code_quality(review: PolicyReview) -> list[dict[str, object]]:
 
 
 def write_reports(directory: Path, reports: Mapping[str, str]) -> None:
-    """Write reports into a directory, which is created. Raises OSError."""
+    """Write reports into a directory, which is created. Raises OSError.
+
+    A file that is there is replaced: a link of the repository under review could lead to any other.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in reports.items():
-        (directory / name).write_text(text, encoding="utf-8")
+        (directory / name).unlink(missing_ok=True)
+        with (directory / name).open("x", encoding="utf-8") as file:
+            file.write(text)
 
 
 def _checks(review: PolicyReview) -> list[Check]:
