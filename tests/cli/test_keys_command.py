@@ -53,6 +53,7 @@ def test_keys_are_found_by_owner_prefix_and_status(env: dict[str, str]) -> None:
     assert _ids(env) == [3, 2, 1]
     assert _ids(env, "--owner", "user_1") == _ids(env, "--subject", "user_1") == [3, 1]
     assert _ids(env, "--prefix", KEYS[2].prefix) == [3]
+    assert _ids(env, "--prefix", "longerprefix_live_5a5a5a5a") == []  # of a former setting
     assert _ids(env, "--status", "revoked") == [2]
     assert _ids(env, "--status", "active") == [3, 1]
     assert (

@@ -195,11 +195,12 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
 
 def _check_prefix(prefix: str) -> None:
     """Refuse more of a key than is stored of it."""
-    from app.identity.token_format import current
+    from app.identity.token_format import PUBLIC_PART, current
     from app.settings import load_local
 
     load_local()  # for the prefix of keys
-    if len(prefix) > (most := current().longest_public_part):
+    # Keys with a former prefix, which may be longer, are found too.
+    if len(prefix) > (most := current().longest_public_part) and not PUBLIC_PART.fullmatch(prefix):
         raise click.UsageError(f"--prefix takes {most} characters; `authz keys revoke -` takes a whole key.")
 
 
