@@ -55,5 +55,7 @@ def read_all(reads: Reads, context: Mapping[str, object]) -> tuple[dict[str, obj
         try:
             values[name] = read.ask(context)
         except NoValue as missing:
-            absent.append(missing)  # CEL decides whether it matters: `false && <no value>` is false
+            # CEL decides whether it matters: `false && <no value>` is false. Not the exception itself, whose traceback
+            # would keep all that is in use where it was raised, such as a policy that is checked.
+            absent.append(NoValue(*missing.args))
     return values, absent
