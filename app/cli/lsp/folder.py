@@ -10,8 +10,7 @@ from pathlib import Path
 from pygls import uris
 
 from app.cli.lsp.positions import EditorText, Encoding
-from app.policy.analysis.examination import Examination, examine
-from app.policy.engine.casbin_crosscheck import VerifiedRules
+from app.policy.analysis.examination import Examination, ExaminationMemory, examine
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.directory import read, read_regular
 from app.policy.language.fault import Fault
@@ -59,7 +58,7 @@ class PolicyFolder:
         self.examined: Examined | None = None
         self.snapshot: Snapshot | None = None  # of the last texts that could be read as a policy
         self._on_disk: Mapping[str, str] = {}
-        self._verified = VerifiedRules()
+        self._memory = ExaminationMemory()
 
     @property
     def table(self) -> RouteTable:
@@ -115,7 +114,7 @@ class PolicyFolder:
             proxies_stated=self.deployment.proxies_stated,
             find_more=self.deployment.find_more,
             before=self.snapshot.policy if self.snapshot else None,
-            verified=self._verified,
+            memory=self._memory,
         )
         return Examined(found, sources[0].files if sources else {}, opened)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from app.policy.analysis.holders import Holders
 from app.policy.analysis.terms import Atoms, RuleMeaning, TooWide, meaning_of
@@ -30,46 +31,99 @@ class _Analysis:
     firing: frozenset[RuleMeaning]
 
 
+@dataclass(slots=True, eq=False)
+class _AnalysedRule:
+    """A rule, what it means, and the things that it applies to.
+
+    `is_partial`: not everything that it applies to was analysed. `is_gone`: other rules do all that it does.
+    """
+
+    rule: Rule
+    meaning: RuleMeaning
+    things: list[_ThingRules] = field(default_factory=list)
+    is_partial: bool = False
+    is_gone: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether everything that it applies to was analysed."""
+        return bool(self.things) and not self.is_partial
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a caller can hold what it needs."""
+        return any(self.meaning in thing.analysis.covering for thing in self.things)
+
+
 @dataclass(frozen=True, slots=True)
 class _ThingRules:
     """The rules that apply to one thing, by meaning."""
 
-    rules: Mapping[RuleMeaning, tuple[Rule, ...]]
+    rules: Mapping[RuleMeaning, list[_AnalysedRule]]
     analysis: _Analysis
+
+
+class KnownAnalyses:
+    """The analyses of the last policy, for one that differs in a few rows: they depend on meanings and `g` rows."""
+
+    def __init__(self) -> None:
+        self._links: frozenset[tuple[str, str]] = frozenset()
+        self._known: Mapping[frozenset[RuleMeaning], _Analysis | None] = {}
+
+    def of(self, holders: Holders) -> Mapping[frozenset[RuleMeaning], _Analysis | None]:
+        """The analyses that are valid for a policy with these holders."""
+        return self._known if holders.links == self._links else {}
+
+    def keep(self, holders: Holders, known: Mapping[frozenset[RuleMeaning], _Analysis | None]) -> None:
+        """Keep the analyses of a policy in place of those before."""
+        self._links, self._known = holders.links, known
 
 
 class Cells:
     """All things that rows apply to. `crowded` are those with too many rows to analyse, each with one of its rows."""
 
-    def __init__(self, snapshot: Snapshot, holders: Holders) -> None:
-        self._about: dict[Rule, list[_ThingRules]] = {}
-        self._unknown: set[Rule] = set()
-        self._meanings: dict[Rule, RuleMeaning] = {rule: meaning_of(rule) for rule in snapshot.policy.rules}
+    def __init__(self, snapshot: Snapshot, holders: Holders, before: KnownAnalyses) -> None:
+        # A rule is looked up once for each thing: the hash of a rule takes longer than all else here.
+        self._rules = {rule: _AnalysedRule(rule, meaning_of(rule)) for rule in snapshot.policy.rules}
+        self._variants: dict[Rule, _AnalysedRule] = {}
         self.crowded: dict[Key, Rule] = {}
         known: dict[frozenset[RuleMeaning], _Analysis | None] = {}
+        last = before.of(holders)
         for key, rules in snapshot.index.items():
-            grouped: dict[RuleMeaning, list[Rule]] = {}
-            for rule in rules:
-                grouped.setdefault(self._meanings[rule], []).append(rule)
+            each = [self._rules.get(rule) or self._variant(rule) for rule in rules]
+            grouped: dict[RuleMeaning, list[_AnalysedRule]] = {}
+            for one in each:
+                grouped.setdefault(one.meaning, []).append(one)
             alike = frozenset(grouped)
             if alike not in known:
-                known[alike] = _analysed(alike, holders)
+                known[alike] = last[alike] if alike in last else _analysed(alike, holders)
             analysis = known[alike]
             if analysis is None:
                 self.crowded[key] = rules[0]
-                self._unknown.update(rules)
+                for one in each:
+                    one.is_partial = True
                 continue
-            cell = _ThingRules({meaning: tuple(having) for meaning, having in grouped.items()}, analysis)
-            for rule in rules:
-                self._about.setdefault(rule, []).append(cell)
+            thing = _ThingRules(grouped, analysis)
+            for one in each:
+                one.things.append(thing)
+        before.keep(holders, known)
+
+    @cached_property
+    def _by_place(self) -> Mapping[str, _AnalysedRule]:
+        return {one.rule.place: one for one in self._rules.values()}
+
+    def _variant(self, rule: Rule) -> _AnalysedRule:
+        """A rule that means something else for an implied HEAD. Nothing is found about the row, which is both."""
+        self._by_place[rule.place].is_partial = True
+        return self._variants.setdefault(rule, _AnalysedRule(rule, meaning_of(rule)))
 
     def is_known(self, rule: Rule) -> bool:
         """Whether everything that a rule applies to was analysed."""
-        return rule in self._about and rule not in self._unknown
+        return self._rules[rule].is_known
 
     def is_held(self, rule: Rule) -> bool:
         """Whether a caller can hold what a rule needs."""
-        return any(self._meanings[rule] in cell.analysis.covering for cell in self._about[rule])
+        return self._rules[rule].is_held
 
     def shadowed(self) -> dict[Rule, tuple[Rule, ...]]:
         """Rules that could all be deleted without a change of any verdict, each with the rules that replace it.
@@ -77,36 +131,39 @@ class Cells:
         Narrow rules are dropped first, so that the wider of two equivalent rules stays, and later rules before
         earlier ones.
         """
-        order = [rule for rule in reversed(self._meanings) if self.is_known(rule) and self.is_held(rule)]
-        order.sort(key=lambda rule: len(self._about[rule]))
-        gone: set[Rule] = set()
-        for rule in order:
-            if self._covering(rule, gone | {rule}):
-                gone.add(rule)
-        return {rule: self._covering(rule, gone) for rule in self._meanings if rule in gone}
+        order = [one for one in reversed(self._rules.values()) if one.is_known and one.is_held]
+        order.sort(key=lambda one: len(one.things))
+        for one in order:
+            one.is_gone = True
+            one.is_gone = bool(_covering(one))
+        return {one.rule: _covering(one) for one in self._rules.values() if one.is_gone}
 
     def always_denied_by(self, rule: Rule) -> tuple[Rule, ...]:
         """The rules that deny all that this rule allows; none if it allows something."""
-        return self._all_within(rule, [cell.analysis.denying for cell in self._about[rule]], frozenset())
+        one = self._rules[rule]
+        return _all_within(one, [thing.analysis.denying for thing in one.things], with_gone=True)
 
     def fires(self, rule: Rule) -> bool:
         """Whether a deny takes access from any caller."""
-        return any(self._meanings[rule] in cell.analysis.firing for cell in self._about[rule])
+        one = self._rules[rule]
+        return any(one.meaning in thing.analysis.firing for thing in one.things)
 
-    def _covering(self, rule: Rule, gone: set[Rule]) -> tuple[Rule, ...]:
-        return self._all_within(rule, [cell.analysis.covering for cell in self._about[rule]], gone)
 
-    def _all_within(self, rule: Rule, each: list[_Within], gone: set[Rule] | frozenset[Rule]) -> tuple[Rule, ...]:
-        """For each term of a rule, in each cell, a covering rule that is not gone; none if a term lacks one."""
-        meaning = self._meanings[rule]
-        found: dict[Rule, None] = {}
-        for cell, within in zip(self._about[rule], each, strict=True):
-            for others in within.get(meaning, ()):
-                standing = (one for other in others for one in cell.rules[other] if one not in gone)
-                if (one := next(standing, None)) is None:
-                    return ()
-                found[one] = None
-        return tuple(found)
+def _covering(one: _AnalysedRule) -> tuple[Rule, ...]:
+    """Rules that are not gone and do all that a rule does."""
+    return _all_within(one, [thing.analysis.covering for thing in one.things], with_gone=False)
+
+
+def _all_within(one: _AnalysedRule, each: list[_Within], *, with_gone: bool) -> tuple[Rule, ...]:
+    """For each term of a rule, in each thing, a covering rule; none if a term lacks one."""
+    found: dict[Rule, None] = {}
+    for thing, within in zip(one.things, each, strict=True):
+        for others in within.get(one.meaning, ()):
+            standing = (rule for meaning in others for rule in thing.rules[meaning] if with_gone or not rule.is_gone)
+            if (covering := next(standing, None)) is None:
+                return ()
+            found[covering.rule] = None
+    return tuple(found)
 
 
 def _analysed(meanings: frozenset[RuleMeaning], holders: Holders) -> _Analysis | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from app.policy.analysis.cells import KnownAnalyses
 from app.policy.analysis.findings import Finding, find
 from app.policy.engine.casbin_crosscheck import VerifiedRules
 from app.policy.engine.live import build
@@ -29,6 +30,14 @@ class Examination:
         return [*(Finding("error", fault) for fault in self.faults), *self.findings]
 
 
+@dataclass(frozen=True, slots=True)
+class ExaminationMemory:
+    """What one examination can take from the one before, of a policy that differs in a few rows."""
+
+    verified: VerifiedRules = field(default_factory=VerifiedRules)
+    analyses: KnownAnalyses = field(default_factory=KnownAnalyses)
+
+
 def examine(
     load_source: Callable[[], PolicySource],
     table: RouteTable,
@@ -36,14 +45,15 @@ def examine(
     proxies_stated: bool,
     find_more: Callable[[Policy], list[Fault]] = lambda _: [],
     before: Policy | None = None,
-    verified: VerifiedRules | None = None,
+    memory: ExaminationMemory | None = None,
 ) -> Examination:
     """Examine the files that `load_source` returns, which may raise PolicyRefused.
 
     `find_more` finds the faults that a policy has in this deployment alone. What did not change is reused from the
-    policy `before`, and Casbin is not asked again about `verified` rules. `proxies_stated`: the deployment sets
-    AUTHZ_TRUSTED_PROXIES.
+    policy `before`, and what was computed about it is in the `memory` of the caller. `proxies_stated`: the deployment
+    sets AUTHZ_TRUSTED_PROXIES.
     """
+    memory = memory or ExaminationMemory()
     of_texts: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
     try:
@@ -55,11 +65,11 @@ def examine(
         try:
             if wrong := find_more(policy):
                 raise PolicyRefused(wrong)
-            snapshot = build(policy, table, verified)
+            snapshot = build(policy, table, memory.verified)
         except PolicyRefused as refused:
             faults = refused.faults
             snapshot = Snapshot(policy, table)
     except PolicyRefused as refused:
         return Examination(PolicyRefused([*of_texts, *refused.faults]).faults, (), None)
-    findings = tuple(find(snapshot, proxies_stated=proxies_stated))
+    findings = tuple(find(snapshot, proxies_stated=proxies_stated, known=memory.analyses))
     return Examination(PolicyRefused([*of_texts, *faults]).faults, findings, snapshot)

@@ -12,7 +12,7 @@ from typing import Literal
 from app.identity.app_facts import APP_FACTS, APP_METHOD
 from app.identity.org_facts import ORG_FACTS
 from app.identity.principal import is_fact
-from app.policy.analysis.cells import Cells
+from app.policy.analysis.cells import Cells, KnownAnalyses
 from app.policy.analysis.client_address import ADDRESS, address_readers
 from app.policy.analysis.holders import Holders
 from app.policy.analysis.open_head import open_heads
@@ -65,6 +65,7 @@ _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 # Endpoints that are open to every caller, since an app authenticates there with its id or secret.
 _FOR_APPS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"})
 _OF_USERS = ("user:", *ORG_FACTS)
+_Duplicates = Mapping[Rule | Membership, Rule | Membership]
 _DOES: Mapping[str, str] = {"allow": "allows", "deny": "denies"}
 
 
@@ -88,26 +89,27 @@ class FindingView(FaultView, frozen=True):
     severity: Severity
 
 
-def find(snapshot: Snapshot, *, proxies_stated: bool = True) -> list[Finding]:
+def find(snapshot: Snapshot, *, proxies_stated: bool = True, known: KnownAnalyses | None = None) -> list[Finding]:
     """Find what is doubtful about a policy, by file and line.
 
-    `proxies_stated`: the deployment sets AUTHZ_TRUSTED_PROXIES.
+    `proxies_stated`: the deployment sets AUTHZ_TRUSTED_PROXIES. `known` are analyses of the last policy, and afterwards
+    of this one.
     """
     with paused_gc():
-        return _found(snapshot, proxies_stated=proxies_stated)
+        return _found(snapshot, proxies_stated, known or KnownAnalyses())
 
 
-def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
-    holders = Holders(snapshot.policy)
+def _found(snapshot: Snapshot, proxies_stated: bool, known: KnownAnalyses) -> list[Finding]:
+    holders, duplicates = Holders(snapshot.policy), duplicate_rows(snapshot.policy)
     found = [
         *_ignored(snapshot.policy),
         *(finding for service in snapshot.policy.services for finding in service.findings),
-        *_duplicates(snapshot.policy),
+        *_duplicates(snapshot.policy, duplicates),
         *_broad(snapshot.policy, holders),
         *_permissions(snapshot, holders),
         *_roles(snapshot.policy, holders),
         *_of_user_sides(snapshot.policy, holders),
-        *_idle(snapshot, holders),
+        *_idle(snapshot, holders, known, duplicates),
         *unproven_publishers(snapshot),
         *open_heads(snapshot),
         *uncompared_organizations(snapshot),
@@ -117,7 +119,7 @@ def _found(snapshot: Snapshot, *, proxies_stated: bool) -> list[Finding]:
     return [Finding(KINDS[fault.code][0], fault) for fault in found]
 
 
-def duplicate_rows(policy: Policy) -> Mapping[Rule | Membership, Rule | Membership]:
+def duplicate_rows(policy: Policy) -> _Duplicates:
     """Each row that repeats an earlier one, with the earlier one."""
     first: dict[object, Rule | Membership] = {}
     found: dict[Rule | Membership, Rule | Membership] = {}
@@ -140,8 +142,8 @@ def _ignored(policy: Policy) -> Iterator[Fault]:
         yield Fault("ignored-file", name, 0, 0, "this file is not part of the policy and is not read", hint)
 
 
-def _duplicates(policy: Policy) -> Iterator[Fault]:
-    for row, earlier in duplicate_rows(policy).items():
+def _duplicates(policy: Policy, duplicates: _Duplicates) -> Iterator[Fault]:
+    for row, earlier in duplicates.items():
         hint = "delete one of them, or run `authz policy check --fix`"
         yield _at(policy, row, "duplicate-row", f"this row repeats {earlier.place}", hint)
 
@@ -218,13 +220,13 @@ def _of_user_sides(policy: Policy, holders: Holders) -> Iterator[Fault]:
                 break
 
 
-def _idle(snapshot: Snapshot, holders: Holders) -> Iterator[Fault]:
+def _idle(snapshot: Snapshot, holders: Holders, known: KnownAnalyses, duplicates: _Duplicates) -> Iterator[Fault]:
     """Rows that change no verdict."""
-    policy, cells = snapshot.policy, Cells(snapshot, holders)
+    policy, cells = snapshot.policy, Cells(snapshot, holders, known)
     for key, rule in cells.crowded.items():
         message = f"too many rows apply to {key[1]} {key[0]} to compare them with each other"
         yield _at(policy, rule, "not-analysed", message, "")
-    duplicates, shadowed = duplicate_rows(policy), cells.shadowed()
+    shadowed = cells.shadowed()
     for rule in policy.rules:
         if rule in duplicates or not cells.is_known(rule):
             continue

@@ -150,8 +150,9 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
 def _undefined_roles(policy: Policy) -> Iterator[Fault]:
     """Roles that rows assign and that have no effect: no row needs or reads them, and no `g` row extends them."""
     defined = {row.member for row in policy.memberships if row.member.startswith("role:")}
+    for needs in {rule.needs for rule in policy.rules}:
+        defined.update(grant for grant in needs if grant.startswith("role:"))
     for rule in policy.rules:
-        defined.update(grant for grant in rule.needs if grant.startswith("role:"))
         if rule.condition:
             defined.update(_ROLE.findall(rule.condition.text))
     near = NearRoles(defined)

@@ -151,7 +151,10 @@ class LivePolicy:
     def _build(self, policy: Policy) -> Snapshot:
         if faults := self._find_more(policy):
             raise PolicyRefused(faults)
-        return build(policy, self.table)
+        snapshot = build(policy, self.table)
+        with long_lived_build():
+            _ = snapshot.candidates  # now, and not when a caller waits for it
+        return snapshot
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

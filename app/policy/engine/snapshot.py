@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from app.identity.principal import ANYONE, KEY_METHOD
 from app.policy.engine.candidates import Candidates
@@ -42,7 +43,6 @@ class Snapshot:
         )
         self.revision = policy.revision
         self.index: Index = expand(policy.rules, self.table)
-        self.candidates = Candidates(policy, self.table)
         self.has_conditions = any(rule.condition for rule in policy.rules)
         self._conditional = frozenset(key for key, rules in self.index.items() if any(rule.condition for rule in rules))
         # Grants that no row names cannot change a verdict: without them, principals fall into few classes.
@@ -66,6 +66,11 @@ class Snapshot:
         if cached is not None:
             return cached
         return self._decide(held, grants, resource, action, context)
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """What searches can find. A server builds it with the policy, and a check not at all."""
+        return Candidates(self.policy, self.table)
 
     def detached(self) -> Snapshot:
         """The same policy with its own caches, for background work that must not affect this one's."""

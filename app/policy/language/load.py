@@ -100,7 +100,7 @@ def _rows(
     templates: Iterable[str],
     earlier: Policy | None,
 ) -> Rows:
-    """The rows of all files; those of files that did not change are reused from the policy `earlier`."""
+    """The rows of all files; those of files and lines that did not change are reused from the policy `earlier`."""
     texts = {file: text for file, text in source.files.items() if file.endswith(".csv")}
     rows = Rows(permissions, faults, templates, texts.values())
     files = earlier.source.files if earlier else {}
@@ -111,7 +111,9 @@ def _rows(
             rows.rules += rules.get(file, ())
             rows.memberships += memberships.get(file, ())
         else:
-            rows.parse(file, text)
+            lines = files[file].split("\n") if file in files else []
+            known = {lines[row.line - 1]: row for row in (*rules.get(file, ()), *memberships.get(file, ()))}
+            rows.parse(file, text, known)
     return rows
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 
 from app.policy.language.ask_rows import ask_fault, is_ask_row
 from app.policy.language.fault import Fault, did_you_mean
@@ -26,6 +28,7 @@ EXAMPLE_P = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
 EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
+_NONE_KNOWN: Mapping[str, Rule | Membership] = MappingProxyType({})
 _BLANKS = " \t"
 # A cell of RFC 4180 and its separator, without the blanks around it.
 # Possessive, since backtracking takes the cube of the blanks before an unmatched quote.
@@ -65,10 +68,13 @@ class Rows:
         # Interned: rules and routes share one string for each resource.
         self.good_resources: dict[str, str] = {template: template for template in templates}
 
-    def parse(self, file: str, text: str) -> None:
-        """Parse the text of one file."""
+    def parse(self, file: str, text: str, known: Mapping[str, Rule | Membership] = _NONE_KNOWN) -> None:
+        """Parse the text of one file. `known` are rows of the file by their lines, of a policy with this catalogue."""
         before = len(self.faults)
         for number, line in enumerate(lines_of(text), 1):
+            if (row := known.get(line)) is not None:
+                self._add(row if row.line == number else replace(row, line=number))
+                continue
             if not line or line[0] == "#" or line.isspace() or len(line) > MAX_LINE:
                 continue  # a longer line is a fault of the source
             if len(self.faults) - before >= MAX_FAULTS_IN_FILE:
@@ -76,6 +82,12 @@ class Rows:
                 self.faults.append(Fault("too-many-faults", file, number, 1, message, text=line[:SHOWN]))
                 return
             _Row(self, file, number, line).parse()
+
+    def _add(self, row: Rule | Membership) -> None:
+        if isinstance(row, Rule):
+            self.rules.append(row)
+        else:
+            self.memberships.append(row)
 
 
 def _matches(line: str) -> Iterator[re.Match[str]]:

@@ -10,11 +10,14 @@ import pytest
 from app.policy.analysis import cells
 from app.policy.analysis.findings import KINDS, find
 from app.policy.analysis.semantic_diff import compare
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.conftest import Said
 from tests.policy.shipped import shipped_files
 from tests.policy.shipped import snapshot_of as shipped
-from tests.policy.small import snapshot
+from tests.policy.small import TABLE, files, snapshot
 from tests.policy.worlds import World, make, snapshot_of, written
 
 READ = "p, a:read, /x, GET, allow"
@@ -212,3 +215,16 @@ def test_a_code_has_a_severity_and_a_meaning(code: str) -> None:
     severity, meaning = KINDS[code]
     assert severity in ("error", "warning", "note")
     assert meaning.endswith(".")
+
+
+def test_a_deny_that_applies_to_an_implied_head_without_its_condition_is_analysed_with_the_others() -> None:
+    document = "openapi: 3.1.0\npaths:\n  /orders/{id}:\n    get: {}\n"
+    rows = (
+        "p, a:read b:read c:read a:write, /**, GET|POST, allow",
+        "p, anyone, shop:/orders/**, GET, allow",
+        "p, a:read, shop:/orders/**, GET, allow",
+        "p, env:test, shop:/orders/**, GET, deny, request.method == 'GET'",
+    )
+    texts = {**files(*rows), "upstreams/shop.openapi.yaml": document.encode()}
+    found = find(Snapshot(parse(from_bytes(texts)), TABLE))
+    assert [(each.at.code, each.at.line) for each in found if each.at.line > 1] == [("shadowed-row", 3)]

@@ -1,0 +1,44 @@
+"""An examination with the memory of earlier ones finds the same as one without."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.analysis.examination import Examination, ExaminationMemory, examine
+from app.policy.language.load import Policy
+from app.policy.language.source import from_bytes
+from tests.policy.small import TABLE, files
+
+BASE = ("p, a:read, /x, GET|POST, allow", "p, b:read, /x/{id}, GET, allow", "p, c:read, /y, GET, allow")
+# Each differs from the one before in a row, or in who holds what a row needs.
+EDITS = (
+    BASE,
+    (*BASE, "p, a:read b:read, /x, GET, allow"),
+    (*BASE, "p, a:read b:read, /x, GET, deny"),
+    (*BASE, "p, role:r, /x, GET, deny", "g, a:read, role:r"),
+    (*BASE, "p, role:r, /x, GET, deny", "g, b:read, role:r"),
+    (*BASE, "p, role:r, /x, GET, deny", "g, role:s, role:r"),
+    (*BASE, "p, role:r, /x, GET, allow", "g, a:read, role:r"),
+    (*BASE, "p, role:r, /x, GET, alow", "g, a:read, role:r"),
+    (*BASE, "p, anyone, /x, GET, deny, request.ip == '10.0.0.1'"),
+    (*BASE, "p, anyone, /x, GET, deny, request.ip == '10.0.0.2'"),
+    BASE,
+)
+
+
+def examined(
+    rows: tuple[str, ...], memory: ExaminationMemory | None = None, before: Policy | None = None
+) -> Examination:
+    return examine(lambda: from_bytes(files(*rows)), TABLE, proxies_stated=True, memory=memory, before=before)
+
+
+@pytest.mark.parametrize("order", [EDITS, EDITS[::-1]], ids=["forwards", "backwards"])
+def test_a_series_of_edits_has_the_faults_and_findings_of_each_alone(order: tuple[tuple[str, ...], ...]) -> None:
+    memory, before = ExaminationMemory(), None
+    found = set()
+    for rows in order:
+        with_memory, alone = examined(rows, memory, before), examined(rows)
+        assert (with_memory.faults, with_memory.findings) == (alone.faults, alone.findings)
+        before = with_memory.snapshot.policy if with_memory.snapshot else before
+        found |= {finding.at.code for finding in alone.every}
+    assert {"effect", "shadowed-row", "unheld-row"} <= found
