@@ -155,3 +155,17 @@ def test_hooks_look_at_every_file_of_a_policy() -> None:
             assert re.search(hook["files"], f"policies/{name}"), name
             assert re.search(hook["files"], name), name
         assert not re.search(hook["files"], "policies/README.md")
+
+
+def test_the_configurations_of_editors_on_the_page_are_well_formed() -> None:
+    blocks = dict(re.findall(r"```(json|toml|elisp)\n(.*?)```", (EDITOR / "README.md").read_text(), flags=re.DOTALL))
+    settings, helix = json.loads(blocks["json"]), tomllib.loads(blocks["toml"])
+    (language,) = json.loads((EDITOR / "package.json").read_text())["contributes"]["languages"]
+    assert (
+        settings["glspc.server.languageId"][0] == settings["files.associations"]["**/policies/*.csv"] == language["id"]
+    )
+    server = helix["language-server"]["authz"]
+    command_line = [server["command"], *server["args"]]
+    assert command_line == [settings["glspc.server.command"], *settings["glspc.server.commandArguments"], "--stdio"][:3]
+    assert all("authz" in each["language-servers"] for each in helix["language"])
+    assert blocks["elisp"].count("(") == blocks["elisp"].count(")")
