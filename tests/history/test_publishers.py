@@ -41,8 +41,8 @@ def test_fewer_publishers_are_a_warning_without_acknowledgement(own_server: Serv
         dry = sent(swapped, dry_run=True).json()
         assert (dry["widens"], dry["fewer_publishers"]) == (True, True)
         said = (
-            "Fewer callers could publish a policy: POST /api/v1/policies/publish  for holders of user:ann, unless they "
-            "hold policies:write."
+            "Fewer callers could publish a policy: POST /api/v1/policies/publish  for holders of user:ann, unless "
+            "`has(subject.act.sub)` is met or unknown or they hold policies:write."
         )
         assert dry["warnings"] == [said]
         for acknowledged in ({}, {"acknowledge_fewer_publishers": True}):
