@@ -24,7 +24,7 @@ from app.policy.analysis.findings import Finding
 from app.policy.language.file_names import is_policy_file
 
 # What is typed meanwhile is examined together. A check of many rows takes longer than this.
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.005
 _log = logging.getLogger("authz.lsp")
 
 
