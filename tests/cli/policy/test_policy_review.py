@@ -219,6 +219,18 @@ def test_reports_do_not_follow_links_of_the_repository(root: Path) -> None:
     assert not any(path.is_symlink() for path in (root / "out").iterdir())
 
 
+def test_a_link_that_leads_out_of_the_repository_is_not_followed(root: Path, tmp_path: Path) -> None:
+    shutil.move(root / "policies", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "orders.csv").write_text("p, of another project\n# end\n")
+    (root / "policies").symlink_to("../elsewhere")
+    commit(root)
+    done = review(root, "--output", "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is outside of the repository" in done.stderr
+    assert "of another project" not in done.stderr
+    assert not (root / "out").exists()
+
+
 def test_settings_in_a_file_of_the_repository_are_refused(root: Path) -> None:
     """AUTHZ_ROUTES would import a module that the change has."""
     (root / ".env").write_text("AUTHZ_ROUTES=evil:ROUTES\n")

@@ -77,7 +77,7 @@ def find_base(name: str) -> GitBase:
     """The commit at which HEAD and `name`, a branch or commit, separated. Raises CannotReadBase."""
     if not name or name.startswith("-"):
         raise CannotReadBase(f"`{printable(name)}` is not the name of a branch or commit")
-    root = Path(os.fsdecode(git("rev-parse", "--show-toplevel").removesuffix(b"\n")))
+    root = repository_root()
     try:
         tip = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", cwd=root).decode().strip()
     except CannotReadBase:
@@ -91,6 +91,11 @@ def find_base(name: str) -> GitBase:
             f"HEAD and `{printable(name)}` have no commit in common in this clone: clone with the whole history"
         ) from None
     return GitBase(root, commit)
+
+
+def repository_root() -> Path:
+    """The working directory of the repository. Raises CannotReadBase."""
+    return Path(os.fsdecode(git("rev-parse", "--show-toplevel").removesuffix(b"\n")))
 
 
 def head_commit() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.cli.policy.comparison import Comparison, compare_policies
 from app.cli.policy.directory import fault_of_path
 from app.cli.policy.examined_directory import examine_directory
-from app.cli.policy.review.git_base import CannotReadBase, GitBase, find_base
+from app.cli.policy.review.git_base import CannotReadBase, GitBase, find_base, repository_root
 from app.cli.terminal import plural
 
 if TYPE_CHECKING:
@@ -65,8 +65,11 @@ class PolicyReview:
 def review_policy(directory: Path, base: str | None) -> PolicyReview:
     """Review the policy of a directory that exists now or did at the base, a branch or commit.
 
-    Raises CannotReadBase if it did not exist at the base either.
+    Raises CannotReadBase if it did not exist at the base either, or is not in the repository, also by a link: faults
+    quote lines, and the author of a change must not see files of the machine.
     """
+    if base is not None and _is_outside(directory):
+        raise CannotReadBase(f"the policy directory `{directory}` is outside of the repository")
     examination = _examined(directory)
     snapshot = None if examination.faults else examination.snapshot
     review = PolicyReview(directory, examination, _outcomes(snapshot) if snapshot else ())
@@ -78,6 +81,14 @@ def review_policy(directory: Path, base: str | None) -> PolicyReview:
         if fault_of_path(directory):
             raise
         return replace(review, error=str(error))
+
+
+def _is_outside(directory: Path) -> bool:
+    try:
+        root = repository_root()
+    except CannotReadBase:  # which is said with the comment
+        return False
+    return not Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(root))
 
 
 def _examined(directory: Path) -> Examination:
