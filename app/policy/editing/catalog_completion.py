@@ -14,7 +14,7 @@ _KEYS = {
     "deprecated": ("deprecated = true", "warn of rows that still name it"),
 }
 _KEY = re.compile(r"[a-z]*\Z")
-_WRITTEN = re.compile(r"^\s*([a-z]+)\s*=", re.MULTILINE)
+_WRITTEN = re.compile(r"^[ \t]*([a-z]+)[ \t]*=", re.MULTILINE)
 
 
 def catalog_suggestions(text: str, cursor: TextCursor) -> CompletionPlace | None:

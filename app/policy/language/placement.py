@@ -16,12 +16,15 @@ from app.policy.language.source import shown
 from app.policy.routing.routes import is_parameter, segments, split_route
 
 _FOLDER: Final = "upstreams"
-# A key of YAML or JSON that is a path: quoted, or plain up to a colon before whitespace.
+# A key of YAML or JSON that is a path: quoted, or plain up to a colon before whitespace. Within braces a plain key has
+# no bracket or comma. Each part of a text is tried once: a document may be one long line, or have only blank ones.
+_QUOTED = r"""\"(\\?/[^"\n]*)"|'(/[^'\n]*)'"""
 _PATH_KEY = re.compile(
-    r"""(?:^[ \t]*(?:\?[ \t]+)?|[{,]\s*)(?:"(\\?/[^"\n]*)"|'(/[^'\n]*)'|(/(?:[^\s"'#][^\n]*?)??))\s*:(?=["'{\s]|$)""",
+    rf"""(?:^[ \t]*(?:\?[ \t]+)?(?:{_QUOTED}|(/(?:[^\s"'#][^\n]*?)??)(?<!\s))"""
+    rf"""|[{{,]\s*(?:{_QUOTED}|(/(?:[^\s"'#,\[\]{{}}][^\n,\[\]{{}}]*?)??)(?<!\s)))\s*:(?=["'{{\s]|$)""",
     re.MULTILINE,
 )
-_PATHS_KEY = re.compile(r"""^\s*["']?paths["']?\s*:|["']paths["']\s*:""", re.MULTILINE)
+_PATHS_KEY = re.compile(r"""^[ \t]*["']?paths["']?\s*:|["']paths["']\s*:""", re.MULTILINE)
 
 
 class DocumentLines:
@@ -62,7 +65,7 @@ class DocumentLines:
 def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for key in _PATH_KEY.finditer(text):
-        group = next(number for number in (1, 2, 3) if key[number] is not None)
+        group = next(number for number in range(1, 7) if key[number] is not None)
         path = key[group].replace("\\/", "/")
         # As in routes, where some characters are percent-encoded.
         found.setdefault(place(path).template or path, key.span(group))

@@ -147,6 +147,13 @@ def test_a_broken_catalogue_still_has_names() -> None:
     assert "new:thing" in texts("p, ‸", **{"permissions.toml": broken})
 
 
+def test_keys_of_a_catalogue_with_very_many_blank_lines() -> None:
+    """It took minutes, during which a server would have answered nothing."""
+    text = f'["catalog:read"]\ntitle = "t"\ngr\n{chr(10) * 300_000}'
+    found = completions({"permissions.toml": text}, RouteTable([]), "permissions.toml", 3, 3)
+    assert [each.text for each in found] == ['grants = "']
+
+
 def test_keys_of_the_catalogue() -> None:
     text = '["a:b"]\ntitle = "t"\n‸\n["c:d"]\n'
     assert texts(text, "permissions.toml") == ['grants = "', "deprecated = true"]
