@@ -103,13 +103,26 @@ def outcome(files: dict[str, bytes], before: Policy | None) -> tuple[object, Pol
     return content, found
 
 
+def _edit_lines(text: str, rng: random.Random) -> str:
+    """Add rows, comments or blank lines to a file of rows, and move, repeat or remove some."""
+    lines = text.split("\n")[:-2]
+    for _ in range(rng.randint(1, 3)):
+        more = rng.choice(TEXTS["rows"]).split("\n")[:-2]
+        lines[rng.randint(0, len(lines)) :] = rng.choice((more, ["# x", *more], [*more, "", f"  {more[0]}"], lines[:2]))
+        rng.shuffle(lines)
+        lines = lines[: rng.randint(1, 8)]
+    return "".join(f"{line}\n" for line in lines) + "# end\n"
+
+
 def _edit(texts: dict[str, str], rng: random.Random) -> None:
-    """Write, remove or rename a file, or let two of a kind have the text of each other."""
+    """Write, remove or rename a file, let two of a kind have the text of each other, or edit the lines of one."""
     place = rng.choice(list(PLACES))
     kind = PLACES[place]
     others = [other for other, its in PLACES.items() if its == kind and other != place]
-    act = rng.choice(("write", "write", "write", "remove", "rename", "swap"))
-    if act == "write" or not others:
+    act = rng.choice(("write", "write", "lines", "lines", "remove", "rename", "swap"))
+    if act == "lines" and kind == "rows" and place in texts:
+        texts[place] = _edit_lines(texts[place], rng)
+    elif act == "write" or not others:
         texts[place] = rng.choice(TEXTS[kind])
     elif act == "remove":
         texts.pop(place, None)
