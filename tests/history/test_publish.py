@@ -229,8 +229,8 @@ def test_a_revision_that_could_not_be_stored_is_stored_later(own_server: Server,
         rename("policy_revisions", "elsewhere")
         (own_server.policy_dir / "catalog.csv").write_text(narrower(own_server)["catalog.csv"])
         own_server.wait_for_log(lambda entry: entry.get("event") == "the revision is not stored yet")
+        assert eventually(lambda: active(client) != first)
         now = active(client)
-        assert now != first
         rename("elsewhere", "policy_revisions")
         assert eventually(lambda: [entry["revision"] for entry in history(client)] == [now, first])
 

@@ -248,7 +248,7 @@ MALFORMED = (
     # missing targets
     removed("a route without a row", "unruled-route", "public.csv", "p, anyone, /readyz, GET|HEAD, allow\n"),
     removed("a method without a row", "unruled-route", "api_keys.csv", "|HEAD|POST"),
-    removed("a row commented out", "unruled-route", "admin.csv", "p, policies:write", "# p, policies:write"),
+    removed("a row commented out", "unruled-route", "admin.csv", "p, policies:read", "# p, policies:read"),
     Malformed("a file without its rows", "unruled-route", "api_keys.csv", b"# end\n", _ADMIN_END, 1, where="admin.csv"),
     raw("no model", "missing-file", MODEL, None),
     raw("no catalogue", "missing-file", TOML, None),

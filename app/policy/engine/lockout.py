@@ -31,7 +31,7 @@ def lockout(snapshot: Snapshot) -> list[Fault]:
     if RELOAD not in snapshot.table or any(True for _ in _openings(snapshot, RELOAD)):
         return []
     rules = snapshot.rules_for(RELOAD.template, RELOAD.method)
-    denies = [rule for rule in rules if rule.effect == "deny"]
+    denies = [rule for rule in rules if rule.effect == "deny" and _always(rule)]
     message = "under this policy no caller could reload the policy"
     if denies and any(_may_allow(rule) for rule in rules):
         return [fault_at_rule(rule, snapshot.policy, "lock-out", message, "make this deny narrower") for rule in denies]

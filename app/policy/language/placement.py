@@ -73,14 +73,16 @@ def _path_keys(text: str) -> Mapping[str, tuple[int, int]]:
 
 
 class Neighbours:
-    """Indexes the files by the routes of their rows, to find where a row is missing."""
+    """Indexes the files by the routes of their rows that allow, to find where such a row is missing."""
 
     def __init__(self, policy: Policy) -> None:
         self._source = policy.source
         # By the first segments of a route: how often each file has them, by total number of segments, and with `/**`,
         # which is a row of all lengths from that on.
         self._files: dict[tuple[str, ...], Counter[tuple[int, bool, str]]] = {}
-        for resource, file in {(rule.resource, rule.file): None for rule in policy.rules if rule.is_route}:
+        for resource, file in {
+            (rule.resource, rule.file): None for rule in policy.rules if rule.is_route and rule.effect == "allow"
+        }:
             base = resource.removesuffix("/**")
             parts = segments(base)
             for shared in range(len(parts) + 1):

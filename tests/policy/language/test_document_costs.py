@@ -150,7 +150,7 @@ def test_the_depth_and_files_of_references_are_bounded(monkeypatch: pytest.Monke
         more = {f"upstreams/f{at}.yaml": "get: {}\n" for at in range(count)}
         paths = "\n".join(f"  /x{at}: {{$ref: f{at}.yaml}}" for at in range(count))
         found = service(document(paths), more=more)
-        assert found.files == tuple(more)[:2]
+        assert found.files == tuple(more)
         return [fault.message for fault in found.findings]
 
     _at_most(2, files, "the document refers to more than 2 files")

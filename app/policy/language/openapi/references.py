@@ -26,7 +26,7 @@ class References:
         self._budget = budget
         self._files = files
         self._trees: dict[str, Value] = {file: document}
-        self._unreadable: dict[str, Unreadable] = {}
+        self._unreadable: dict[str, tuple[str, str]] = {}  # message and hint: an exception would keep its frames
         self._named = {file: None}  # in the order of the first reference
         self._file = file
 
@@ -71,7 +71,7 @@ class References:
 
     def _tree(self, file: str) -> Value:
         if file in self._unreadable:
-            raise self._unreadable[file]
+            raise Unreadable(*self._unreadable[file])
         if file not in self._trees:
             if len(self._trees) + len(self._unreadable) > MAX_FILES:
                 raise Unreadable(f"the document refers to more than {MAX_FILES} files", _HINT)
@@ -79,8 +79,8 @@ class References:
                 self._trees[file] = read(file, self._files[file], Mode.FRAGMENT)
             except Unreadable as fault:
                 where = place_of(file, fault.line)
-                self._unreadable[file] = Unreadable(f"{where} cannot be read: {fault}", fault.hint)
-                raise self._unreadable[file] from None
+                self._unreadable[file] = (f"{where} cannot be read: {fault}", fault.hint)
+                raise Unreadable(*self._unreadable[file]) from None
         return self._trees[file]
 
 
