@@ -6,9 +6,12 @@ import gc
 import sys
 import threading
 import weakref
+from collections import Counter
 
 import pytest
 
+from app.policy.analysis import cells
+from app.policy.analysis.findings import find
 from app.policy.engine.checks import check
 from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.gc_control import (
@@ -150,3 +153,12 @@ def _collections_of_lasting_objects() -> list[int]:
         lasting = [[number] for number in range(50_000)]
         assert lasting
     return [generation["collections"] - was for generation, was in zip(gc.get_stats(), started, strict=True)]
+
+
+def test_findings_leave_no_reference_cycle() -> None:
+    snapshot = snapshot_of(shipped_files())
+    gc.collect()
+    with paused_gc():
+        find(snapshot)
+        left = Counter(type(item).__name__ for item in gc.get_objects() if type(item).__module__ == cells.__name__)
+    assert not left

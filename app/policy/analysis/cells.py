@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from app.policy.analysis.holders import Holders
 from app.policy.analysis.terms import Atoms, RuleMeaning, TooWide, meaning_of
@@ -107,6 +108,11 @@ class Cells:
             for one in each:
                 one.things.append(thing)
         before.keep(holders, known)
+
+    def free(self) -> None:
+        """Break the cycles of rules and things: the garbage collector would stop all threads to free them."""
+        for one in chain(self._rules.values(), self._variants.values()):
+            one.things.clear()
 
     @cached_property
     def _by_place(self) -> Mapping[str, _AnalysedRule]:

@@ -222,7 +222,12 @@ def _of_user_sides(policy: Policy, holders: Holders) -> Iterator[Fault]:
 
 def _idle(snapshot: Snapshot, holders: Holders, known: KnownAnalyses, duplicates: _Duplicates) -> Iterator[Fault]:
     """Rows that change no verdict."""
-    policy, cells = snapshot.policy, Cells(snapshot, holders, known)
+    cells = Cells(snapshot, holders, known)
+    yield from _idle_rows(snapshot.policy, cells, duplicates)
+    cells.free()
+
+
+def _idle_rows(policy: Policy, cells: Cells, duplicates: _Duplicates) -> Iterator[Fault]:
     for key, rule in cells.crowded.items():
         message = f"too many rows apply to {key[1]} {key[0]} to compare them with each other"
         yield _at(policy, rule, "not-analysed", message, "")
