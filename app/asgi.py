@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 from litestar.types import ASGIApp, ControllerRouterHandler
 
@@ -16,6 +17,8 @@ from app.audit.log import DecisionLog
 from app.audit.shadowing import Shadowing
 from app.audit.size_limit import SizeLimit
 from app.audit.tally import Outcomes, Series, Tally
+from app.console.authorization_entrance import PATH as AUTHORIZATION
+from app.console.authorization_entrance import AuthorizationEntrance
 from app.console.config import console_of, is_page
 from app.console.entrance import ConsoleEntrance
 from app.console.oidc import OpenId
@@ -141,7 +144,10 @@ def create_app(
     authenticator = Authenticator(jwt, verifier, apps.verifier)
     refusals = Refusals(settings.public_url and settings.public_url + metadata.PATH)
     console = console_of(settings)
-    pages = dict.fromkeys(filter(is_page, route_keys.templates.values()), ConsoleEntrance(console, sessions))
+    pages = dict.fromkeys(
+        filter(is_page, route_keys.templates.values()),
+        ConsoleEntrance(console, sessions, partial(jwt.is_reserved, settings.issuer or "")),
+    )
     requests.set_templates({**route_keys.templates, TEMPLATE: TEMPLATE})
     proxies = TrustedProxies(settings.trusted_proxies)
     if settings.trusted_proxies is None:
@@ -165,7 +171,7 @@ def create_app(
         live,
         decision_log,
         ApiEntrance(authenticator, refusals),
-        {**pages, **app_entrances(authenticator, refusals)},
+        {**pages, AUTHORIZATION: AuthorizationEntrance(), **app_entrances(authenticator, refusals)},
         proxies=proxies,
         budgets=budgets,
         throttle=RefusalThrottle(traffic),

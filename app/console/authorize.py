@@ -11,6 +11,7 @@ from litestar import Response, get
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console import cookies
+from app.console.authorization_entrance import PATH
 from app.console.config import Console
 from app.console.consent_headers import CONSENT, POPUP_HEADERS
 from app.console.page import page_for_app, see_other
@@ -32,7 +33,7 @@ _MAX_QUERY = 6_000  # a longer request can be pushed
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@get("/oauth/authorize")
+@get(PATH)
 async def authorize(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Keep a request, bind it to this browser, and redirect to its consent.
 

@@ -6,7 +6,7 @@ browser call the API, and a leaked key opens no page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -16,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.console import cookies
+from app.console.authorization_entrance import unavailable_page
 from app.console.config import Console
 from app.console.page import plain_page
 from app.db import console_sessions
@@ -32,13 +33,18 @@ SIGN_IN = "/console/sign-in"
 
 
 class ConsoleEntrance:
-    """The entrance of the console. Without a console, every caller is anonymous."""
+    """The entrance of the console. Without a console, every caller is anonymous.
+
+    `is_reserved` says whether a subject is that of another issuer's user, who never signs in here: a session may have
+    begun before that issuer was trusted.
+    """
 
     name = "console"
 
-    def __init__(self, console: Console | None, sessions: Sessions) -> None:
+    def __init__(self, console: Console | None, sessions: Sessions, is_reserved: Callable[[str], bool]) -> None:
         self._console = console
         self._sessions = sessions
+        self._is_reserved = is_reserved
 
     def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | str:
         """ANONYMOUS without a session, else the token of the session: sessions are in the database alone."""
@@ -52,7 +58,7 @@ class ConsoleEntrance:
             found = await read(self._sessions, lambda session: console_sessions.find(session, digest, now))
         except (SQLAlchemyError, OSError):
             raise CannotVerify("Sessions cannot be read now.", RETRY_AFTER_SECONDS) from None
-        if found is None:
+        if found is None or self._is_reserved(found.subject):
             return ANONYMOUS
         return user_principal(
             found.subject,
@@ -77,8 +83,7 @@ class ConsoleEntrance:
 
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """A page that says when to try again."""
-        page = plain_page(503, "Not available now", f"{fault.detail} Try again in a moment.")
-        return Refusal(page.status, (*page.headers, (b"retry-after", str(fault.retry_after).encode())), page.body)
+        return unavailable_page(fault)
 
 
 @dataclass(frozen=True, slots=True)

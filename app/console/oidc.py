@@ -19,7 +19,7 @@ import structlog
 from app.console.config import Console
 from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered
 from app.console.login_state import LoginState
-from app.identity.errors import CannotVerify, Unauthenticated
+from app.identity.errors import CannotVerify, Cause, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.issuer import ID_TOKENS
 from app.identity.jwks import KeySet
@@ -183,6 +183,8 @@ class OpenId:
         except CannotVerify as error:
             _log.warning("an ID token could not be verified", why=error.detail)
             raise _unreachable() from None
+        if self._api.is_reserved(self._console.issuer, user.subject):
+            raise _refused(f"the ID token is invalid: {Unauthenticated(Cause.RESERVED_SUB).reason}")
         claims = user.claims
         client = self._console.client_id
         if claims.get("aud") not in (client, [client]) or claims.get("azp", client) != client:

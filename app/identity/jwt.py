@@ -136,6 +136,11 @@ class JwtVerifier:
         self._issuers = MappingProxyType({each.issuer.issuer: each for each in issuers})
         self.cache.clear()
 
+    def is_reserved(self, issuer: str, subject: str) -> bool:
+        """Whether a subject of a trusted issuer would be that of a user of another one."""
+        verifier = self._issuers.get(issuer)
+        return verifier is not None and subject.startswith(verifier.reserved_prefixes)
+
     async def verify(self, token: str) -> Principal:
         """The principal of a token. Waits only if its signing key has to be fetched.
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 
@@ -13,8 +14,11 @@ from app.console.cookies import csrf_token, digest, new_token
 from app.db import console_sessions
 from app.db.engine import open_engine
 from app.db.session import sessions_of
+from app.identity.jwt import JwtVerifier
 from app.identity.organization import Organization
 from tests.support.server import Server
+
+NONE_RESERVED = partial(JwtVerifier().is_reserved, "https://issuer.example")
 
 
 class Person:

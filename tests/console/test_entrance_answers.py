@@ -23,6 +23,7 @@ from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.principal import ANONYMOUS, Principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
+from tests.console.sessions import NONE_RESERVED
 from tests.support.server import prepared_database
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 TOKEN = "t" * 43
 PLAIN = Console("http://127.0.0.1:7", "https://issuer.example", "console", None, 3600, 0)
 SECURE = Console("https://console.example", "https://issuer.example", "console", None, 3600, 0)
-WITHOUT_SESSIONS = ConsoleEntrance(PLAIN, async_sessionmaker())
+WITHOUT_SESSIONS = ConsoleEntrance(PLAIN, async_sessionmaker(), NONE_RESERVED)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def denial(*missing: str) -> Decision:
 async def test_the_cookie_of_a_session_authenticates_its_user(stored: Sessions) -> None:
     person = user_principal("user_test", ["catalog:read"], {})
     for console, cookie in ((PLAIN, f"authz={TOKEN}"), (SECURE, f"__Host-authz={TOKEN}")):
-        entrance = ConsoleEntrance(console, stored)
+        entrance = ConsoleEntrance(console, stored, NONE_RESERVED)
         assert entrance.cached(headers(cookie)) == TOKEN
         found = await caller(entrance, cookie)
         assert found.session_id is not None
@@ -93,14 +94,20 @@ async def test_the_cookie_of_a_session_authenticates_its_user(stored: Sessions) 
     ],
 )
 async def test_other_callers_are_anonymous(stored: Sessions, console: Console | None, cookie: str) -> None:
-    assert await caller(ConsoleEntrance(console, stored), cookie) is ANONYMOUS
+    assert await caller(ConsoleEntrance(console, stored, NONE_RESERVED), cookie) is ANONYMOUS
+
+
+async def test_a_session_with_the_subject_of_another_issuer_has_ended(stored: Sessions) -> None:
+    """It began before that issuer was trusted with this prefix."""
+    entrance = ConsoleEntrance(PLAIN, stored, lambda subject: subject.startswith("user_"))
+    assert await caller(entrance, f"authz={TOKEN}") is ANONYMOUS
 
 
 @pytest.mark.parametrize("kind", ["no tables", "no server"])
 async def test_no_session_is_accepted_while_the_database_is_unavailable(tmp_path: Path, kind: str) -> None:
     urls = {"no tables": f"sqlite:///{tmp_path / 'empty.db'}", "no server": "postgresql://user:x@127.0.0.1:1/authz"}
     engine = open_engine(urls[kind], timeout_seconds=1)
-    entrance = ConsoleEntrance(PLAIN, sessions_of(engine))
+    entrance = ConsoleEntrance(PLAIN, sessions_of(engine), NONE_RESERVED)
     with pytest.raises(CannotVerify) as failed:
         await caller(entrance, f"authz={TOKEN}")
     assert failed.value.detail == "Sessions cannot be read now."

@@ -8,10 +8,14 @@ from typing import Any
 import jwt
 import pytest
 
+from app.console.config import Console
 from app.console.login_state import LoginState
 from app.console.oidc import OpenId
+from app.identity.issuer import SETTINGS, TrustedIssuer
+from app.identity.issuers import IssuerRegistry
 from app.identity.jwks import KeySet
-from tests.console.signing_in import SKEW, half_digest, openid_of, signed_in, tokens, why
+from app.identity.jwt import JwtVerifier
+from tests.console.signing_in import SKEW, URL, half_digest, openid_of, signed_in, tokens, why
 from tests.support.issuer import CONSOLE, LiveIssuer
 from tests.support.server import AUDIENCE
 
@@ -56,6 +60,32 @@ async def test_why_an_id_token_is_refused(openid: OpenId, issuer: LiveIssuer, at
     odd = {"longer": attempt.nonce + "x", "list": [attempt.nonce]}
     with tokens(issuer, attempt, **{key: odd.get(str(value), value) for key, value in claims.items()}):
         assert await why(openid, issuer, attempt) == (502, [reason])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"access_token": None}, {"access_token": "for the API"}, {"sub": "partner:"}], ids=str
+)
+async def test_no_user_has_the_subject_of_another_issuer(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer, attempt: LoginState, changes: dict[str, Any]
+) -> None:
+    claims = {"sub": "partner:user_ann", **changes}
+    if "access_token" in claims:
+        claims["access_token"] = claims["access_token"] and issuer.token(sub=claims["sub"])
+    jwt = JwtVerifier()
+    registry = IssuerRegistry(lambda each: KeySet(each.jwks_url), jwt.trust)
+    own = TrustedIssuer(SETTINGS, issuer.url, issuer.jwks_url, (AUDIENCE,))
+    partner = TrustedIssuer(
+        "partner", untrusted_issuer.url, untrusted_issuer.jwks_url, (AUDIENCE,), subject_prefix="partner:"
+    )
+    registry.replace((own, partner))
+    async with registry:
+        openid = OpenId(Console(URL, issuer.url, CONSOLE.id, None, 3600, SKEW), registry.key_set(issuer.url), jwt)
+        with tokens(issuer, attempt, **claims):
+            reason = "the ID token is invalid: Invalid token. (reserved_sub)"
+            assert await why(openid, issuer, attempt) == (502, [reason])
+            registry.replace((own,))
+            assert (await signed_in(openid, issuer, attempt)).subject == claims["sub"]
+        await openid.close()
 
 
 @pytest.mark.parametrize("kind", ["at+jwt", "logout+jwt"])

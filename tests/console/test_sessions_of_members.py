@@ -14,6 +14,7 @@ from app.db.session import Sessions
 from app.identity.organization import Organization
 from app.identity.principal import stored_act
 from app.policy.language.when.context import subject_of
+from tests.console.sessions import NONE_RESERVED
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def test_a_session_keeps_the_organization(sessions: Sessions, organization
         await session.commit()
         stored = (await session.execute(text("SELECT organization FROM console_sessions"))).scalar_one()
     assert (stored is None) is (organization is None), "NULL, as for a session of the previous version"
-    found = await ConsoleEntrance(None, sessions).verify(token)
+    found = await ConsoleEntrance(None, sessions, NONE_RESERVED).verify(token)
     assert found.organization == organization
     assert found.impersonator is None
     facts = organization.facts if organization else ()
@@ -70,6 +71,6 @@ async def test_a_session_keeps_who_acts_as_its_user(
             expires_at=now + timedelta(minutes=1),
         )
         await session.commit()
-    found = await ConsoleEntrance(None, sessions).verify(token)
+    found = await ConsoleEntrance(None, sessions, NONE_RESERVED).verify(token)
     assert found.impersonator == (stored["sub"] if stored else None)
     assert dict(subject_of(found, found.held)["act"]) == (stored or {})

@@ -115,6 +115,16 @@ def test_a_repeated_parameter_is_refused(visitor: Browser, app: ServedApp) -> No
         assert visitor.get(f"/oauth/authorize?{query}&{more}").status_code == 400
 
 
+@pytest.mark.parametrize("value", ["Bearer x.y.z", "Bearer", "Bearer a b", f"Bearer grd_live_{'0' * 48}", "Basic x"])
+def test_an_authorization_header_means_nothing_to_the_authorization_endpoint(
+    visitor: Browser, app: ServedApp, value: str
+) -> None:
+    visitor.http.headers["Authorization"] = value
+    assert ask(visitor, app).headers["location"].startswith("/console/consent/")
+    refused = ask(visitor, app, client_id="app_unknown")
+    assert (refused.status_code, refused.headers["content-type"]) == (400, "text/html; charset=utf-8")
+
+
 def test_other_mistakes_are_answered_after_the_sign_in(
     visitor: Browser, issuer: LiveIssuer, app: ServedApp, browsers: Browsers
 ) -> None:
