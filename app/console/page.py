@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 
 from app.console.cookies import csrf_token, session_token
@@ -42,7 +42,6 @@ SAFE_HEADERS: Mapping[str, str] = {
 }
 # Pages are personal, and some show a secret once.
 _HEADERS: Mapping[str, str] = {**SAFE_HEADERS, "Cache-Control": "no-store"}
-_HTML = "text/html; charset=utf-8"
 
 STATIC: Mapping[str, bytes] = {file.name: file.read_bytes() for file in sorted((_HERE / "static").iterdir())}
 _DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in STATIC.items()}
@@ -74,7 +73,7 @@ _pages = _templates()
 def page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
     """Render `pages/<template>` with navigation, CSRF token and safe headers."""
     text = _text(request, template, _nav_of(request), values)
-    return Response(text, status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+    return Response(text, status_code=status, media_type=MediaType.HTML, headers=dict(_HEADERS))
 
 
 async def long_page(request: AnyRequest, template: str, *, status: int = 200, **values: object) -> Response[str]:
@@ -85,7 +84,7 @@ async def long_page(request: AnyRequest, template: str, *, status: int = 200, **
         parts.append(part)
         if time_slice.is_over:
             await time_slice.next()
-    return Response("".join(parts), status_code=status, media_type=_HTML, headers=dict(_HEADERS))
+    return Response("".join(parts), status_code=status, media_type=MediaType.HTML, headers=dict(_HEADERS))
 
 
 def page_for_app(
@@ -93,7 +92,7 @@ def page_for_app(
 ) -> Response[str]:
     """Render a page to which an app leads: without navigation, and with `headers` that replace safe ones."""
     text = _text(request, template, [], values)
-    return Response(text, status_code=status, media_type=_HTML, headers={**_HEADERS, **headers})
+    return Response(text, status_code=status, media_type=MediaType.HTML, headers={**_HEADERS, **headers})
 
 
 def _nav_of(request: AnyRequest) -> list[Group]:
@@ -162,7 +161,7 @@ def plain_page(
     body = (
         _pages.get_template("plain.html").render(heading=title, text=text, facts=dict(facts or {}), link=link).encode()
     )
-    headers = {**_HEADERS, "Content-Type": _HTML, "Content-Length": str(len(body))}
+    headers = {**_HEADERS, "Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(body))}
     return Refusal(status, tuple((name.lower().encode(), value.encode()) for name, value in headers.items()), body)
 
 

@@ -85,7 +85,7 @@ def test_every_page_forbids_foreign_content(console: Server) -> None:
 def test_an_unknown_path_of_the_console_is_answered_with_a_page(console: Server) -> None:
     answer = sign_in(console).get("/console/nowhere")
     assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
     with console.client() as client:
         assert client.get("/nowhere").json() == {"detail": "Not found."}
 

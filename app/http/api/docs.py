@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litestar import Response
+from litestar import MediaType, Response
 
 from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, services_of
@@ -24,10 +24,10 @@ _HEADERS = {
 async def docs(request: AnyRequest) -> Response[bytes]:
     """All operations with their permissions, bodies and responses."""
     served = await services_of(request.app).documents.current()
-    return Response(served.page, media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(served.page, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 @get_or_head("/docs/style.css", media_type="text/css", include_in_schema=False)
 async def docs_style() -> Response[bytes]:
     """The style sheet of the page."""
-    return Response(_style, media_type="text/css; charset=utf-8", headers={**_HEADERS, "Cache-Control": "max-age=300"})
+    return Response(_style, media_type="text/css", headers={**_HEADERS, "Cache-Control": "max-age=300"})
