@@ -16,6 +16,7 @@ from app.oauth.clients import find_client
 from app.oauth.errors import BadClientSecret, OAuthError
 
 METHODS = ("none", "client_secret_basic", "client_secret_post")
+HAS_NO_SECRET = "This app has no secret: send its `client_id` alone."  # noqa: S105  # a message
 _BASIC = "basic"
 
 
@@ -46,7 +47,8 @@ def read_credentials(authorization: str | None, form: Mapping[str, str]) -> Clie
         raise BadClientSecret("The Basic credentials are malformed.", basic=True) from None
     name, colon, secret = sent.partition(":")
     client_id = unquote_plus(name)
-    if not colon or form.get("client_id", client_id) != client_id:
+    # As in the form, where no value has a NUL: PostgreSQL has none in text.
+    if not colon or not client_id.isprintable() or form.get("client_id", client_id) != client_id:
         raise BadClientSecret("The Basic credentials are malformed, or of another `client_id`.", basic=True)
     return ClientCredentials(client_id, unquote_plus(secret) or None, basic=True)
 
@@ -68,7 +70,7 @@ async def authenticate_client(
             raise BadClientSecret("The secret of the app is missing or wrong.", basic=given.basic)
     elif given.secret is not None:
         # The app is public: what it holds for a secret proves nothing, and its developer should know.
-        raise BadClientSecret("This app has no secret: send its `client_id` alone.", basic=given.basic)
+        raise BadClientSecret(HAS_NO_SECRET, basic=given.basic)
     if not client.enabled:
         raise OAuthError("unauthorized_client", "This app is disabled here.")
     return client

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.identity.oauth_tokens import mint_token
-from tests.oauth.flows import VERIFIER
+from tests.oauth.flows import VERIFIER, challenge_of
 from tests.oauth.served import ServedApp, new_address
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -127,6 +127,33 @@ def test_a_bearer_token_authenticates_no_app_and_is_not_verified(public: ServedA
                 assert set(answer.json()) == {"error", "error_description"}
                 assert answer.headers["cache-control"] == "no-store"
                 assert "www-authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("https://app.example/\x00", ""),  # PostgreSQL has no NUL in text
+        ("https://app.example/\x01.json", ""),
+        ("https://app.example/\ufffd", ""),
+        ("https://app.example", ""),
+        ("https://app.example/../client.json", ""),
+        ("https://user@app.example/client.json", ""),
+        (f"https://app.example/{'x' * 600}", ""),
+        ("https://app.example/client.json", "a secret"),
+        ("app\x00", "a secret"),
+    ],
+    ids=lambda text: repr(text)[:40],
+)
+def test_a_request_of_an_app_that_cannot_be_is_not_kept(app_server: Server, name: str, secret: str) -> None:
+    parameters = {"response_type": "code", "code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256"}
+    with httpx.Client(headers={"X-Forwarded-For": new_address()}, timeout=20) as client:
+        answer = client.post(f"{app_server.url}/oauth/par", data=parameters, headers=basic(name, secret))
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+        form = {**parameters, "client_id": name, "client_secret": secret}
+        answer = client.post(f"{app_server.url}/oauth/par", data=form)
+        assert answer.status_code == (400 if "\x00" in name else 401)
+        assert "www-authenticate" not in answer.headers
 
 
 def test_wrong_secrets_of_an_app_have_a_budget(app_server: Server) -> None:

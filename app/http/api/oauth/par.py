@@ -23,9 +23,9 @@ from app.http.door.budgets import AUTHORIZATIONS
 from app.http.wire.handlers import RequestSession
 from app.identity.app_facts import InvalidApp
 from app.oauth.authorization import NoRedirect, check_request, redirect_of
-from app.oauth.client_authentication import ClientCredentials, authenticate_client, read_credentials
-from app.oauth.client_document import is_document_id
-from app.oauth.errors import OAuthError
+from app.oauth.client_authentication import HAS_NO_SECRET, ClientCredentials, authenticate_client, read_credentials
+from app.oauth.client_document import ClientDocumentRefused, address_of_document, is_document_id
+from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.fair_share import origin_of
 from app.oauth.lifetimes import PUSHED_REQUEST
 from app.oauth.requests import OpenRequest, push_request
@@ -78,7 +78,9 @@ async def push_authorization_request(request: AnyRequest, session: RequestSessio
         raise OAuthError("invalid_request", "A pushed request has no `request_uri`.")
     now = datetime.now(UTC)
     asked = kept_request(given.client_id, form)
-    if not is_document_id(given.client_id):  # the document of such an app is fetched after the sign-in
+    if is_document_id(given.client_id):
+        _check_document_id(given)
+    else:
         await _check(request, session, given, asked, now)
     await session.rollback()
     origin = origin_of(services.budgets.address_of(request.scope))
@@ -86,6 +88,16 @@ async def push_authorization_request(request: AnyRequest, session: RequestSessio
     await session.commit()
     content = PushedResponse(request_uri, int(PUSHED_REQUEST.total_seconds()))
     return no_store(msgspec.json.encode(content), 201)
+
+
+def _check_document_id(given: ClientCredentials) -> None:
+    """Check what is known of an app before its document is fetched, after the sign-in. Raises BadClientSecret."""
+    try:
+        address_of_document(given.client_id)
+    except ClientDocumentRefused as refused:
+        raise BadClientSecret(f"There is no app with this `client_id`: {refused}.", basic=given.basic) from None
+    if given.secret is not None:
+        raise BadClientSecret(HAS_NO_SECRET, basic=given.basic)
 
 
 async def _check(
