@@ -20,3 +20,15 @@ def route_table() -> RouteTable:
     from app.http import declared_routes
 
     return declared_routes.route_table(sample=settings.sample_api)
+
+
+def handler_routes() -> RouteTable | None:
+    """The routes of the handlers of AUTHZ_ROUTES alone; None without them. Raises SettingsError."""
+    from app.http import declared_routes
+    from app.policy.routing.routes import RouteTable
+
+    settings = load_local()
+    if not settings.routes:
+        return None
+    others = declared_routes.route_table(sample=settings.sample_api)
+    return RouteTable(route for route in route_table().routes if route not in others)

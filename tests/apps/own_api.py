@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, get, post
+from litestar import Request, get, post, put
 from litestar.params import FromPath, JSONBody
 
 ORDERS = {1: "two tickets", 2: "a jersey"}
@@ -31,6 +31,13 @@ async def place_order(data: JSONBody[dict[str, str]]) -> dict[str, str]:
 
 ROUTES = [list_orders, show_order, place_order]
 CLASHING = [get("/healthz")(list_orders.fn)]
+WITHOUT_VERSION = [
+    get("/orders")(list_orders.fn),
+    get("/orders/archive")(list_orders.fn),
+    get("/orders/{order_id:int}")(show_order.fn),
+    put("/orders/archive")(place_order.fn),
+    put("/orders/{order_id:int}")(place_order.fn),
+]
 EMPTY: list[object] = []
 NUMBER = 7
 BESIDE_OTHERS = [

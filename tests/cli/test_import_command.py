@@ -54,6 +54,34 @@ def test_the_commands_of_the_page_print_what_it_shows(tmp_path: Path) -> None:
     assert (broken.returncode, "orders.yaml:6" in broken.stdout) == (1, True)
 
 
+def test_the_commands_about_handlers_print_what_the_page_shows(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "casbin")
+    env = {"AUTHZ_ROUTES": "tests.apps.own_api:WITHOUT_VERSION", "AUTHZ_SAMPLE_API": "false"}
+    import_words = "authz import casbin casbin --base my-policy --name orders --out policies-inside"
+
+    def fitting(words: str, status: int = 0) -> str:
+        done = command(*words.split()[1:], cwd=tmp_path, env=env)
+        assert done.returncode == status, done.stderr
+        assert fits(done.stdout, example(words, PAGE)), done.stdout
+        return done.stdout
+
+    fitting("authz init my-policy --name orders")
+    refused = command(*import_words.split()[1:], cwd=tmp_path, env=env)
+    assert (refused.returncode, "my-policy/orders.csv:4:1: error[route]" in refused.stdout) == (1, True)
+    removing = "rm my-policy/orders.csv my-policy/tests/orders.yaml"
+    assert not example(removing, PAGE).strip()
+    for name in removing.split()[1:]:
+        (tmp_path / name).unlink()
+    fitting(import_words, 3)
+    fitting("authz policy test policies-inside")
+    assert not (tmp_path / "policies-inside" / "upstreams").exists()
+    assert "p, role:orders-clerk, /orders, GET, allow" in (tmp_path / "policies-inside" / "orders.csv").read_text()
+    shutil.copy(PAGE.parent / "orders.yaml", tmp_path)
+    words = "import casbin casbin --base policies-inside --openapi orders.yaml --name stock --out beside --samples 0"
+    assert command(*words.split(), cwd=tmp_path, env=env).returncode == 3
+    assert "p, role:stock-clerk, stock:/orders, GET, allow" in (tmp_path / "beside" / "stock.csv").read_text()
+
+
 def test_the_page_names_every_option_and_number() -> None:
     text = PAGE.read_text()
     options = {option for parameter in casbin_command.params for option in parameter.opts if option.startswith("--")}

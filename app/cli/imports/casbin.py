@@ -48,7 +48,7 @@ _KINDS = {
     "--openapi",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The OpenAPI document of the service; without it one is written that has the paths of the rows.",
+    help="The OpenAPI document of the service. Without it and AUTHZ_ROUTES one is written, with the paths of the rows.",
 )
 @click.option("--action", "actions", multiple=True, metavar="A=GET,…", help="The methods that an action stands for.")
 @click.option("--object", "objects", multiple=True, metavar="NAME", help="An object that only patterns match.")
@@ -96,10 +96,12 @@ def casbin_command(
 
     Example: authz import casbin ./casbin --name orders --out policies-new
 
+    The rows are about the handlers of AUTHZ_ROUTES if it is set and --openapi is not given.
+
     For the routes of a service: authz import casbin ./casbin --openapi orders.yaml --name orders --out policies-new
     """
     from app.cli.policy.directory import directory_fault, policy_directory
-    from app.cli.routes import route_table
+    from app.cli.routes import handler_routes, route_table
     from app.policy.casbin_import.import_fault import ImportRefused
     from app.policy.casbin_import.import_options import ImportOptions
     from app.policy.casbin_import.import_run import run_import
@@ -117,6 +119,7 @@ def casbin_command(
         objects,
         _named(matching, "--match", "g2=keyMatch2"),
         None if openapi is None else (f"upstreams/{name}.openapi{_ending(openapi)}", _text(openapi)),
+        handler_routes() if openapi is None else None,
         samples,
         seed,
     )

@@ -26,11 +26,11 @@ class RoutePattern:
         """Whether more segments may follow."""
         return self.least is not None
 
-    def resource(self, service: str) -> str:
+    def resource(self, prefix: str) -> str:
         """The resource of a row: `orders:/v1/*` for any one segment, `orders:/v1/*/**` for one or more."""
         parts = [part if isinstance(part, str) else "*" for part in self.segments]
         parts += ["*"] * (self.least or 0) + ([TAIL] if self.has_tail else [])
-        return f"{service}:/" + "/".join(parts)
+        return f"{prefix}/" + "/".join(parts)
 
     def covers(self, other: RoutePattern) -> bool:
         """Whether it matches every path that the other matches."""

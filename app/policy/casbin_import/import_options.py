@@ -9,6 +9,7 @@ from types import MappingProxyType
 from app.policy.casbin_import.import_fault import ImportRefused
 from app.policy.casbin_import.model_file import CasbinModel
 from app.policy.language.fault import Fault
+from app.policy.routing.routes import RouteTable
 
 # The methods that a pattern of actions is compared with; others occur only if a row names them.
 USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -27,7 +28,8 @@ class ImportOptions:
     `methods` are the methods that an action of Casbin stands for, such as `read` for GET. `subjects` are the grants
     that subjects stand for, where it is not `user:<name>`. `objects` are things that only patterns match. `matching`
     are the pattern functions that the program registered for role definitions, or `none`. `depth` is the number of
-    segments behind `/*` in the generated document. `document` is the name and the text of the service's own one.
+    segments behind `/*` in the generated document. `document` is the name and the text of the service's own one,
+    `handlers` are the routes of handlers that the application serves itself; at most one of these is given.
     """
 
     service: str
@@ -38,6 +40,7 @@ class ImportOptions:
     objects: Collection[str] = ()
     matching: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     document: tuple[str, str] | None = None
+    handlers: RouteTable | None = None
     samples: int = 1_000
     seed: int = 0
 
@@ -45,6 +48,16 @@ class ImportOptions:
     def functions(self) -> Mapping[str, str]:
         """The role definitions with a pattern function."""
         return {group: function for group, function in self.matching.items() if function != NO_FUNCTION}
+
+    @property
+    def prefix(self) -> str:
+        """What the resource of a route begins with: nothing for a route of the application."""
+        return f"{self.service}:" if self.handlers is None else ""
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the import writes the document, so that the rows are all that says which routes there are."""
+        return self.document is None and self.handlers is None
 
     def action_of(self, method: str) -> str:
         """The action that Casbin is asked about for a method."""

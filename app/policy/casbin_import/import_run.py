@@ -21,6 +21,7 @@ from app.policy.routing.routes import RouteTable
 
 MAX_SHOWN = 5  # disagreements
 _DOCUMENT = "the document may have one route for paths that rows tell apart: add these paths to it"
+_HANDLERS = "a row of the policy that they are added to may decide about this route: see `authz policy explain`"
 _REPORT = "report this as a bug, with the model and the rows; nothing was written"
 
 
@@ -52,17 +53,19 @@ def run_import(
 ) -> FinishedImport:
     """Import a policy into another. Raises ImportRefused, and PolicyRefused if the result is not a policy."""
     casbin = read_casbin(files, progress)
-    imported = import_policy(casbin, options, base, progress)
+    imported = import_policy(casbin, options, base, table, progress)
     progress("the new policy is built")
     snapshot = _built({**base.source.files, **imported.files}, table)
     findings = [
         fault for each in snapshot.policy.services if each.service == options.service for fault in each.findings
     ]
-    if findings and options.document is None:
+    if findings and options.is_generated:
         raise ImportRefused([replace(fault, hint=_REPORT) for fault in findings[:MAX_SHOWN]])
     found = verify(casbin, files, imported, snapshot, options, progress=progress)
     if found.disagreements:
-        raise ImportRefused(_faults(found, files, _REPORT if options.document is None else _DOCUMENT))
+        raise ImportRefused(
+            _faults(found, files, _REPORT if options.is_generated else _HANDLERS if options.handlers else _DOCUMENT)
+        )
     added = dict(imported.files)
     if found.cases:
         added[f"tests/{options.service}.yaml"] = cases_text(found.cases)

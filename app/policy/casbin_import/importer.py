@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.policy.casbin_import.carried_rule import CarriedRule
 from app.policy.casbin_import.casbin_policy import CasbinPolicy
 from app.policy.casbin_import.casbin_rows import CasbinRow
+from app.policy.casbin_import.handler_routes import check_handlers, of_handlers_alone
 from app.policy.casbin_import.import_fault import ImportNote, ImportRefused
 from app.policy.casbin_import.import_options import NO_FUNCTION, ImportOptions
 from app.policy.casbin_import.known_values import KnownValues
@@ -16,7 +17,14 @@ from app.policy.casbin_import.matcher import PATTERNS, FieldTest
 from app.policy.casbin_import.model_file import PolicyEffect
 from app.policy.casbin_import.new_names import NewNames
 from app.policy.casbin_import.object_sets import ObjectReader
-from app.policy.casbin_import.own_document import closed_endpoints, closed_heads, fitted, own_routes, paths_with_head
+from app.policy.casbin_import.own_document import (
+    SourcedRule,
+    closed_endpoints,
+    closed_heads,
+    fitted,
+    own_routes,
+    paths_with_head,
+)
 from app.policy.casbin_import.policy_texts import merged, roles_text, rules_text
 from app.policy.casbin_import.priorities import apply_order
 from app.policy.casbin_import.role_graph import RoleKey
@@ -31,7 +39,7 @@ from app.policy.language.fault import Fault
 from app.policy.language.grants import is_grant, known_roles
 from app.policy.language.load import Policy
 from app.policy.language.rule import SCOPE_TYPE
-from app.policy.routing.routes import SERVICE
+from app.policy.routing.routes import SERVICE, RouteTable
 
 _PATTERN = re.compile(r"[*{}]|/:")
 
@@ -53,9 +61,15 @@ class ImportedPolicy:
 
 
 def import_policy(
-    casbin: CasbinPolicy, options: ImportOptions, base: Policy, progress: Callable[[str], None] = lambda _: None
+    casbin: CasbinPolicy,
+    options: ImportOptions,
+    base: Policy,
+    application: RouteTable,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ImportedPolicy:
     """Carry a policy over. Raises ImportRefused if a deny, or a name, cannot be carried over."""
+    if options.handlers:
+        check_handlers(options.handlers, base, application)
     _check_names(options, base)
     _check_matching(casbin, options)
     used = {need for rule in base.rules for need in rule.needs if need.startswith("role:")}
@@ -82,27 +96,45 @@ def import_policy(
     paths = generated_paths(options, [rule for rule, _ in rules])
     table = own_routes(options, base)
     if table is not None:
-        rules = fitted(rules, table, found)
+        place = "the document" if options.handlers is None else "AUTHZ_ROUTES"
+        rules = fitted(rules, table, place, found)
+        if options.handlers:
+            rules = of_handlers_alone(rules, options.handlers, application)
         members = needed(members, [rule for rule, _ in rules], found)
     if not rules:
         message = "no row can be carried over; the report of an import says why, row by row"
         faults = [Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in found.notes[:20]]
         raise ImportRefused([Fault("nothing-left", casbin.model.file, 1, 1, message), *faults])
     kept = [rule for rule, _ in rules]
-    closing = closing_rows(options.service, kept, paths if table is None else paths_with_head(table))
-    if table is not None:
-        closing = (*closing, *closed_heads(rules, table, found), *closed_endpoints(kept, table, closing))
+    closing = _closing(options, rules, paths, table, found)
     text, places = rules_text(options.service, rules, closing)
     files = {rules_file(options.service): text}
     if members:
         files[f"{options.service}_roles.csv"] = roles_text(options.service, members)
     if options.document:
         files[options.document[0]] = options.document[1]
-    elif document := write_document(options.service, kept, paths):
+    elif options.is_generated and (document := write_document(options.service, kept, paths)):
         files[f"upstreams/{options.service}.openapi.json"] = document
     return ImportedPolicy(
         files, places, tuple(found.notes), frozenset(found.inexact), names.roles, () if table is None else paths
     )
+
+
+def _closing(
+    options: ImportOptions,
+    rules: Sequence[SourcedRule],
+    paths: Sequence[str],
+    table: RouteTable | None,
+    found: Translation,
+) -> tuple[str, ...]:
+    """Rows that deny what no rule is about, and HEAD where a row about GET would be about it too."""
+    kept = [rule for rule, _ in rules]
+    if table is None:
+        return closing_rows(options.service, kept, paths)
+    if options.handlers:  # their OPTIONS are open by rows of the base, and HEAD is a route of its own
+        return tuple(closed_endpoints(kept, table, "OPTIONS"))
+    closing = closing_rows(options.service, kept, paths_with_head(table))
+    return (*closing, *closed_heads(rules, table, found), *closed_endpoints(kept, table, "HEAD" if closing else ""))
 
 
 def rules_file(service: str) -> str:
@@ -174,6 +206,6 @@ def _remark(casbin: CasbinPolicy, options: ImportOptions, subjects: SubjectReade
     if any(rule.route for rule in found.rules):
         message = "a path with and without a last slash is one path here, and is decided as the one without"
         found.note("remark", "last-slash", source, message)
-    if options.document is None and any(rule.route and rule.route.has_tail for rule in found.rules):
+    if options.is_generated and any(rule.route and rule.route.has_tail for rule in found.rules):
         message = f"the generated document has {options.depth} segments behind each pattern with an open end"
         found.note("remark", "depth", source, message, "name the document of your service: --openapi")

@@ -1,7 +1,8 @@
-"""The OpenAPI document of a team, in place of a generated one: rules that are about its routes, and those that are not.
+"""The routes of a team, in place of a generated document: rules that are about them, and those that are not.
 
-A document may have one route for paths that rows tell apart, such as `/orders/{id}` for `/orders/archive`. An allow of
-such a path is left out. A deny of it refuses the import if any row allows that route: it would be lost.
+They are those of its OpenAPI document, or of its handlers. One route may be for paths that rows tell apart, such as
+`/orders/{id}` for `/orders/archive`. An allow of such a path is left out. A deny of it refuses the import if any row
+allows that route: it would be lost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from app.policy.casbin_import.carried_rule import CarriedRule, RoutePattern
+from app.policy.casbin_import.carried_rule import TAIL, CarriedRule, RoutePattern
 from app.policy.casbin_import.casbin_rows import CasbinRow
 from app.policy.casbin_import.import_fault import ImportRefused
 from app.policy.casbin_import.import_options import ImportOptions
@@ -29,33 +30,31 @@ _OTHER = "no-such-segment"  # a text that no path of a document has
 
 
 def own_routes(options: ImportOptions, base: Policy) -> RouteTable | None:
-    """The routes of the document; None if the import has none. Raises PolicyRefused for a document with faults."""
+    """The routes of the team; None if the import generates them. Raises PolicyRefused for a document with faults."""
     if options.document is None:
-        return None
+        return options.handlers
     name, text = options.document
     policy = parse(from_bytes(encode({**base.source.files, name: text})))
     return RouteTable(route for each in policy.services if each.service == options.service for route in each.routes)
 
 
-def fitted(rules: Sequence[SourcedRule], table: RouteTable, found: Translation) -> list[SourcedRule]:
-    """The rules, as far as they are about routes of the document. Raises ImportRefused."""
-    _check_denies(rules, table)
-    return [each for rule, sources in rules for each in _fitted(rule, sources, table, found)]
+def fitted(rules: Sequence[SourcedRule], table: RouteTable, place: str, found: Translation) -> list[SourcedRule]:
+    """The rules, as far as they are about routes of the team, which have their `place`. Raises ImportRefused."""
+    _check_denies(rules, table, place)
+    return [each for rule, sources in rules for each in _fitted(rule, sources, table, place, found)]
 
 
-def closed_endpoints(rules: Sequence[CarriedRule], table: RouteTable, closing: Sequence[str]) -> list[str]:
-    """Rows that deny the endpoints that no rule is about, since each endpoint of a document needs a row."""
+def closed_endpoints(rules: Sequence[CarriedRule], table: RouteTable, decided: str) -> list[str]:
+    """Rows that deny the endpoints that no rule is about, since each endpoint needs a row.
+
+    Other rows decide about the method `decided`.
+    """
     named: dict[str, set[str]] = {}
     for rule in rules:
         for template in table.match(rule.resource) if rule.route else ():
             named.setdefault(template, set()).update(rule.actions)
-    # HEAD of a GET is closed by a row of its own.
     missing = {
-        template: [
-            method
-            for method in table.methods(template)
-            if method not in named.get(template, ()) and not (method == "HEAD" and closing)
-        ]
+        template: [each for each in table.methods(template) if each not in named.get(template, ()) and each != decided]
         for template in table.templates
     }
     rows = [closing_row(*split_route(template), methods) for template, methods in missing.items() if methods]
@@ -92,7 +91,7 @@ def paths_with_head(table: RouteTable) -> list[str]:
 
 
 def _fitted(
-    rule: CarriedRule, sources: tuple[CasbinRow, ...], table: RouteTable, found: Translation
+    rule: CarriedRule, sources: tuple[CasbinRow, ...], table: RouteTable, place: str, found: Translation
 ) -> Iterator[SourcedRule]:
     if rule.route is None:
         yield rule, sources
@@ -103,17 +102,17 @@ def _fitted(
     shared = _shared(rule.route, rule.actions, covered, table)
     for row in sources:
         if shared and rule.effect == "allow":
-            message = f"the document has no route for `{rule.resource}` alone, it is a part of `{shared[0]}`"
-            found.note("left-out", "document", row, message, "add the path to the document, and import again")
+            message = f"{place} has no route for `{rule.resource}` alone, it is a part of `{shared[0]}`"
+            found.note("left-out", "document", row, message, f"add the path to {place}, and import again")
         elif len(actions) < len(rule.actions):
             missing = "|".join(action for action in rule.actions if action not in known)
-            message = f"the document has no {missing} of `{rule.resource}`"
-            found.note("no-effect", "document", row, message, "if the service has it: add it to the document")
+            message = f"{place} has no {missing} of `{rule.resource}`"
+            found.note("no-effect", "document", row, message, f"if the service has it: add it to {place}")
     if actions:
         yield replace(rule, actions=actions, is_exact=rule.is_exact and not shared), sources
 
 
-def _check_denies(rules: Sequence[SourcedRule], table: RouteTable) -> None:
+def _check_denies(rules: Sequence[SourcedRule], table: RouteTable, place: str) -> None:
     opened: dict[str, set[str]] = {}
     for rule, _ in rules:
         if rule.effect == "allow" and rule.route is not None:
@@ -125,8 +124,8 @@ def _check_denies(rules: Sequence[SourcedRule], table: RouteTable) -> None:
             continue
         for template in _shared(rule.route, rule.actions, table.match(rule.resource), table):
             if not opened.get(template, set()).isdisjoint(rule.actions):
-                message = f"the document has no route for `{rule.resource}` alone: it would be open as `{template}`"
-                hint = f"add the path `{split_route(rule.resource)[1]}` to the document"
+                message = f"{place} has no route for `{rule.resource}` alone: it would be open as `{template}`"
+                hint = f"add the path `{split_route(rule.resource)[1]}` to {place}"
                 faults += [_fault(row, message, hint) for row in sources]
                 break
     if faults:
@@ -145,10 +144,20 @@ def _shared(route: RoutePattern, actions: Sequence[str], covered: Sequence[str],
         if template in covered or not set(actions) & set(table.actions(template)):
             continue
         service, path = split_route(template)
-        common = _common_path(route, path)
-        if common is not None and table.resolve(common, service) == template:
+        if path.endswith(f"/{TAIL}"):
+            is_common = route.overlaps(_of_template(path))
+        else:
+            common = _common_path(route, path)
+            is_common = common is not None and table.resolve(common, service) == template
+        if is_common:
             found.append(template)
     return found
+
+
+def _of_template(path: str) -> RoutePattern:
+    """The pattern of a mounted application, or of a parameter that spans segments: `/files/**`."""
+    parts = path.split("/")[1:-1]
+    return RoutePattern(tuple(ANY if "{" in part else part for part in parts), 0)
 
 
 def _common_path(route: RoutePattern, template: str) -> str | None:

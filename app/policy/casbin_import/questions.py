@@ -67,10 +67,12 @@ class QuestionMaker:
         self.callers = tuple(self._callers(values, imported))
         self._rules = tuple(imported.places.values())
         self._table = snapshot.table
-        prefix = f"{options.service}:/"
-        known = (each for each in snapshot.table.templates if each.startswith(prefix))
+        known = (options.handlers or snapshot.table).templates
+        known = tuple(each for each in known if each.startswith(f"{options.prefix}/"))
         # With a document of its own, also the paths that only rows have.
-        self.templates = tuple(dict.fromkeys((*known, *(f"{options.service}:{path}" for path in imported.paths))))
+        self.templates = tuple(dict.fromkeys((*known, *(f"{options.prefix}{path}" for path in imported.paths))))
+        # Rows of the base open OPTIONS of the application to everyone.
+        self._methods = tuple(each for each in USUAL_METHODS if options.handlers is None or each != "OPTIONS")
         names = NewNames(options.service)
         self._names = names
         self.things = tuple(name for name in values.things if names.thing(name))
@@ -80,13 +82,13 @@ class QuestionMaker:
     @property
     def count(self) -> int:
         """How many questions there are about what the files name."""
-        return len(self.callers) * (len(self.templates) * len(USUAL_METHODS) + len(self.things) * len(self._verbs))
+        return len(self.callers) * (len(self.templates) * len(self._methods) + len(self.things) * len(self._verbs))
 
     def named(self) -> Iterator[CasbinQuestion]:
         """Every caller, path of the document with every method, and thing with every action."""
         paths = [self._path(template) for template in self.templates]
         for caller in self.callers:
-            for path, method in product(paths, USUAL_METHODS):
+            for path, method in product(paths, self._methods):
                 yield self._about_path(caller, path, method)
             for thing, verb in product(self.things, self._verbs):
                 yield self._about_thing(caller, thing, verb)
@@ -106,7 +108,7 @@ class QuestionMaker:
         for _ in range(count):
             caller = self._random.choice(self.callers)
             if self._is_about_path():
-                yield self._about_path(caller, self._random_path(), self._random.choice(USUAL_METHODS))
+                yield self._about_path(caller, self._random_path(), self._random.choice(self._methods))
             else:
                 thing = self._random.choice((*self.things, OTHER_THING))
                 yield self._about_thing(caller, thing, self._random.choice(self._verbs))
@@ -115,7 +117,7 @@ class QuestionMaker:
         caller = self._random.choice(self.callers)
         if self._is_about_path():
             path = self._path(self._random.choice(self.templates))
-            return self._about_path(caller, path, self._random.choice(USUAL_METHODS))
+            return self._about_path(caller, path, self._random.choice(self._methods))
         return self._about_thing(caller, self._random.choice(self.things), self._random.choice(self._verbs))
 
     def _about_rules(self, most: int) -> Iterator[CasbinQuestion]:
@@ -165,7 +167,7 @@ class QuestionMaker:
                 )
 
     def _about_path(self, caller: CasbinCaller, path: str, method: str) -> CasbinQuestion:
-        resource = f"{self._options.service}:{path}"
+        resource = f"{self._options.prefix}{path}"
         action = self._options.action_of(method)
         slashed = self._request(caller, f"{path}/", action)
         return CasbinQuestion(caller, method, resource, self._request(caller, path, action), True, slashed)

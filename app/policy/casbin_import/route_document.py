@@ -57,7 +57,12 @@ def _closing(service: str, methods: Mapping[str, Sequence[str]], rules: Sequence
 
 
 def closing_row(service: str, path: str, methods: Iterable[str]) -> str:
-    """A row about one template: the condition keeps it from those with text instead of a parameter."""
+    """A row about one template: the condition keeps it from those with text instead of a parameter.
+
+    A service without a name is the application.
+    """
+    if not service:
+        return f"p, anyone, {path}, {'|'.join(methods)}, deny"
     names = _PARAMETER.findall(path)
     resource = "/".join("*" if "{" in part else part for part in path.split("/"))
     condition = ', "' + " && ".join(f"has(params.{name})" for name in names) + '"' if names else ""

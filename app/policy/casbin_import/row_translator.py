@@ -156,7 +156,7 @@ class RowTranslator:
             self.found.note("remark", "condition", row, message, "with another document, name the parameters of that")
             self.found.inexact.add((row.file, row.line))
         for route in routes:
-            resource = route.resource(self._options.service)
+            resource = route.resource(self._options.prefix)
             for held in holders:
                 yield CarriedRule(
                     row,
@@ -205,7 +205,7 @@ class RowTranslator:
         if objects.problem:
             self._unstated(row, objects.problem, _HINTS["object"], is_unnamed_path=True)
         for route, is_more in self._denied_routes(meaning):
-            resource = route.resource(self._options.service)
+            resource = route.resource(self._options.prefix)
             for held, guards in holders:
                 wide = is_wider or is_more
                 yield CarriedRule(
@@ -231,7 +231,7 @@ class RowTranslator:
                 self._unstated(row, message, hint, is_unnamed_path=True)
                 continue
             if is_more:
-                resource = route.resource(self._options.service)
+                resource = route.resource(self._options.prefix)
                 message = f"`{objects.text}` is denied as `{resource}`, which is more"
                 self.found.note("wider-deny", "pattern", row, message)
             yield route, is_more or objects.equal is not None

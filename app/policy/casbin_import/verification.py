@@ -22,6 +22,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, find_target
 from app.policy.language.grants import known_roles
 from app.policy.language.when.condition import NO_CONTEXT
+from app.policy.routing.routes import is_route
 
 # pycasbin looks at each row for each request, which takes about 5 microseconds.
 MAX_ROWS_LOOKED_AT = 1_000_000
@@ -144,6 +145,9 @@ class _Asker:
             target = find_target(snapshot.table, snapshot.index, question.action, question.resource)
         except NoSuchTarget as missing:
             return missing
+        handlers = self._options.handlers
+        if handlers is not None and is_route(target.resource) and target.resource not in handlers.templates:
+            return NoSuchTarget(NOT_FOUND, "", "")  # rows of the base decide about other routes of the application
         held = frozenset({*question.caller.held, ANYONE})
         context = NO_CONTEXT
         if any(rule.condition for rule in snapshot.rules_for(target.resource, question.action)):
@@ -152,7 +156,7 @@ class _Asker:
 
     def _is_unnamed(self, question: CasbinQuestion, decision: Decision | NoSuchTarget) -> bool:
         """Whether it is about an object, action or path without a name here, or a user who is named like a role."""
-        statuses = (NOT_FOUND,) if self._options.document is None else (NOT_FOUND, NO_METHOD)
+        statuses = (NOT_FOUND,) if self._options.is_generated else (NOT_FOUND, NO_METHOD)
         is_elsewhere = isinstance(decision, NoSuchTarget) and decision.status in statuses
         return is_elsewhere or not question.is_known or question.caller.is_role_name
 

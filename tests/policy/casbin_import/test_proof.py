@@ -45,7 +45,7 @@ REFUSALS = {"unstated-deny", "nothing-left", "matching", "casbin-pattern", "role
 )
 def test_a_wrong_result_is_noticed(old: str, new: str, is_wider: bool) -> None:
     casbin, options = read_casbin(FILES), ImportOptions("orders", samples=100)
-    imported = import_policy(casbin, options, BASE)
+    imported = import_policy(casbin, options, BASE, TABLE)
     wrong = {name: text.replace(old, new) for name, text in imported.files.items()}
     assert wrong != imported.files
     wrong["orders.csv"] = wrong["orders.csv"].replace("write, deny", "read, deny, false")
