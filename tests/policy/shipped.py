@@ -35,11 +35,12 @@ def case_count() -> int:
 
 @cache
 def routes() -> RouteTable:
-    """Routes that the shipped policy covers: each pattern that ends in `/**` is a list and its items."""
+    """Routes that the shipped policy covers: each pattern that ends in `/**` and allows is a list and its items."""
     found: set[Route] = set()
     for rule in filter(lambda rule: rule.is_route, parse(from_bytes(shipped_files())).rules):
         base = rule.resource.removesuffix("/**")
-        templates = [base] if base == rule.resource else [base, f"{base}/{{id}}"] if base else []
+        opened = [base, f"{base}/{{id}}"] if base and rule.effect == "allow" else []
+        templates = [base] if base == rule.resource else opened
         found.update(Route(template, action) for template in templates for action in rule.actions)
     every = {route.template for route in found}
     return RouteTable([*found, *(Route(template, "OPTIONS") for template in every)])

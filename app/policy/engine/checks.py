@@ -9,16 +9,19 @@ from itertools import islice
 from app.policy.engine.app_checks import app_faults
 from app.policy.engine.lockout import lockout
 from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.target import params_of
 from app.policy.language.fault import Fault, NearWords
 from app.policy.language.grants import NearRoles, excludes, known_roles
 from app.policy.language.load import Policy
 from app.policy.language.placement import DocumentLines, Neighbours, fault_at_rule
 from app.policy.language.rule import Rule
+from app.policy.language.when.condition import Condition, ConditionError
 from app.policy.routing.routes import METHODS, is_route, segments, widened
 from app.policy.routing.segment import composite, is_composite, shape, values_in
 
 MAX_FAULTS = 100
 _READS, _WRITES = ("GET", "HEAD", "QUERY"), ("POST", "PUT", "PATCH", "DELETE")
+_WITHOUT_BRACES = str.maketrans("", "", "{}")
 _ROLE = re.compile(r"\brole:[a-z][a-z0-9_-]*")
 
 
@@ -172,19 +175,37 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
     siblings: dict[str, Rule] | None = None
     documents, neighbours = DocumentLines(snapshot.policy), None
     for template in snapshot.table.templates:
-        methods = [method for method in snapshot.table.methods(template) if (template, method) not in snapshot.index]
+        methods = [method for method in snapshot.table.methods(template) if not _is_ruled(snapshot, template, method)]
         if methods:
             message = f"no rule covers {', '.join(methods)} {template}"
             hint = f"add {' and '.join(_missing_rows(template, methods))}"
             if siblings is None:
                 siblings = _siblings(snapshot)
-            if rule := siblings.get(template):
+            if denies := snapshot.index.get((template, methods[0])):
+                hint += f"; {denies[0].place} denies it under a condition only"
+            elif rule := siblings.get(template):
                 hint += f"; in {rule.place} `{{…}}` matches only parameters, where `*` would match both"
             found = documents.fault(template, "unruled-route", message, hint)
             if found is None:
                 neighbours = neighbours or Neighbours(snapshot.policy)
                 found = neighbours.fault(template, "unruled-route", message, hint)
             yield found
+
+
+def _is_ruled(snapshot: Snapshot, template: str, method: str) -> bool:
+    """Whether a row allows an endpoint, or denies it whatever the request: a deny of some says nothing about others."""
+    rules = snapshot.index.get((template, method), ())
+    return any(rule.effect == "allow" or rule.condition is None for rule in rules) or any(
+        _is_met_by_path(rule.condition, template) for rule in rules if rule.condition
+    )
+
+
+def _is_met_by_path(condition: Condition, template: str) -> bool:
+    """Whether the path alone meets a condition, as `has(params.id)` does where the route has this parameter."""
+    try:
+        return condition.met({"params": params_of(template, template.translate(_WITHOUT_BRACES))})
+    except ConditionError:
+        return False
 
 
 def _missing_rows(template: str, methods: Sequence[str]) -> list[str]:
