@@ -147,11 +147,8 @@ def _add_changes(server: PolicyLanguageServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
     def prepare(ls: _Server, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
         at = _place(ls, params.text_document, params.position)
-        span = role_at(at.sources, at.file, at.line, at.column) if at else None
-        if at is None or span is None:
-            return None
-        role = at.sources[at.file].split("\n")[span.line - 1][span.column - 1 : span.end - 1]
-        return types.PrepareRenamePlaceholder(at.text.range_of(span), role)
+        role = role_at(at.sources, at.file, at.line, at.column) if at else None
+        return types.PrepareRenamePlaceholder(at.text.range_of(role.span), role.text) if at and role else None
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
     def rename_role(ls: _Server, params: types.RenameParams) -> types.WorkspaceEdit | None:

@@ -19,11 +19,10 @@ def outcomes_at(snapshot: Snapshot, sources: Mapping[str, str], file: str, line:
 
     The cases are those of the text, which may be newer than the snapshot.
     """
-    return list(run(snapshot, cases_at(snapshot, sources, file, line)))
+    return list(run(snapshot, _cases_at(snapshot, sources, file, line)))
 
 
-def cases_at(snapshot: Snapshot, sources: Mapping[str, str], file: str, line: int) -> list[Case]:
-    """The cases of a line, as the text has them now."""
+def _cases_at(snapshot: Snapshot, sources: Mapping[str, str], file: str, line: int) -> list[Case]:
     policy = snapshot.policy
     if sources.get(file) == policy.source.files.get(file):
         found = policy.cases

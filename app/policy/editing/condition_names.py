@@ -14,7 +14,7 @@ from app.policy.language.when.shape import SCHEMA, Field, Kind, describe
 from app.policy.routing.routes import METHODS
 from app.policy.routing.segment import composite, is_composite
 
-PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]*)*\Z")
+_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]*)*\Z")
 _TEXT = re.compile(r"'(?:[^'\\]|\\.)*'")
 _OPEN_TEXT = re.compile(r"'([^']*)\Z")
 _COMPARED = re.compile(r"([a-z_]+(?:\.[a-z_]+)+)\s*[!=]=\s*\Z")
@@ -33,7 +33,7 @@ def typed_before(condition: str) -> str:
     """What was typed of a name or of a text, at the end of the beginning of a condition."""
     if text := open_text(condition):
         return text[1]
-    path = PATH.search(condition)
+    path = _PATH.search(condition)
     return path[0] if path else ""
 
 
@@ -54,7 +54,7 @@ def condition_suggestions(names: PolicyNames, condition: str, resource: str) -> 
         return
     fields = dict(describe())
     for path, field in fields.items():
-        if field.kind.name != "map" or path != _PARAMETERS:
+        if path != _PARAMETERS:
             yield Suggestion(path, "field", str(field.kind), field.meaning)
     for name in parameters_of(names, resource):
         yield Suggestion(f"{_PARAMETERS}.{name}", "field", "string", "a parameter of the path, as text")

@@ -10,7 +10,7 @@ from app.policy.editing.grant_links import GrantLinks
 from app.policy.editing.names import read_catalog
 from app.policy.editing.position import Span, cursor_at, line_of
 from app.policy.editing.suggestions import matched
-from app.policy.editing.text_rows import TextRow, text_rows
+from app.policy.editing.text_rows import text_rows
 from app.policy.editing.words import PolicyWord, word_of
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language import permissions, upstreams
@@ -117,17 +117,13 @@ def _rows_of_document(sources: Mapping[str, str], file: str, text: str, snapshot
 def _rows_about(
     sources: Mapping[str, str], table: RouteTable, templates: Iterable[str], without: Span | None
 ) -> Iterator[Span]:
-    wanted = frozenset(templates)
+    targets = frozenset(templates)
     known: dict[str, bool] = {}
     for row in text_rows(sources):
         resource = row.cell(2)
         if row.is_membership or not is_route(resource):
             continue
         if resource not in known:
-            known[resource] = not wanted.isdisjoint(matched(table, resource))
-        if known[resource] and not _is_at(row, without):
+            known[resource] = not targets.isdisjoint(matched(table, resource))
+        if known[resource] and row.span(2) != without:
             yield row.span(2)
-
-
-def _is_at(row: TextRow, span: Span | None) -> bool:
-    return span is not None and (row.file, row.line) == (span.file, span.line)

@@ -49,7 +49,8 @@ def _corrections(sources: Mapping[str, str], fault: Fault, text: str) -> Iterato
 def _end_line(sources: Mapping[str, str], fault: Fault, text: str) -> Iterator[Fix]:
     if fault.code == "cut-short":
         changed = add_end_lines(PolicySource({fault.file: sources[fault.file]}, "", (fault,)))
-        yield Fix(f"End the file with `{END}`; look first whether rows are missing", _rewritten(sources, changed))
+        changes = tuple(rewritten_file(sources, file, ended) for file, ended in changed.items())
+        yield Fix(f"End the file with `{END}`; look first whether rows are missing", changes)
     elif fault.code == "early-end":
         yield Fix("Delete this line", (deleted_line(fault.file, fault.line),), is_preferred=True)
 
@@ -107,10 +108,6 @@ _FINDERS: tuple[Callable[[Mapping[str, str], Fault, str], Iterator[Fix]], ...] =
     _missing_rows,
     _new_permissions,
 )
-
-
-def _rewritten(sources: Mapping[str, str], changed: Mapping[str, str]) -> tuple[TextChange, ...]:
-    return tuple(rewritten_file(sources, file, text) for file, text in changed.items())
 
 
 def rewritten_file(sources: Mapping[str, str], file: str, text: str) -> TextChange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,12 +10,12 @@ from app.policy.analysis.case_runner import Outcome
 from app.policy.editing.case_outcomes import outcomes_at
 from app.policy.editing.condition_names import parameters_of
 from app.policy.editing.grant_links import GrantLinks
+from app.policy.editing.line_cells import cells_of
 from app.policy.editing.meanings import FUNCTION_MEANINGS, MACRO_MEANINGS, METHOD_MEANINGS, fact_meaning
 from app.policy.editing.names import PolicyNames, read_names
 from app.policy.editing.position import Span, cursor_at
 from app.policy.editing.suggestions import matched
-from app.policy.editing.text_rows import TextRow, text_rows
-from app.policy.editing.words import PolicyWord, word_of
+from app.policy.editing.words import word_of
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.caller import caller_words
 from app.policy.language.when.shape import describe
@@ -49,14 +49,14 @@ def hover(
     the days on which a decision last needed a grant, as far as they are known.
     """
     cursor = cursor_at(sources, file, line, column)
-    word = word_of(cursor) if cursor else None
-    if word is None:
+    if cursor is None or (word := word_of(cursor)) is None:
         return None
     names = read_names(sources, routes)
     if word.kind == "grant":
         found = _of_grant(word.text, names, GrantLinks(sources), last_uses)
     elif word.kind == "name":
-        found = _of_name(word.text, names, sources, word)
+        cells = cells_of(cursor.text)
+        found = _of_name(word.text, names, cells[2].text)
     else:
         outcomes = outcomes_at(snapshot, sources, file, line) if snapshot and file.startswith("tests/") else []
         found = _of_cases(outcomes) if outcomes else _of_resource(word.text, names)
@@ -89,14 +89,14 @@ def _of_grant(grant: str, names: PolicyNames, links: GrantLinks, last_uses: Mapp
         yield f"Last used: {last.isoformat()}"
 
 
-def _of_name(name: str, names: PolicyNames, sources: Mapping[str, str], word: PolicyWord) -> Iterator[str]:
+def _of_name(name: str, names: PolicyNames, resource: str) -> Iterator[str]:
+    """The meaning of a name in the condition of a row about a resource."""
     fields = dict(describe())
     first, _, last = name.rpartition(".")
     if name in fields:
         yield f"**{name}**: {fields[name].kind}"
         yield f"{fields[name].meaning}." if fields[name].always else f"{fields[name].meaning}. Test it with `has(…)`."
     elif first == "params":
-        resource = next((row.cell(2) for row in _rows_at(sources, word)), "")
         if last in parameters_of(names, resource):
             yield f"**{name}**: string"
             yield "A parameter of the path, as text."
@@ -110,11 +110,6 @@ def _of_name(name: str, names: PolicyNames, sources: Mapping[str, str], word: Po
             yield f"{fields[base].meaning}."
 
 
-def _rows_at(sources: Mapping[str, str], word: PolicyWord) -> Iterator[TextRow]:
-    rows = text_rows({word.span.file: sources[word.span.file]})
-    return (row for row in rows if row.line == word.span.line)
-
-
 def _of_resource(resource: str, names: PolicyNames) -> Iterator[str]:
     if not is_route(resource):
         if actions := names.things.get(resource):
@@ -125,20 +120,16 @@ def _of_resource(resource: str, names: PolicyNames) -> Iterator[str]:
         yield f"No route matches `{resource}`."
         return
     yield f"`{resource}` matches {_counted(templates, 'route')}:"
-    lines = [f"- `{' '.join(names.table.actions(template))} {template}`" for template in templates[:MAX_LISTED]]
-    if len(templates) > MAX_LISTED:
-        lines.append(f"- and {len(templates) - MAX_LISTED} more")
-    yield "\n".join(lines)
+    yield _bullets([f"`{' '.join(names.table.actions(template))} {template}`" for template in templates])
 
 
 def _of_cases(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    lines = []
-    for outcome in outcomes[:MAX_LISTED]:
-        question = f"{outcome.case.action} as `{' '.join(caller_words(outcome.case.held))}`"
-        lines.append(f"- {question}: {_verdict(outcome)}")
-    if len(outcomes) > MAX_LISTED:
-        lines.append(f"- and {len(outcomes) - MAX_LISTED} more")
-    yield "\n".join(lines)
+    yield _bullets(
+        [
+            f"{outcome.case.action} as `{' '.join(caller_words(outcome.case.held))}`: {_verdict(outcome)}"
+            for outcome in outcomes
+        ]
+    )
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -156,11 +147,16 @@ def _verdict(outcome: Outcome) -> str:
     return f"{verdict}, {why}{failed}"
 
 
+def _bullets(items: Sequence[str]) -> str:
+    more = [f"and {len(items) - MAX_LISTED} more"] if len(items) > MAX_LISTED else []
+    return "\n".join(f"- {item}" for item in [*items[:MAX_LISTED], *more])
+
+
 def _listed(items: Sequence[str]) -> str:
     more = f" and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
     return ", ".join(f"`{item}`" for item in items[:MAX_LISTED]) + more
 
 
-def _counted(items: Iterable[object], noun: str) -> str:
-    count = len(list(items))
+def _counted(items: Sequence[object], noun: str) -> str:
+    count = len(items)
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from app.identity.app_facts import APP, APP_HOST, APP_KIND, APP_KINDS, APP_METHOD
 from app.identity.org_facts import ORG, ORG_ROLE
 from app.identity.principal import ANYONE
-from app.policy.language.grants import FACTS
 from app.policy.language.when.functions import FUNCTIONS, MACROS, METHODS
 
 _FACTS: Mapping[str, str] = {
@@ -53,8 +52,3 @@ def fact_meaning(grant: str) -> str:
     if grant in _FACTS:
         return _FACTS[grant]
     return next((meaning for family, meaning in _FAMILIES.items() if grant.startswith(family)), "")
-
-
-def closed_facts() -> tuple[str, ...]:
-    """The facts whose names are known beforehand."""
-    return FACTS

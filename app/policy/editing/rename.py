@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from app.policy.editing.line_cells import cells_of, condition_span
 from app.policy.editing.position import Span, TextChange, cursor_at, replaced
-from app.policy.editing.words import word_of
+from app.policy.editing.words import PolicyWord, word_of
 
 _ROLE = re.compile(r"role:[a-z][a-z0-9_-]*")
 # As a grant by itself: not the end of `org-role:editor`, nor the beginning of a longer name.
@@ -21,13 +21,13 @@ class NotRenamed(Exception):
     """The role cannot be renamed so; the message says why."""
 
 
-def role_at(sources: Mapping[str, str], file: str, line: int, column: int) -> Span | None:
+def role_at(sources: Mapping[str, str], file: str, line: int, column: int) -> PolicyWord | None:
     """The role at a position; None where there is none that can be renamed."""
     cursor = cursor_at(sources, file, line, column)
     word = word_of(cursor) if cursor else None
     if word is None or word.kind != "grant" or not _ROLE.fullmatch(word.text):
         return None
-    return word.span if word.span in _places(sources, word.text) else None
+    return word if word.span in _places(sources, word.text) else None
 
 
 def rename(sources: Mapping[str, str], file: str, line: int, column: int, new_name: str) -> tuple[TextChange, ...]:
@@ -35,20 +35,19 @@ def rename(sources: Mapping[str, str], file: str, line: int, column: int, new_na
 
     Raises NotRenamed. The new name must not be that of another role, since its members would gain the grants of both.
     """
-    span = role_at(sources, file, line, column)
-    if span is None:
+    old = role_at(sources, file, line, column)
+    if old is None:
         raise NotRenamed("only a role can be renamed: place the cursor on one, such as `role:editor`")
     new = new_name if new_name.startswith("role:") else f"role:{new_name}"
     if not _ROLE.fullmatch(new):
         raise NotRenamed(
             f"`{new}` is not a role: its name has lower-case letters, digits, `_` and `-`, as `role:editor`"
         )
-    old = sources[file].split("\n")[line - 1][span.column - 1 : span.end - 1]
-    if new == old:
+    if new == old.text:
         return ()
     if any(True for _ in _places(sources, new)):
-        raise NotRenamed(f"`{new}` exists already: its members would gain what `{old}` holds")
-    return tuple(replaced(place, new) for place in _places(sources, old))
+        raise NotRenamed(f"`{new}` exists already: its members would gain what `{old.text}` holds")
+    return tuple(replaced(place, new) for place in _places(sources, old.text))
 
 
 def _places(sources: Mapping[str, str], role: str) -> Iterator[Span]:

@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Literal
 
 from app.policy.analysis.starter import example_path
-from app.policy.editing.meanings import closed_facts, fact_meaning
+from app.policy.editing.meanings import fact_meaning
 from app.policy.editing.names import PolicyNames
+from app.policy.language.grants import FACTS
 from app.policy.language.rule import ASK, SCOPE_TYPE
 from app.policy.routing.routes import METHODS, RouteTable, is_route, pattern_fault, split_route
 
@@ -38,7 +39,7 @@ def grants(names: PolicyNames, *, held: Collection[str] = ()) -> Iterator[Sugges
     for role in names.roles:
         if role not in held:
             yield Suggestion(role, "role", "role", fact_meaning(role))
-    for fact in dict.fromkeys((*closed_facts(), *names.facts)):
+    for fact in dict.fromkeys((*FACTS, *names.facts)):
         if fact not in held:
             yield Suggestion(fact, "fact", fact_meaning(fact))
 
