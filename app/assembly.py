@@ -20,6 +20,7 @@ from app.http.door.middleware import Door
 from app.http.door.route_table import table_of
 from app.http.own_routes import own_handlers, refused_routes
 from app.http.wire import errors
+from app.http.wire.data_response import DataResponse
 from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
 from app.lifecycle import lifespan
@@ -50,6 +51,7 @@ def assemble(
         cors_config=cors,
         openapi_config=openapi,
         logging_config=None,
+        response_class=DataResponse,
         request_max_body_size=MAX_BODY_BYTES,
         lifespan=[lifespan] if door else [],
         plugins=[ModelSchemas(example_of)],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from litestar import Litestar, get, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from app import logs
@@ -31,10 +32,14 @@ POST_PATH = "/bench"  # of an unprotected handler that reads a JSON body
 LEAST_HEADER = "BENCH_HEADER"  # the variable with the header that the least guard knows
 
 
-@get("/bench/{number:str}")
 async def answered(number: str) -> dict[str, str]:
     """Return a small answer."""
     return {"number": number}
+
+
+def _handler() -> HTTPRouteHandler:
+    """A new handler for each application: one decides for all copies of it how responses are made."""
+    return get("/bench/{number:str}")(answered)
 
 
 @post(POST_PATH, status_code=200)
@@ -109,18 +114,20 @@ def protected() -> ASGIApp:
         from app.asgi import create_app  # noqa: PLC0415  # the bare one starts without it
         from app.history.recovery import StartState  # noqa: PLC0415
 
-    return create_app(load(), StartState(), [answered])
+    return create_app(load(), StartState(), [_handler()])
 
 
 def unprotected() -> ASGIApp:
     """The handlers alone."""
-    return Litestar([answered, accepted], openapi_config=None, logging_config=None)
+    return Litestar([_handler(), accepted], openapi_config=None, logging_config=None)
 
 
 def least() -> ASGIApp:
     """The handler behind the least guard."""
     guard = LeastGuard(os.environ[LEAST_HEADER])
-    return Litestar([answered], middleware=[guard], lifespan=[guard.running], openapi_config=None, logging_config=None)
+    return Litestar(
+        [_handler()], middleware=[guard], lifespan=[guard.running], openapi_config=None, logging_config=None
+    )
 
 
 KINDS = {"protected": protected, "unprotected": unprotected, "least": least}

@@ -1,0 +1,151 @@
+"""The response with what a handler returned equals that of Litestar, whatever the handler and its settings are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar import Litestar, MediaType, Response, route
+from litestar.background_tasks import BackgroundTask
+from litestar.datastructures import Cookie, ResponseHeader
+from litestar.types import Empty
+from msgspec import Struct
+from pydantic import BaseModel
+
+from app.http.wire.data_response import DataResponse, EncodedResponse
+
+pytestmark = pytest.mark.anyio
+
+
+class _Color(Enum):
+    RED = "red"
+
+
+class _Model(BaseModel):
+    name: str
+    at: datetime
+
+
+@dataclass
+class _Point:
+    x: int
+    y: float
+
+
+class _Size(Struct):
+    width: int
+
+
+class _Own:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_CONTENTS: tuple[Any, ...] = (
+    *({"name": "Zoë"}, {}, [], [1, 2.5, None, True], None, 0, False, 17, "text", "", b"bytes", b"", "\ud800"),
+    *(_Color.RED, _Model(name="a", at=_AT), [_Model(name="b", at=_AT)], _Point(1, 2.0), _Size(3), {"at": _AT}),
+    *({"id": UUID(int=7)}, {"own": _Own(1)}, {1: object()}, float("nan"), Empty, {"text": "x" * 10_000}),
+)
+_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"media_type": MediaType.TEXT},
+    {"media_type": "application/problem+json"},
+    {"media_type": MediaType.MESSAGEPACK},
+    {"status_code": 201},
+    {"response_headers": [ResponseHeader(name="X-More", value="1")]},
+    {"response_headers": [ResponseHeader(name="Content-Type", value="application/other")]},
+    {"response_cookies": [Cookie(key="c", value="v")]},
+    {"type_encoders": {_Own: lambda own: own.value}},
+)
+
+
+async def _answer(app: Litestar, method: str = "GET") -> object:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope: Any = {
+        **{"type": "http", "method": method, "path": "/", "raw_path": b"/", "query_string": b"", "headers": []},
+        **{"root_path": "", "server": ("a", 80), "client": ("b", 1), "scheme": "http"},
+    }
+    await app(scope, receive, send)
+    return sent
+
+
+def _both(content_of: Callable[[], Any], **options: Any) -> list[Litestar]:
+    """An application with each of both classes of responses."""
+    # Two handlers, since one decides for all copies of it how a response is made.
+    found = []
+    for kind in (Response, DataResponse):
+
+        @route("/", http_method=["GET", "HEAD"], sync_to_thread=False, **options)
+        def handler() -> Any:
+            return content_of()
+
+        found.append(Litestar([handler], response_class=kind, openapi_config=None, logging_config=None))
+    return found
+
+
+@pytest.mark.parametrize("options", _OPTIONS, ids=str)
+async def test_responses_are_equal(options: dict[str, Any]) -> None:
+    content: Any = None
+    theirs, ours = _both(lambda: content, **options)
+    for content in _CONTENTS:  # the handlers return it
+        for method in ("GET", "HEAD", "GET"):
+            assert await _answer(ours, method) == await _answer(theirs, method), content
+
+
+async def test_a_hook_may_change_the_response() -> None:
+    ran: list[str] = []
+
+    def change(response: Response[Any]) -> Response[Any]:
+        response.set_header("x-later", "1")
+        response.set_cookie("k", "v")
+        response.background = BackgroundTask(ran.append, "after")
+        return response
+
+    theirs, ours = _both(lambda: {"a": 1}, after_request=change)
+    assert await _answer(ours) == await _answer(theirs)
+    assert ran == ["after", "after"]
+
+
+async def test_a_response_of_the_handler_is_sent_as_it_is() -> None:
+    theirs, ours = _both(lambda: Response({"a": 1}, status_code=418, headers={"x-own": "1"}))
+    assert await _answer(ours) == await _answer(theirs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"x-a": "1"}},
+        {"cookies": {"a": "b"}},
+        {"encoding": "latin-1"},
+        {"status_code": 204, "content": None},
+        {"status_code": 304, "content": None},
+        {"media_type": "text/plain", "content": "é"},
+    ],
+    ids=str,
+)
+async def test_options_of_the_class_are_those_of_litestar(options: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {"content": {"a": 1}, "media_type": MediaType.JSON, "status_code": 200, **options}
+    kind: type[Response[Any]] = Response
+    application, _ = _both(lambda: kind(**settings))
+    theirs = await _answer(application)
+    kind = DataResponse
+    assert await _answer(application) == theirs
+
+
+async def test_plain_json_is_not_made_by_litestar() -> None:
+    response = DataResponse({"a": 1}, media_type="application/json", status_code=200)
+    request: Any = None
+    assert isinstance(response.to_asgi_response(None, request, headers={}, cookies=frozenset()), EncodedResponse)
