@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from tests.support.certificate import Certificate
 
 # A status, headers and a body, which is written as JSON unless it is bytes or None.
 Answer = tuple[int, dict[str, str], Any]
@@ -16,16 +19,22 @@ Step = Answer | None | Callable[["Handler"], None]
 
 
 class FailingServer(ThreadingHTTPServer):
-    """Runs while entered."""
+    """Runs while entered, over TLS if it has a certificate."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Certificate | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.server_address[1]}"
+        if certificate:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate.certificate, certificate.key)
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.requests: list[tuple[str, str, str]] = []
         self.cookies: list[str | None] = []
+        self.connections: set[Any] = set()
         self.stopped = threading.Event()
+        self.reads_slowly = False
         self._steps: list[Step] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
 
@@ -61,7 +70,10 @@ class Handler(BaseHTTPRequestHandler):
     server: FailingServer
 
     def _handle(self) -> None:
+        while self.server.reads_slowly and not self.server.stopped.wait(0.05):
+            self.rfile.read1(500_000)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.connections.add(self.client_address)
         self.server.requests.append((self.command, self.path, self.headers["Authorization"]))
         self.server.cookies.append(self.headers["Cookie"])
         step = self.server.next()

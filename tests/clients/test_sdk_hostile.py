@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import logging
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.sdk.python.griddy import Griddy, NotFound
+from scripts.sdk.python.griddy import ConnectionFailed, Griddy, NotFound, RetryPolicy
 from tests.clients.failing_server import Answer, FailingServer, Handler, Step
-from tests.clients.sdk_callers import Call, Caller
+from tests.clients.sdk_callers import Call, Caller, Result
+from tests.support.certificate import make
 
 TOKEN = "grd_test_" + "5ec7e7" * 8
 ROW = {"id": 1}
@@ -287,9 +290,45 @@ def pour_head(handler: Handler) -> None:
 
 @pytest.mark.parametrize("griddy", ["async", "typescript"], indirect=True)
 def test_a_slow_head_ends_in_time(failing: FailingServer, griddy: Caller) -> None:
-    """Not with the synchronous client, whose library has no limit for all parts of a head."""
+    """Not with the synchronous client, whose library has no limit for all parts of a head without TLS."""
     failing.follow([drip_head])
     assert griddy(Call(failing.url, retries=0, timeout=0.3)).error == "ConnectionFailed"
+
+
+@pytest.mark.parametrize("griddy", ["sync", "async"], indirect=True)
+def test_all_parts_of_an_attempt_over_tls_end_in_time(
+    griddy: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server sends a byte of the head or the body now and then, or none, or does not read what the client sends."""
+    certificate = make(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
+    large = {"a": "a" * 20_000_000}
+    with FailingServer(certificate) as server:
+
+        def result(step: Step, call: Call) -> Result:
+            server.follow([step])
+            return griddy(replace(call, url=server.url, retries=0))
+
+        assert result((200, {}, ROW), Call("", path="/x")).value == ROW
+        for step in (drip_head, drip_body, lambda handler: handler.drip(b"", b"")):
+            assert result(step, Call("", timeout=0.3)).error == "ConnectionFailed"
+        server.reads_slowly = True
+        assert result((200, {}, ROW), Call("", "PUT", json=large, timeout=0.3)).error == "ConnectionFailed"
+
+
+def test_the_limit_of_an_attempt_is_not_that_of_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = make(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
+    monkeypatch.setattr(Handler, "protocol_version", "HTTP/1.1")  # which keeps the connection
+    retry = RetryPolicy(retries=0)
+    with FailingServer(certificate) as server, Griddy(server.url, TOKEN, timeout=0.5, retry=retry) as client:
+        server.follow([(200, {}, ROW), (200, {}, ROW), drip_head])
+        assert client.teams.retrieve(1)["id"] == 1
+        time.sleep(0.6)
+        assert client.teams.retrieve(1)["id"] == 1
+        with pytest.raises(ConnectionFailed):
+            client.teams.retrieve(1)
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize(

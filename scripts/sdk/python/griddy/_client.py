@@ -11,6 +11,7 @@ import httpx
 
 from . import models as m
 from ._address import checked_base, checked_path, checked_token, segment
+from ._deadline import limited_time, limited_tls
 from ._errors import json_of
 from ._exchange import (
     ACCEPTED_ENCODINGS,
@@ -30,7 +31,8 @@ class Griddy:
     """A client of the API at `base_url`.
 
     `token` is a token or an API key, or a function that returns the current one, which is called before each attempt.
-    `timeout` is in seconds, for each attempt with its body; it also applies to each wait for a part of the headers.
+    `timeout` is in seconds, for each attempt with its body. Without TLS, which is only for this machine, or with a
+    `transport`, it applies to the body and to each wait for a part of the headers, since httpx has no other limit.
     `transport` is one of httpx, for example for a proxy.
     Raises ValueError for an address to which no token may be sent, and for what cannot be a token.
     """
@@ -50,7 +52,8 @@ class Griddy:
         self._timeout = timeout
         if base.scheme == "http":
             transport = transport or httpx.HTTPTransport()  # no proxy of the environment gets a token in the clear
-        self._http = httpx.Client(base_url=base, timeout=timeout, transport=transport)
+        tls = limited_tls() if transport is None else True
+        self._http = httpx.Client(base_url=base, timeout=timeout, transport=transport, verify=tls)
         self.api_keys = ApiKeys(self)
         self.leagues: Resource[m.League, m.LeagueBody, m.LeaguePatch] = self._resource("leagues")
         self.seasons: Resource[m.Season, m.SeasonBody, m.SeasonPatch] = self._resource("seasons")
@@ -124,7 +127,10 @@ class Griddy:
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": ACCEPTED_ENCODINGS}
         deadline = time.monotonic() + self._timeout
         try:
-            with self._http.stream(method, path, json=json, headers=headers) as response:
+            with (
+                limited_time(self._timeout),
+                self._http.stream(method, path, json=json, headers=headers) as response,
+            ):
                 body = BodyReader(response, deadline)
                 for chunk in response.iter_bytes():
                     body.add(chunk)
