@@ -24,7 +24,7 @@ _BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wh
 
 def python_package() -> Path:
     """The interpreter of an environment that has the SDK for Python, built as a wheel, and what it needs."""
-    files = [*PYTHON.glob("griddy/*"), PYTHON / "pyproject.toml", PYTHON / "README.md", LOCK]
+    files = [*PYTHON.glob("griddy/*"), PYTHON / "pyproject.toml", PYTHON / "README.md", PYTHON / "LICENSE", LOCK]
     with _built(ROOT / ".venv" / "tools", "sdk", files) as (directory, is_built):
         interpreter = directory / "environment" / "bin" / "python"
         if not is_built:
@@ -39,7 +39,7 @@ def python_package() -> Path:
 
 def typescript_package() -> Path:
     """The directory in which the SDK for TypeScript is installed, packed by npm; nothing else is."""
-    names = ("package.json", "package-lock.json", "tsconfig.json", "README.md")
+    names = ("package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE")
     files = [*TYPESCRIPT.glob("src/*.ts"), *(TYPESCRIPT / name for name in names)]
     packages = node_packages(TYPESCRIPT)
     with _built(CACHE, "griddy", files) as (directory, is_built):

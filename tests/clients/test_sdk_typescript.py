@@ -74,6 +74,7 @@ def test_the_page_installs_the_packed_file(installed: Path) -> None:
     assert commands[1:3] == ["npm ci --ignore-scripts", "npm pack"]
     assert commands[-1].endswith(f" npm install ~/griddy-authz/scripts/sdk/typescript/{packed.name}")
     assert {file.name for file in (installed / "node_modules" / "griddy").iterdir()} == {
+        "LICENSE",
         "README.md",
         "dist",
         "package.json",
