@@ -26,7 +26,7 @@ def code_actions(
     examined, sources = folder.examined, folder.sources()
     if examined is None or not folder.is_current:
         return
-    if _is_asked(params.context, types.CodeActionKind.QuickFix):
+    if _is_requested(params.context, types.CodeActionKind.QuickFix):
         text = folder.text_in_editor(file, ls.encoding)
         for finding in examined.examination.every:
             if finding.at.file != file:
@@ -43,7 +43,7 @@ def code_actions(
                     edit=workspace_edit(folder, fix.changes, ls.encoding, versioned=ls.has_versioned_edits),
                 )
     is_sound = not examined.examination.faults and examined.examination.snapshot is not None
-    if is_sound and file.endswith(".csv") and _is_asked(params.context, types.CodeActionKind.SourceFixAll):
+    if is_sound and file.endswith(".csv") and _is_requested(params.context, types.CodeActionKind.SourceFixAll):
         # Its edit is computed when it is chosen, since it proves that no verdict changes.
         action = types.CodeAction(_TIDY, types.CodeActionKind.SourceFixAll, data=params.text_document.uri)
         if not ls.resolves_edits:
@@ -66,12 +66,12 @@ def tidied(ls: PolicyLanguageServer, folder: PolicyFolder) -> types.WorkspaceEdi
     return workspace_edit(folder, changes, ls.encoding, versioned=ls.has_versioned_edits)
 
 
-def _is_asked(context: types.CodeActionContext, kind: types.CodeActionKind) -> bool:
+def _is_requested(context: types.CodeActionContext, kind: types.CodeActionKind) -> bool:
     """Whether a kind of action is among those that the editor asks for: it may name only the first of its words."""
     if context.only is None:
         return True
-    asked = [only.value if isinstance(only, types.CodeActionKind) else only for only in context.only]
-    return any(kind.value == each or kind.value.startswith(f"{each}.") or not each for each in asked)
+    prefixes = [only.value if isinstance(only, types.CodeActionKind) else only for only in context.only]
+    return any(not prefix or f"{kind.value}.".startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def _overlap(one: types.Range, other: types.Range) -> bool:

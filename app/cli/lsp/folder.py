@@ -92,11 +92,8 @@ class PolicyFolder:
 
     def text_in_editor(self, name: str, encoding: Encoding) -> EditorText:
         """The text of a file, to convert positions in it."""
-        if name in self.opened:
-            return EditorText(self.opened[name].text, encoding)
-        if name in self._on_disk:
-            return EditorText(self._on_disk[name], encoding)
-        return EditorText(self._unreadable(name), encoding)
+        text = self.opened[name].text if name in self.opened else self._on_disk.get(name)
+        return EditorText(self._unreadable(name) if text is None else text, encoding)
 
     def examine(self) -> Examined:
         """Examine the files with the unsaved texts over them. It may run in a thread, one at a time."""

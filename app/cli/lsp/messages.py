@@ -66,14 +66,15 @@ def workspace_edit(
     edits: dict[str, list[types.TextEdit]] = {}
     for change in changes:
         text = folder.text_in_editor(change.file, encoding)
-        edits.setdefault(change.file, []).append(types.TextEdit(text.range_of_change(change), change.text))
+        span = text.range(change.line, change.column, change.end_line, change.end_column)
+        edits.setdefault(change.file, []).append(types.TextEdit(span, change.text))
     if not versioned:
-        return types.WorkspaceEdit(changes={folder.uri_of(file): some for file, some in edits.items()})
+        return types.WorkspaceEdit(changes={folder.uri_of(file): of_file for file, of_file in edits.items()})
     return types.WorkspaceEdit(
         document_changes=[
             types.TextDocumentEdit(
-                types.OptionalVersionedTextDocumentIdentifier(folder.uri_of(file), folder.version_of(file)), some
+                types.OptionalVersionedTextDocumentIdentifier(folder.uri_of(file), folder.version_of(file)), of_file
             )
-            for file, some in edits.items()
+            for file, of_file in edits.items()
         ]
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lsprotocol.types import Position, Range
 
-from app.policy.editing.position import Span, TextChange
+from app.policy.editing.position import Span
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 _ASTRAL = 0xFFFF
@@ -44,16 +44,12 @@ class EditorText:
         return Position(line - 1 + above, self._units(before[before.rfind("\r") + 1 :]))
 
     def range(self, line: int, column: int, end_line: int, end_column: int) -> Range:
-        """The editor's range between two places."""
+        """The editor's range between two places. The beginning of the line after the last is the end of the text."""
         return Range(self.position(line, column), self.position(end_line, end_column))
 
     def range_of(self, span: Span) -> Range:
         """The editor's range of a span."""
         return self.range(span.line, span.column, span.line, span.end)
-
-    def range_of_change(self, change: TextChange) -> Range:
-        """The editor's range of a change. The beginning of the line after the last is the end of the text."""
-        return self.range(change.line, change.column, change.end_line, change.end_column)
 
     def place(self, position: Position) -> tuple[int, int]:
         """Line and column of an editor's position, which may be outside of the text."""

@@ -124,6 +124,6 @@ def git(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None,
     except FileNotFoundError:
         raise CannotReadBase("git is not installed") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().split("\n", 1)[0]
-        raise CannotReadBase(f"git {words[0]}: {printable(said)[:300] or f'status {done.returncode}'}")
+        message = done.stderr.decode("utf-8", "replace").strip().split("\n", 1)[0]
+        raise CannotReadBase(f"git {words[0]}: {printable(message)[:300] or f'status {done.returncode}'}")
     return done.stdout

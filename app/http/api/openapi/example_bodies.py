@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.http.api.openapi.example_values import REVISION, ROW
-from app.identity.token_format import DIGITS, current
+from app.http.api.openapi.example_values import CALLBACK, CLIENT_ID, REVISION, ROW, token_values
 from app.policy.analysis.explanation import Remedy
 from app.policy.language.reason import Reason
 
 _SUBJECT = {"type": "user", "id": "user_2abc", "properties": {"permissions": ["decisions:read"]}}
 _ACTION = {"name": "GET"}
 _RESOURCE = {"type": "route", "id": "/api/v1/decisions"}
-_CLIENT_ID = "app_0123456789abcdef"
-_REDIRECT = "https://app.example/callback"
 # From RFC 7636 appendix B.
 _VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 _CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -32,9 +29,9 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "search_resources": {"subject": _SUBJECT, "action": _ACTION, "resource": {"type": "route"}, "page": {"limit": 50}},
     "search_actions": {"subject": _SUBJECT, "resource": _RESOURCE},
     "push_authorization_request": {
-        "client_id": _CLIENT_ID,
+        "client_id": CLIENT_ID,
         "response_type": "code",
-        "redirect_uri": _REDIRECT,
+        "redirect_uri": CALLBACK,
         "scope": "decisions:read",
         "state": "af0ifjsldkj",
         "code_challenge": _CHALLENGE,
@@ -42,14 +39,14 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     },
     "issue_tokens": {
         "grant_type": "authorization_code",
-        "client_id": _CLIENT_ID,
+        "client_id": CLIENT_ID,
         "code": "a code of an answer",
         "code_verifier": _VERIFIER,
-        "redirect_uri": _REDIRECT,
+        "redirect_uri": CALLBACK,
     },
     "register_client": {
         "client_name": "Reports",
-        "redirect_uris": [_REDIRECT],
+        "redirect_uris": [CALLBACK],
         "token_endpoint_auth_method": "none",
     },
 }
@@ -114,8 +111,7 @@ _RESPONSES: Mapping[str, Any] = {
 
 def example_bodies() -> Mapping[str, Mapping[str, Any]]:
     """The bodies, with the prefix that tokens have here."""
-    token = current().app_token_start("access") + ("0123456789abcdef" * 3)[:DIGITS]
-    return {**_BODIES, "revoke_token": {"token": token, "client_id": _CLIENT_ID}}
+    return {**_BODIES, "revoke_token": {"token": token_values()["access_token"], "client_id": CLIENT_ID}}
 
 
 def example_response(operation_id: str, status: str) -> Any:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app import __version__
+from app.http.api.api_keys import WARNING
+from app.identity.token_format import DIGITS, PUBLIC_DIGITS, current
 from app.oauth.app_view import WARNING as SECRET_WARNING
 from app.oauth.codes import INVALID
-from app.policy.analysis.explanation import Remedy
 from app.policy.language.reason import Reason
 
 MOMENT = "2026-11-29T10:00:00Z"
 EXPIRY = "2027-11-29T10:00:00Z"
+CLIENT_ID = "app_0123456789abcdef"
 CALLBACK = "https://app.example/callback"
 REVISION = "9f86d081884c7d65"
 _ROUTE, _GRANT = "/api/v1/decisions", "decisions:read"
 ROW = f"p, {_GRANT}, {_ROUTE}/**, GET|HEAD, allow"
 _BASE = "https://authz.example.com"
-_KEY_WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
 # By the name of the field, if a value of the schema's type stands here.
 VALUES: Mapping[str, object] = {
     "accept_failing_cases": "The case is about a route that was removed.",
@@ -25,62 +26,46 @@ VALUES: Mapping[str, object] = {
     "actions": "GET",
     "active": REVISION,
     "actor": "user_2abc",
-    "as": _GRANT,
-    "aud": "griddy-api",
     "author": "user_2abc",
     "authorization_servers": _BASE,
     "bearer_methods_supported": "header",
-    "client": "app_0123456789abcdef",
-    "client_id": "app_0123456789abcdef",
+    "client": CLIENT_ID,
+    "client_id": CLIENT_ID,
     "client_name": "Reports",
-    "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-    "code_challenge_method": "S256",
     "code_challenge_methods_supported": "S256",
-    "condition": "none",
     "counting": _GRANT,
     "created_by": "user_2abc",
     "cursor": "YjQyOi9hcGkvdjEvYXBpLWtleXM",
     "detail": "The request cannot be served.",
     "door": "app",
-    "effective": _GRANT,
     "environment": "live",
     "example": "0643f6a1b2c3d4e5f6a7b8c9",
     "field": "name",
     "file": "decision_log.csv",
     "files": f"{ROW}\n# end\n",
     "grant": "role:admin",
-    "grant_type": "authorization_code",
     "grant_types": "authorization_code",
     "grant_types_supported": "authorization_code",
     "grants": _GRANT,
     "held": _GRANT,
     "host": "app.example",
-    "iss": "https://issuer.example.com",
-    "jti": "6f1c2b7e",
-    "key": _ROUTE,
     "kind": "registered",
-    "lacks": _GRANT,
     "last": "7d",
     "message": "Let support read decisions",
     "method": "jwt",
     "name": "nightly import",
-    "never": _GRANT,
     "organization": "org_2abc",
     "org_id": "org_2abc",
     "owner": "user_2abc",
     "parent": REVISION,
-    "permissions": _GRANT,
     "problem": "the policy allows it",
     "reason": Reason.ALLOWED.value,
-    "redirect_uri": CALLBACK,
     "redirect_uris": CALLBACK,
-    "remedy": Remedy.OPEN.name.lower(),
     "request_id": "0643f6a1b2c3d4e5f6a7b8c9",
     "request_uri": "urn:ietf:params:oauth:request_uri:6f1c2b7e0643f6a1b2c3d4e5f6a7b8c9",
     "resource": _ROUTE,
     "resource_name": "Orders API",
     "response_modes_supported": "query",
-    "response_type": "code",
     "response_types": "code",
     "response_types_supported": "code",
     "revision": REVISION,
@@ -99,7 +84,6 @@ VALUES: Mapping[str, object] = {
     "token_endpoint_auth_method": "none",
     "token_endpoint_auth_methods_supported": "none",
     "token_id": "6f1c2b7e",
-    "token_type": "Bearer",
     "token_type_hint": "access_token",
     "type": "user",
     "unused": _GRANT,
@@ -139,10 +123,8 @@ OWN: Mapping[str, object] = {
     "AdminActionView.message": "nightly import",
     "AppView.name": "Reports",
     "AppWithSecret.warning": SECRET_WARNING,
-    "DatabaseCheck.error": None,
     "Entry.changes": ["+1 row in decision_log.csv"],
     "Entry.kind": "publish",
-    "EvaluationReason.missing": [],
     "FaultView.code": "unknown-grant",
     "FaultView.hint": "add it to permissions.toml, or see policies/README.md for the facts",
     "FaultView.message": "`decisions:look` is an unknown permission",
@@ -150,11 +132,10 @@ OWN: Mapping[str, object] = {
     "FileView.name": "decision_log.csv",
     "FileView.status": "changed",
     "FileView.text": "decision_log.csv: 1 row added",
-    "FoundAction.name": "GET",
     "FoundEntity.id": "user_2abc",
     "GrantView.name": "Reports",
-    "IssuedKey.warning": _KEY_WARNING,
-    "IssuedOrganizationKey.warning": _KEY_WARNING,
+    "IssuedKey.warning": WARNING,
+    "IssuedOrganizationKey.warning": WARNING,
     "LaggingReplica.host": "authz-2",
     "NextPage.next_token": "",
     "PublishedPolicy.files_lag": "",
@@ -162,19 +143,29 @@ OWN: Mapping[str, object] = {
     "ReplicaStatus.lag_revisions": 0,
     "ReplicaStatus.lag_seconds": 0.0,
     "ReplicaStatus.lost": False,
-    "RotatedKey.warning": _KEY_WARNING,
-    "RotatedOrganizationKey.warning": _KEY_WARNING,
+    "RotatedKey.warning": WARNING,
+    "RotatedOrganizationKey.warning": WARNING,
     "TokenError.error": "invalid_grant",
     "TokenError.error_description": INVALID,
-    "TokenSubject.id": "user_2abc",
-    "TokenSubject.owner": "",
-    "TokenSubject.organization": "",
 }
 # Fields that are null, and lists that are empty, unless something is out of the ordinary.
 NULLS = frozenset(
     {
-        *("revoked_at", "last_fault", "error", "note", "previous", "next", "impersonator", "refused", "files_lag"),
+        *("revoked_at", "last_fault", "error", "previous", "next", "impersonator", "refused", "files_lag"),
         *("disabled_at", "former_secret_until"),
     }
 )
-EMPTY = frozenset({"missing", "lost", "warnings", "opens_with"})
+EMPTY = frozenset({"missing", "lost", "warnings"})
+
+
+def token_values() -> Mapping[str, object]:
+    """The values of fields with tokens, with the prefix that they have here."""
+    digits, key = ("0123456789abcdef" * 3)[:DIGITS], current().key_start("live")
+    return {
+        "access_token": current().app_token_start("access") + digits,
+        "key_prefix": key + digits[:PUBLIC_DIGITS],
+        "plaintext": key + digits,
+        "client_secret": current().app_token_start("secret") + digits,
+        "refresh_token": current().app_token_start("refresh") + digits,
+        "token": key + digits,
+    }

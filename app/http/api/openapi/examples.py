@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.http.api.openapi.example_values import CALLBACK, EMPTY, EXPIRY, MOMENT, NULLS, OWN, VALUES
-from app.identity.token_format import DIGITS, PUBLIC_DIGITS, current
+from app.http.api.openapi.example_values import CALLBACK, EMPTY, EXPIRY, MOMENT, NULLS, OWN, VALUES, token_values
 
 _MAX_DEPTH = 6  # of nested schemas; deeper lists are empty
 # Of a mapping, by the name of the field.
 _KEYS: Mapping[str, str] = {"files": "decision_log.csv"}
+# Some of them only handlers of a team have.
 _FORMATS: Mapping[str, object] = {
     "date-time": MOMENT,
     "date": "2026-11-29",
@@ -35,7 +35,7 @@ class ExampleComposer:
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self.schemas = schemas
-        self._values = {**VALUES, **_token_values()}
+        self._values = {**VALUES, **token_values()}
 
     def compose(self, schema: Mapping[str, Any], name: str = "", depth: int = 0, owner: str = "") -> Any:
         """An example of a schema; `name` is that of the field, `owner` that of the schema that has it."""
@@ -81,15 +81,3 @@ class ExampleComposer:
         if kind in ("integer", "number"):
             return schema.get("minimum", _TYPES[kind])
         return _TYPES[kind]
-
-
-def _token_values() -> dict[str, object]:
-    digits, key = ("0123456789abcdef" * 3)[:DIGITS], current().key_start("live")
-    return {
-        "access_token": current().app_token_start("access") + digits,
-        "key_prefix": key + digits[:PUBLIC_DIGITS],
-        "plaintext": key + digits,
-        "client_secret": current().app_token_start("secret") + digits,
-        "refresh_token": current().app_token_start("refresh") + digits,
-        "token": key + digits,
-    }
