@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.identity.token_format import DEFAULT_PREFIX
+from app.identity.token_format import ANY_APP_TOKEN, ANY_ENVIRONMENT, DEFAULT_PREFIX, DIGITS, PUBLIC_DIGITS
 
 # The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
 _DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"
 _JWT = r"eyJ[A-Za-z0-9_.=-]+"
-_KEY_DIGITS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ class _SecretPatterns:
 
 def _patterns_of(prefixes: Collection[str]) -> _SecretPatterns:
     prefix = f"(?:{'|'.join(prefixes)})"
-    app = f"{prefix}_(?:oat|ort|oac|ocs)_[0-9a-f]+"
+    app, digits = f"{prefix}_(?:{ANY_APP_TOKEN})_[0-9a-f]+", f"[0-9a-f]{{{PUBLIC_DIGITS + 1},}}"
     return _SecretPatterns(
         tuple(f"{each}_" for each in prefixes),
-        re.compile(rf"(?i:{prefix}_(?:live|test|oat|ort|oac|ocs)_[0-9a-f]+)|{_JWT}|{_DIGITS}"),
-        re.compile(rf"(?i:{app}|{prefix}_[a-z]+_[0-9a-f]{{9,}})|{_JWT}|{_DIGITS}"),
+        re.compile(rf"(?i:{app}|{prefix}_(?:{ANY_ENVIRONMENT})_[0-9a-f]+)|{_JWT}|{_DIGITS}"),
+        re.compile(rf"(?i:{app}|{prefix}_[a-z]+_{digits})|{_JWT}|{_DIGITS}"),
         re.compile(
-            rf"(?i:{app}|{prefix}_(?:live|test)_[0-9a-f]{{9,}})|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{{17,}}|{_DIGITS}"
+            rf"(?i:{app}|{prefix}_(?:{ANY_ENVIRONMENT})_{digits})|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{{17,}}|{_DIGITS}"
         ),
     )
 
@@ -55,7 +54,7 @@ def configure(prefixes: Iterable[str]) -> None:
 
 def without_secrets(text: str) -> str:
     """Replace all that looks like a JWT, an API key or a token of an app, in any case, with or without prefix."""
-    if len(text) < _KEY_DIGITS and "eyJ" not in text:  # a fifth of the time
+    if len(text) < DIGITS and "eyJ" not in text:  # a fifth of the time
         lower = text.lower()
         for start in _patterns.starts:
             if start in lower:
@@ -88,5 +87,5 @@ def clean(text: str, length: int) -> str:
 def clean_once(text: str, length: int) -> str:
     """Like `clean`, for text that is rarely repeated and usually plain."""
     # Without `_` and shorter than its digits, so it contains no API key.
-    is_plain = text.isalnum() and len(text) < min(length + 1, _KEY_DIGITS) and "eyJ" not in text
+    is_plain = text.isalnum() and len(text) < min(length + 1, DIGITS) and "eyJ" not in text
     return text if is_plain else clean.__wrapped__(text, length)

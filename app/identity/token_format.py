@@ -22,14 +22,15 @@ PUBLIC_DIGITS = 8  # of a key, which are stored and shown
 _KINDS: Mapping[TokenKind, str] = MappingProxyType(
     {"access": "oat", "refresh": "ort", "code": "oac", "secret": "ocs"},
 )
-_ENVIRONMENT = "|".join(ENVIRONMENTS)
+# Alternatives of a pattern: the environments of keys, and the kinds of tokens of apps.
+ANY_ENVIRONMENT, ANY_APP_TOKEN = "|".join(ENVIRONMENTS), "|".join(_KINDS.values())
 _ANY_PREFIX = "[a-z][a-z0-9]{1,11}"
 _PREFIX = re.compile(_ANY_PREFIX)
 # A key with any prefix, also with one that was never used here.
-ANY_KEY = re.compile(rf"{_ANY_PREFIX}_(?:{_ENVIRONMENT})_[0-9a-f]{{{DIGITS}}}")
-ANY_TOKEN = re.compile(rf"{_ANY_PREFIX}_(?:{_ENVIRONMENT}|{'|'.join(_KINDS.values())})_[0-9a-f]{{{DIGITS}}}")
+ANY_KEY = re.compile(rf"{_ANY_PREFIX}_(?:{ANY_ENVIRONMENT})_[0-9a-f]{{{DIGITS}}}")
+ANY_TOKEN = re.compile(rf"{_ANY_PREFIX}_(?:{ANY_ENVIRONMENT}|{ANY_APP_TOKEN})_[0-9a-f]{{{DIGITS}}}")
 # The public part of a key with any prefix, or the beginning of it; the groups are the environment and its digits.
-PUBLIC_PART = re.compile(rf"{_ANY_PREFIX}_({_ENVIRONMENT})_([0-9a-f]{{0,{PUBLIC_DIGITS}}})")
+PUBLIC_PART = re.compile(rf"{_ANY_PREFIX}_({ANY_ENVIRONMENT})_([0-9a-f]{{0,{PUBLIC_DIGITS}}})")
 # Scanners report these as secrets of Stripe, in the same form as ours.
 _FOREIGN = frozenset({"sk", "pk", "rk"})
 
@@ -53,7 +54,7 @@ class TokenFormat:
     @cached_property
     def app_starts(self) -> tuple[str, ...]:
         """What the tokens of third-party apps begin with."""
-        return tuple(start + kind for start in self.starts for kind in (f"{name}_" for name in _KINDS.values()))
+        return tuple(f"{start}{name}_" for start in self.starts for name in _KINDS.values())
 
     @cached_property
     def access_starts(self) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ class TokenFormat:
     @cached_property
     def key(self) -> re.Pattern[str]:
         """An accepted key; the group is its environment."""
-        return re.compile(rf"{self._any_prefix}_({_ENVIRONMENT})_[0-9a-f]{{{DIGITS}}}")
+        return re.compile(rf"{self._any_prefix}_({ANY_ENVIRONMENT})_[0-9a-f]{{{DIGITS}}}")
 
     @cached_property
     def app_tokens(self) -> Mapping[TokenKind, re.Pattern[str]]:

@@ -109,12 +109,6 @@ async def end_grants(
     return [(row[0], row[1]) for row in rows]
 
 
-async def count_grants(session: AsyncSession, app_id: int) -> int:
-    """The number of users that allow an app now."""
-    active = (col(AppGrant.app_id) == app_id, col(AppGrant.revoked_at).is_(None))
-    return (await session.scalar(select(func.count()).select_from(AppGrant).where(*active))) or 0
-
-
 async def touch_grants(session: AsyncSession, grant_ids: Collection[int], now: datetime) -> None:
     """Record that apps used these consents, unless that was recorded within the last minute."""
     stale = or_(col(AppGrant.last_used_at).is_(None), col(AppGrant.last_used_at) < now - LAST_USED_EVERY)

@@ -15,7 +15,6 @@ import pytest
 from app.identity.principal import ANONYMOUS, key_principal, user_principal
 from app.policy.language.when.condition import (
     NO_CONTEXT,
-    VARIABLES,
     Condition,
     ConditionError,
     ConditionFault,
@@ -23,7 +22,7 @@ from app.policy.language.when.condition import (
 )
 from app.policy.language.when.context import LazyContext, subject_of
 from app.policy.language.when.read import MAX_CHARACTERS, MAX_ITEMS, MAX_LEVELS
-from app.policy.language.when.shape import Kind, Variables, describe
+from app.policy.language.when.shape import SCHEMA, Kind, Variables, describe
 from app.policy.language.when.syntax import MAX_DEPTH, MAX_LENGTH
 from tests.policy.conftest import Said
 
@@ -229,7 +228,7 @@ def test_every_documented_field_can_be_read_with_its_type() -> None:
     context = world()
     for path, field in describe():
         variable = path.split(".")[0]
-        assert variable in VARIABLES
+        assert variable in SCHEMA
         text = f"'x' in {path}" if field.kind.name == "map" else f"{path} != {literals[field.kind.name]}"
         compiled = condition(text)
         assert compiled.references == {path}

@@ -165,7 +165,7 @@ WORDS: dict[str, str] = {
     "engine.resolved_subject.USER_TYPES": "user identity",
     "language.cases._KEYS": "name as given allow deny table",
     "language.permissions._RESERVED": "app app-host app-kind auth env key org org-role role user",
-    "language.when.condition.VARIABLES": "subject resource action params request context",
+    "language.when.shape.SCHEMA": "subject resource action params request context",
     "language.entities._KEYS": "type id properties",
     "language.file_names.REQUIRED": "model.conf permissions.toml",
     "language.file_names.OPTIONAL": "issuers.toml",
@@ -203,7 +203,7 @@ def test_the_vocabulary_of_policies_is_fixed() -> None:
     for name, words in WORDS.items():
         module, _, constant = name.rpartition(".")
         found = getattr(import_module(f"app.policy.{module}"), constant)
-        assert (tuple(sorted(found)) if isinstance(found, frozenset) else found) == tuple(words.split()), name
+        assert (tuple(sorted(found)) if isinstance(found, frozenset) else tuple(found)) == tuple(words.split()), name
 
 
 def test_every_finding_has_a_severity_and_a_description() -> None:

@@ -16,14 +16,12 @@ from app.policy.language.when.context import LazyContext
 from app.policy.language.when.cost import MAX_STEPS, Estimator
 from app.policy.language.when.program import compile_program
 from app.policy.language.when.read import NoValue, VariableRead
-from app.policy.language.when.shape import SCHEMA
 from app.policy.language.when.shared import SharedPart, read_all
 from app.policy.language.when.syntax import ConditionSyntaxError, parse
 
 if TYPE_CHECKING:
     import cel
 
-VARIABLES = tuple(SCHEMA)
 # The six variables by name, each of the shape that `when.shape.Variables` gives it.
 Context = Mapping[str, object]
 NO_CONTEXT: Context = MappingProxyType({})
