@@ -38,9 +38,9 @@ def read_variables() -> dict[str, str]:
     }
 
 
-def file_has_settings() -> bool:
-    """Whether `.env` has a variable with the prefix of settings. Raises SettingsError."""
-    return any(name.upper().startswith(PREFIX) for name in _read_file(ENV_FILE))
+def file_settings() -> frozenset[str]:
+    """The upper-case names of the variables in `.env` that have the prefix of settings. Raises SettingsError."""
+    return frozenset(name.upper() for name in _read_file(ENV_FILE) if name.upper().startswith(PREFIX))
 
 
 def refuse_unknown(settings: Iterable[str]) -> None:

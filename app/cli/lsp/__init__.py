@@ -20,8 +20,9 @@ def lsp_command(*, stdio: bool) -> None:
 
     Shows faults and findings as `authz policy check` prints them, with fixes, while you write. Completes grants,
     routes, methods and conditions, explains the word at the cursor, and renames roles. Policy directories are found in
-    the workspace of the editor. The routes are those of AUTHZ_ROUTES and AUTHZ_SAMPLE_API, as for the other commands.
-    Logs go to standard error.
+    the workspace of the editor. The routes are those of AUTHZ_ROUTES and AUTHZ_SAMPLE_API, as for the other commands,
+    but AUTHZ_ROUTES must be in the environment: `.env` is a file of the folder that the editor opens. Logs go to
+    standard error.
 
     Example: authz lsp --stdio
     """
@@ -31,7 +32,14 @@ def lsp_command(*, stdio: bool) -> None:
     from app.cli.policy.directory import issuer_faults
     from app.cli.routes import route_table
     from app.settings import load_local
+    from app.settings_variables import ENV_FILE, file_settings
 
+    if "AUTHZ_ROUTES" in file_settings():
+        fail(
+            f"`{ENV_FILE}` has AUTHZ_ROUTES, so opening this folder in an editor would run a module that the folder"
+            " names: set AUTHZ_ROUTES in the environment of the editor instead.",
+            code=2,
+        )
     # Only messages of the protocol may go to standard output. What imported routes print goes to standard error.
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

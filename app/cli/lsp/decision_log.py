@@ -25,7 +25,11 @@ async def _last_uses() -> Mapping[str, date]:
     from app.db.migrate import schema_fault
     from app.db.session import sessions_of
     from app.settings import load_local
+    from app.settings_variables import ENV_FILE, file_settings
 
+    if "AUTHZ_DATABASE_URL" in file_settings():  # an opened folder must not say which host is contacted
+        _log.info("the decision log is not read: %s has AUTHZ_DATABASE_URL; set it in the environment", ENV_FILE)
+        return {}
     url = load_local().database_url
     if fault := await schema_fault(url):
         _log.info("the decision log is not read: %s", fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +20,17 @@ from app.policy.language.source import MAX_FILE_BYTES, PolicySource
 from app.policy.routing.routes import RouteTable
 
 _MARK = "\ufeff"
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenText:
-    """A file as it is in the editor."""
+    """A file as it is in the editor; `plain` is its text as that of a file that is read."""
 
     uri: str
     version: int | None
     text: str
+    plain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class PolicyFolder:
 
     def sources(self) -> dict[str, str]:
         """The text of each file, as it is in the editor or was when last examined; lines end with LF."""
-        return {**self._on_disk, **{name: _plain(each.text) for name, each in self.opened.items()}}
+        return {**self._on_disk, **{name: each.plain for name, each in self.opened.items()}}
 
     def name_of(self, path: Path) -> str | None:
         """The name of a file of this directory; None for any other."""
@@ -149,5 +152,8 @@ def _unescaped(name: str) -> str:
         return name
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text of an editor as that of a file: lines end with LF, and half a character is one that replaces it."""
+    if not text.isascii():
+        text = _HALF_CHARACTER.sub("\ufffd", text)
     return text.replace("\r\n", "\n") if "\r" in text else text

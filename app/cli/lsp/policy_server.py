@@ -17,7 +17,7 @@ from pygls.lsp.server import LanguageServer
 from app import __version__
 from app.cli.lsp.decision_log import read_last_uses
 from app.cli.lsp.directories import policy_directories, policy_directory_of
-from app.cli.lsp.folder import Deployment, Examined, OpenText, PolicyFolder
+from app.cli.lsp.folder import Deployment, Examined, OpenText, PolicyFolder, plain
 from app.cli.lsp.messages import diagnostic
 from app.cli.lsp.positions import Encoding
 from app.policy.analysis.findings import Finding
@@ -94,7 +94,7 @@ class PolicyLanguageServer(LanguageServer):
         if found := self.find(uri):
             folder, name = found
             if is_policy_file(name):
-                folder.opened[name] = OpenText(uri, version, text)
+                folder.opened[name] = OpenText(uri, version, text, plain(text))
                 self.schedule(folder)
 
     def close(self, uri: str) -> None:
@@ -155,9 +155,11 @@ class PolicyLanguageServer(LanguageServer):
 
 
 def file_path(uri: str) -> Path | None:
-    """The path of a file's address; None if it is none."""
+    """The path of a file's address; None if it is none, or has `..`, which would be another file than it seems."""
     try:
         path = uris.to_fs_path(uri)
-        return Path(path) if path and Path(path).is_absolute() and "\0" not in path else None
     except ValueError:
         return None
+    if not path or "\0" in path or ".." in Path(path).parts:
+        return None
+    return Path(path) if Path(path).is_absolute() else None

@@ -78,6 +78,20 @@ def test_any_text_is_answered(server: LspProcess, text: str) -> None:
     server.close(uri)
 
 
+def test_half_a_character_anywhere_is_answered(server: LspProcess) -> None:
+    """In one file, while another file is written."""
+    directory = server.root / "policies"
+    files = ("tests/half.yaml", "entities/half.yaml", "permissions.toml", "extra.csv")
+    opened = [server.open(directory / file, "cases:\n  - name: \ud83d\n    as: r") for file in files]
+    for uri in opened:
+        place = {"textDocument": {"uri": uri}, "position": {"line": 2, "character": 9}}
+        for method in ("completion", "hover", "definition", "prepareRename"):
+            server.request(f"textDocument/{method}", place)
+    for uri in opened:
+        server.close(uri)
+    assert is_well(server)
+
+
 @pytest.mark.parametrize(
     "body",
     [

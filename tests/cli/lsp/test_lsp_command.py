@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,26 @@ def test_a_wrong_setting_is_an_error_before_any_message(tmp_path: Path) -> None:
     done = command("lsp", cwd=tmp_path, env={"AUTHZ_NO_SUCH": "1"})
     assert (done.returncode, done.stdout) == (1, "")
     assert "AUTHZ_NO_SUCH" in done.stderr
+
+
+def test_a_folder_that_is_opened_names_no_module_to_run(tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text("open('ran', 'w')\nROUTES = []\n")
+    (tmp_path / ".env").write_text("authz_routes=evil:ROUTES\n")
+    done = command("lsp", cwd=tmp_path, env={})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "set AUTHZ_ROUTES in the environment of the editor" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_that_is_opened_names_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.2)
+        host, port = listening.getsockname()
+        (tmp_path / ".env").write_text(f"AUTHZ_DATABASE_URL=postgresql://u@{host}:{port}/x\n")
+        monkeypatch.chdir(tmp_path)
+        assert read_last_uses() == {}
+        with pytest.raises(TimeoutError):
+            listening.accept()
 
 
 def test_policy_directories_are_found_below_a_folder(tmp_path: Path) -> None:

@@ -251,6 +251,9 @@ async def test_a_file_outside_of_any_policy_has_no_answers(client: LanguageClien
         "file:///",
         "http://x/y.csv",
         "file:///%00",
+        f"{policies.as_uri()}/%2e%2e/other.csv",
+        f"{policies.as_uri()}/tests/../catalog.csv",
+        f"{policies.parent.as_uri()}/../service/policies/catalog.csv",
     ):
         client.text_document_did_open(
             types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "csv", 1, "p, catalog:read"))

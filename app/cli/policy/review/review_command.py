@@ -105,9 +105,9 @@ def _conditions(words: str, *, with_base: bool) -> tuple[str, ...]:
 def _refuse_tracked_settings() -> None:
     """Refuse settings in a file that a pull request could change: AUTHZ_ROUTES imports a module."""
     from app.cli.policy.review.git_base import is_tracked
-    from app.settings_variables import ENV_FILE, file_has_settings
+    from app.settings_variables import ENV_FILE, file_settings
 
-    if file_has_settings() and is_tracked(str(ENV_FILE)):
+    if file_settings() and is_tracked(str(ENV_FILE)):
         fail(
             f"`{ENV_FILE}` belongs to the repository and has settings, which a change under review could alter:"
             " set them in the environment of the job instead.",
