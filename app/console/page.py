@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,11 +88,18 @@ async def long_page(request: AnyRequest, template: str, *, status: int = 200, **
 
 
 def page_for_app(
-    request: AnyRequest, template: str, headers: Mapping[str, str], *, status: int = 200, **values: object
+    request: AnyRequest,
+    template: str,
+    headers: Mapping[str, str],
+    *,
+    status: int = 200,
+    cookies: Iterable[Cookie] = (),
+    **values: object,
 ) -> Response[str]:
     """Render a page to which an app leads: without navigation, and with `headers` that replace safe ones."""
     text = _text(request, template, [], values)
-    return Response(text, status_code=status, media_type=MediaType.HTML, headers={**_HEADERS, **headers})
+    headers = {**_HEADERS, **headers}
+    return Response(text, status_code=status, media_type=MediaType.HTML, headers=headers, cookies=list(cookies))
 
 
 def _nav_of(request: AnyRequest) -> list[Group]:

@@ -108,12 +108,16 @@ async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Respon
         },
     )
     await session.commit()
-    return see_other(
-        begun.to if begun else login_state.HOME,
+    to = begun.to if begun else login_state.HOME
+    kept = (
         cookies.cookie(token, secure=console.secure, max_age=console.session_seconds),
         cookies.cookie("", secure=console.secure, max_age=0, name=login_state.COOKIE),
-        headers=_in_popup(begun.to if begun else ""),
     )
+    if _in_popup(to) and _is_navigation(request):
+        # The consent may redirect to the app at once. Were it a redirect of the form that the user sent at the issuer,
+        # Chrome would block it by the `form-action` of that page, and the issuer knows this console alone.
+        return page_for_app(request, "signed_in.html", _in_popup(to), cookies=kept, to=to)
+    return see_other(to, *kept, headers=_in_popup(to))
 
 
 @post("/console/sign-out")
@@ -170,6 +174,11 @@ def _configured(request: AnyRequest) -> tuple[Console, OpenId]:
 def _in_popup(to: str) -> dict[str, str]:
     """The headers of a sign-in that leads to a consent: the window of the app keeps its connection to the pop-up."""
     return dict(POPUP_HEADERS) if to.startswith(CONSENT) else {}
+
+
+def _is_navigation(request: AnyRequest) -> bool:
+    """Whether a browser says that it opens a page (Fetch Metadata)."""
+    return request.headers.get("sec-fetch-mode") == "navigate"
 
 
 def _out(console: Console) -> Response[None]:

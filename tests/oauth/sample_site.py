@@ -19,20 +19,22 @@ class Site:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.redirect = f"{self.url}/cb"
+        self.home = f"http://localhost:{port}/home"  # another origin
         self.answers: list[dict[str, str]] = []
 
 
 @contextmanager
-def sample_site() -> Iterator[Site]:
-    """Start a site."""
+def sample_site(*, leads_on: bool = False) -> Iterator[Site]:
+    """Start a site; with `leads_on` its address for answers redirects to another of its hosts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             if url.path == "/cb":
                 site.answers.append(dict(parse_qsl(url.query)))
-            self.send_response(200)
+            self.send_response(303 if leads_on and url.path == "/cb" else 200)
             self.send_header("Content-Type", "text/html")
+            self.send_header("Location", site.home)
             self.end_headers()
             self.wfile.write(_ANSWER if url.path == "/cb" else _OPENER)
 

@@ -79,3 +79,20 @@ def test_a_pop_up_answers_the_window_that_opened_it(page: Page, app_server: Serv
         popup.get_by_role("button", name="Allow", exact=True).click()
         expect(page).to_have_title("answered")
         assert "code" in site.answers[0]
+
+
+def test_no_redirect_after_a_form_is_blocked(page: Page, app_server: Server) -> None:
+    app = ServedApp(app_server)
+    app.change(redirect_uris=["http://127.0.0.1/cb"])
+    with sample_site(leads_on=True) as site:
+        page.goto(address_of(app, site.redirect, "everything"))
+        page.get_by_role("link", name="Sign in at").click()
+        page.get_by_role("button", name="Alice Adams").click()
+        page.wait_for_url(site.home)
+        page.goto(address_of(app, site.redirect))
+        page.get_by_role("button", name="Allow", exact=True).click()
+        page.wait_for_url(site.home)
+        assert [set(answer) for answer in site.answers] == [
+            {"error", "error_description", "state", "iss"},
+            {"code", "state", "iss"},
+        ]
