@@ -40,6 +40,7 @@ from app.http.api import health, metadata
 from app.http.api.authzen.recent import Recent
 from app.http.api.oauth.entrance import TOO_MANY_AT, app_entrances
 from app.http.api.openapi.serving import OpenApiDocument
+from app.http.declared_routes import sample_templates
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth, with_gateways
@@ -127,7 +128,7 @@ def create_app(
     # Routes live as long as the process, so garbage collection need not visit them.
     with refused_routes(settings.routes), long_lived_build():
         app = assemble(routes, door=door, cors=cors_of(settings))
-        table, route_keys = table_of(app)
+        table, route_keys = table_of(app, sample=sample_templates() if settings.sample_api else ())
 
     def invalidate_caches() -> None:
         verifier.invalidate_all()

@@ -16,6 +16,7 @@ from app.griddy.models import example_of
 from app.handlers import SAMPLE_SUMMARY, SAMPLE_TAGS, TAGS, handlers
 from app.http.api import domain_problems
 from app.http.api.openapi.document import ApiInfo
+from app.http.declared_routes import sample_templates
 from app.http.door.middleware import Door
 from app.http.door.route_table import table_of
 from app.http.own_routes import own_handlers, refused_routes
@@ -64,7 +65,8 @@ def route_table(*, sample: bool = True, routes: str | None = None) -> RouteTable
     Raises SettingsError if these cannot be used.
     """
     with refused_routes(routes):
-        return table_of(assemble([*handlers(sample=sample), *own_handlers(routes)]))[0]
+        app = assemble([*handlers(sample=sample), *own_handlers(routes)])
+        return table_of(app, sample=sample_templates() if sample else ())[0]
 
 
 def api_info(settings: Settings) -> ApiInfo:

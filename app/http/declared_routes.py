@@ -17,9 +17,18 @@ SAMPLE_FILE = FILE.with_name("declared_sample_routes.txt")
 
 def route_table(*, sample: bool = True) -> RouteTable:
     """The route table, with or without the sample API, for commands that do not start the application."""
-    files = (FILE, SAMPLE_FILE) if sample else (FILE,)
-    lines = (line.split() for file in files for line in file.read_text(encoding="utf-8").splitlines())
-    return RouteTable(Route(template, method) for template, *methods in lines for method in methods)
+    own = _routes(FILE)
+    return RouteTable([*own, *_routes(SAMPLE_FILE)], sample=sample_templates()) if sample else RouteTable(own)
+
+
+def sample_templates() -> frozenset[str]:
+    """The templates of the sample API."""
+    return frozenset(route.template for route in _routes(SAMPLE_FILE))
+
+
+def _routes(file: Path) -> list[Route]:
+    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+    return [Route(template, method) for template, *methods in lines for method in methods]
 
 
 def declaration(routes: Iterable[Route]) -> str:

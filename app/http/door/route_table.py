@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +44,11 @@ class RouteKeys:
         return mount or self.templates.get(scope["path_template"], ""), str(action)
 
 
-def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
-    """The routes of an application. Raises CannotMount for a handler that is mounted at several paths."""
+def table_of(app: Litestar, *, sample: Iterable[str] = ()) -> tuple[RouteTable, RouteKeys]:
+    """The routes of an application, with the templates of the sample API if it has it.
+
+    Raises CannotMount for a handler that is mounted at several paths.
+    """
     routes: list[Route] = []
     templates: dict[str, str] = {}
     mounts: dict[int, str] = {}
@@ -59,7 +62,7 @@ def table_of(app: Litestar) -> tuple[RouteTable, RouteKeys]:
         routes += [Route(template, method) for method in _methods(route)]
         if isinstance(route, HTTPRoute) and is_options_of_litestar(route.route_handler_map["OPTIONS"][0]):
             options[route.path_format] = _options(route)
-    return RouteTable(routes), RouteKeys(templates, mounts, options)
+    return RouteTable(routes, sample=sample), RouteKeys(templates, mounts, options)
 
 
 def _options(route: HTTPRoute) -> Refusal:

@@ -172,24 +172,31 @@ def _undefined_roles(policy: Policy) -> Iterator[Fault]:
 
 def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
     """Routes that no row covers: the policy must state who may use them."""
-    siblings: dict[str, Rule] | None = None
+    table = snapshot.table
+    unruled = {
+        template: methods
+        for template in table.templates
+        if (methods := [method for method in table.methods(template) if not _is_ruled(snapshot, template, method)])
+    }
+    if not unruled:
+        return
+    siblings = _siblings(snapshot)
     documents, neighbours = DocumentLines(snapshot.policy), None
-    for template in snapshot.table.templates:
-        methods = [method for method in snapshot.table.methods(template) if not _is_ruled(snapshot, template, method)]
-        if methods:
-            message = f"no rule covers {', '.join(methods)} {template}"
-            hint = f"add {' and '.join(_missing_rows(template, methods))}"
-            if siblings is None:
-                siblings = _siblings(snapshot)
-            if denies := snapshot.index.get((template, methods[0])):
-                hint += f"; {denies[0].place} denies it under a condition only"
-            elif rule := siblings.get(template):
-                hint += f"; in {rule.place} `{{…}}` matches only parameters, where `*` would match both"
-            found = documents.fault(template, "unruled-route", message, hint)
-            if found is None:
-                neighbours = neighbours or Neighbours(snapshot.policy)
-                found = neighbours.fault(template, "unruled-route", message, hint)
-            yield found
+    is_without_sample = table.sample <= unruled.keys()  # a policy for another API, read without the setting
+    for template, methods in unruled.items():
+        message = f"no rule covers {', '.join(methods)} {template}"
+        hint = f"add {' and '.join(_missing_rows(template, methods))}"
+        if denies := snapshot.index.get((template, methods[0])):
+            hint += f"; {denies[0].place} denies it under a condition only"
+        elif rule := siblings.get(template):
+            hint += f"; in {rule.place} `{{…}}` matches only parameters, where `*` would match both"
+        if is_without_sample and template in table.sample:
+            hint = f"set AUTHZ_SAMPLE_API=false to leave out the sample API, or {hint}"
+        found = documents.fault(template, "unruled-route", message, hint)
+        if found is None:
+            neighbours = neighbours or Neighbours(snapshot.policy)
+            found = neighbours.fault(template, "unruled-route", message, hint)
+        yield found
 
 
 def _is_ruled(snapshot: Snapshot, template: str, method: str) -> bool:

@@ -52,12 +52,21 @@ class RouteTable:
     """The routes of an application and of its upstreams, indexed by segment.
 
     `added` are the routes of upstreams by which another table was extended. `closed` are templates of upstreams whose
-    requests cannot be told from those of others: they are not routes, and no path resolves to them.
+    requests cannot be told from those of others: they are not routes, and no path resolves to them. `sample` are the
+    templates of the sample API, which a setting leaves out.
     """
 
-    def __init__(self, routes: Iterable[Route], added: tuple[Route, ...] = (), closed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        added: tuple[Route, ...] = (),
+        closed: Iterable[str] = (),
+        *,
+        sample: Iterable[str] = (),
+    ) -> None:
         self.added = added
         self.closed: frozenset[str] = frozenset(closed)
+        self.sample: frozenset[str] = frozenset(sample)
         self.routes: tuple[Route, ...] = tuple(sorted_in_steps({*routes, *added}, attrgetter("template", "method")))
         self._methods: dict[str, tuple[str, ...]] = {}
         self._root = TemplateTree(str)
@@ -81,7 +90,7 @@ class RouteTable:
             return self
         table = self._extended()
         if table is None or table.added != more or table.closed != closed:
-            table = RouteTable(self.routes, more, closed)
+            table = RouteTable(self.routes, more, closed, sample=self.sample)
             self._extended = weakref.ref(table)
         return table
 

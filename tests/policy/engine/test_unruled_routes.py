@@ -58,3 +58,20 @@ def test_a_condition_on_the_parameter_covers_no_literal_sibling() -> None:
 def test_a_parameter_within_a_segment_counts_too() -> None:
     rows = (COVERED[0], COVERED[2], "p, a:read, /x/{id}, GET, allow", "p, anyone, /f/*, GET, deny, has(params.name)")
     assert not unruled(*rows)
+
+
+SAMPLE = RouteTable(
+    [Route("/x", "GET"), Route("/teams", "GET"), Route("/teams", "OPTIONS"), Route("/games", "GET")],
+    sample=["/teams", "/games"],
+)
+
+
+def test_a_policy_without_any_row_of_the_sample_api_is_told_how_to_leave_it_out() -> None:
+    rows = ("p, anyone, /**, OPTIONS, allow", "p, a:read, /x, GET, allow")
+    setting = "set AUTHZ_SAMPLE_API=false to leave out the sample API, or add `p, "
+    for table in (SAMPLE, SAMPLE.extended([Route("shop:/orders", "GET")])):
+        found = check(snapshot(*rows, table=table))
+        hints = {fault.message.split()[-1]: fault.hint for fault in found if fault.code == "unruled-route"}
+        assert {each for each, hint in hints.items() if hint.startswith(setting)} == {"/teams", "/games"}
+    (fault,) = (fault for fault in check(snapshot(*rows, "p, a:read, /teams, GET, allow", table=SAMPLE)))
+    assert (fault.message, "AUTHZ_SAMPLE_API" in fault.hint) == ("no rule covers GET /games", False)
