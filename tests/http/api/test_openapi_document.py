@@ -11,13 +11,18 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from litestar import Litestar, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, FromQuery
 
 from app.http.api.openapi.document import ApiInfo, base_document
 from app.http.api.openapi.names import operation_namer
+from app.http.api.openapi.page import render
+from app.http.api.openapi.requirements import with_requirements
 from app.http.api.openapi.shared_responses import SHARED
+from app.http.wire.handlers import get_or_head
 from app.http.wire.problems import detail_spec
+from tests.policy.small import snapshot
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -343,6 +348,29 @@ def test_a_handler_of_a_team_may_have_names_that_the_api_has() -> None:
     ].values()
     assert example == {"value": {"detail": "Thing not found."}}
     assert document["paths"]["/other"]["get"]["responses"]["400"] == {"$ref": "#/components/responses/BadRequest"}
+
+
+def test_a_get_of_a_team_without_head_says_so() -> None:
+    @get("/own", sync_to_thread=False)
+    def own() -> list[str]:
+        return []
+
+    @get_or_head("/both", sync_to_thread=False)
+    def both() -> list[str]:
+        return []
+
+    def described(*handlers: HTTPRouteHandler) -> tuple[set[str], str, str]:
+        info = ApiInfo("Own", "An API.", {}, None)
+        document = base_document(lambda config: Litestar(handlers, openapi_config=config), info)
+        found = {path for path, item in document["paths"].items() if item["get"].get("x-without-head")}
+        shown = re.sub(r"<[^>]+>|\s+", " ", render(with_requirements(document, snapshot(), None)).decode())
+        return found, document["info"]["description"].replace("\n", " "), re.sub(r" +", " ", shown)
+
+    without, text, page = described(own, both)
+    assert (without, "each GET without `x-without-head` as a HEAD too" in text) == ({"/own"}, True)
+    assert ("GET /own " in page, "GET, HEAD /both " in page) == (True, True)
+    without, text, _ = described(both)
+    assert (without, "each GET as a HEAD too" in text) == (set(), True)
 
 
 def test_a_parameter_is_never_null_and_has_its_bounds(document: dict[str, Any]) -> None:

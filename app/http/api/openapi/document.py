@@ -28,6 +28,9 @@ _DESCRIPTION = """\
 Send one header, `Authorization: Bearer <token>`: the token of a signed-in user, an API key, or the access token of a
 third-party app. A 401 says “fix your token”, a 403 says “ask for more scope”. An error is JSON with the key `detail`.
 Each path works with and without a slash at its end, each GET as a HEAD too, and OPTIONS lists the methods of a path."""
+# Handlers of a team may answer GET alone.
+WITHOUT_HEAD = "x-without-head"
+_GET, _SOME_GET = "each GET", f"each GET without `{WITHOUT_HEAD}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def base_document(assemble: Assemble, info: ApiInfo) -> dict[str, Any]:
     document["paths"] = {
         path: _path_item(item, handlers.get(path, {}), composer) for path, item in sorted(document["paths"].items())
     }
+    if any(WITHOUT_HEAD in item.get("get", {}) for item in document["paths"].values()):
+        document["info"]["description"] = document["info"]["description"].replace(_GET, _SOME_GET)
     document["components"] = {"schemas": schemas, **components()}
     return document
 
@@ -91,12 +96,15 @@ def _described(name: str, schema: dict[str, Any], docs: Mapping[str, str]) -> di
 def _path_item(
     item: Mapping[str, Any], handlers: Mapping[str, HTTPRouteHandler], composer: ExampleComposer
 ) -> dict[str, Any]:
-    """A path without the HEAD of each GET, and with complete operations."""
-    return {
+    """A path without the HEAD of each GET, and with complete operations. A GET without HEAD says so."""
+    path = {
         key: _operation(value, handlers[key], composer) if key in METHODS else value
         for key, value in item.items()
         if not (key == "head" and "get" in item)
     }
+    if "get" in item and "head" not in item:
+        path["get"][WITHOUT_HEAD] = True
+    return path
 
 
 def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer: ExampleComposer) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.http.api.openapi.document import WITHOUT_HEAD
 from app.http.api.openapi.shared_responses import SHARED
 from app.identity.token_format import current
 
@@ -37,14 +38,14 @@ def render(document: dict[str, Any]) -> bytes:
 
 
 def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The operations by tag, in the order of their paths. Each GET is a HEAD, too."""
+    """The operations by tag, in the order of their paths. A GET is a HEAD too, unless it says otherwise."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, item in sorted(document["paths"].items()):
         for method in _METHODS:
             operation = item.get(method)
             if operation is None:
                 continue
-            methods = "GET, HEAD" if method == "get" else method.upper()
+            methods = "GET, HEAD" if method == "get" and WITHOUT_HEAD not in operation else method.upper()
             tag = (operation.get("tags") or ["other"])[0]
             entry = {"method": methods, "path": path, "body": _body(document, operation), **operation}
             entry["answers"] = _answers(operation)
