@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from app.identity.principal import Principal
 from tests.cli.command import command
 from tests.support.server import ROOT
 from tests.support.walkthrough import Ids, steps
@@ -53,3 +55,11 @@ def test_a_section_has_the_shown_output(
             done = command(*words, cwd=tmp_path, env=env)
             assert done.returncode == 0, done.stderr
             assert Ids().matches(done.stdout.rstrip("\n") + "\n", f"{step.shown}\n"), done.stdout
+
+
+def test_a_handler_can_read_what_the_page_names_of_its_caller() -> None:
+    sentence = re.search(r"`request\.user` is the principal: (.*?\.)\s", section("Inside"), re.DOTALL)
+    assert sentence
+    named = re.findall(r"`(\w+)`", sentence[1])
+    assert len(named) == 3
+    assert set(named) <= {field.name for field in fields(Principal)}

@@ -69,7 +69,7 @@ def init_command(
         path = directory / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    lines = [f"AUTHZ_POLICY_DIR={directory.absolute()}", "AUTHZ_SAMPLE_API=false"]
+    lines = [f"AUTHZ_POLICY_DIR={shlex.quote(str(directory.absolute()))}", "AUTHZ_SAMPLE_API=false"]
     if key_prefix:
         lines.append(f"AUTHZ_KEY_PREFIX={key_prefix}")
     if openapi:
@@ -82,6 +82,9 @@ def init_command(
     _write_private(settings, "\n".join([*lines, ""]))
     click.echo(f"Wrote {directory}/ with rows and cases for {len(routes)} endpoints of {name}:")
     click.echo("".join(f"  {line}\n" for line in files[f"{name}.csv"].splitlines() if line.startswith("p, ")))
+    if openapi:
+        click.echo(f"The gateway listens on {listen}, asks {authz}, and sends what is allowed to {upstream}.")
+        click.echo("Other addresses: --listen, --authz, --upstream.\n")
     click.echo(_next_steps(directory, settings, gateway if openapi else None))
 
 

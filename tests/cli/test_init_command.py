@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,18 @@ def test_nothing_of_the_sample_api_is_in_it(tmp_path: Path, document: Path) -> N
     shipped = tomllib.loads((ROOT / "policies" / "permissions.toml").read_text())
     sample = {name for name in shipped if name.startswith(("catalog:", "holdings:"))}
     assert permissions.keys() == {"orders:read", "orders:write"} | (shipped.keys() - sample)
+
+
+def test_a_shell_reads_the_settings_whatever_the_directory_is_called(tmp_path: Path, document: Path) -> None:
+    directory = tmp_path / "my $(touch made) 'orders'"
+    directory.mkdir()
+    done = command("init", "mine", "--openapi", str(document), "--name", "orders", cwd=directory, env={})
+    assert (
+        "The gateway listens on 8080, asks 127.0.0.1:8000, and sends what is allowed to 127.0.0.1:9000." in done.stdout
+    )
+    script = 'set -a; . ./mine.env; printf %s "$AUTHZ_POLICY_DIR"'
+    read = subprocess.run(["sh", "-c", script], cwd=directory, capture_output=True, text=True, check=True)
+    assert (read.stdout, read.stderr, (directory / "made").exists()) == (str(directory / "mine"), "", False)
 
 
 def test_the_gateway_and_the_settings_share_a_secret_that_only_the_owner_reads(tmp_path: Path, document: Path) -> None:
