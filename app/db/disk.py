@@ -18,11 +18,12 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.audit.periodic_task import pause
 from app.db.engine import sqlite_file
+from app.db.retry import was_undone
 
 FULL = "The disk of the database is full."
 SHORT = "The disk of the database is almost full: what is left is kept for revocations."
@@ -32,6 +33,7 @@ BALLAST_BYTES = 1024 * 1024
 BALLAST_SUFFIX = "-reserve"
 EVERY_SECONDS = 5.0
 HELD_BACK_SECONDS = 30.0  # after a write that failed for lack of space
+_RETRIES = 2  # of an act that ends access
 _MB = 1024 * 1024
 # The second: the shared-memory file of the write-ahead log cannot be created.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -139,14 +141,19 @@ class DiskSpace:
         self.note(context.original_exception)
 
 
-async def with_last_space(session: AsyncSession, work: Callable[[], Awaitable[_T]]) -> _T:
-    """Run `work`, which commits the session; retry once if the disk was full, with the reserved space freed."""
-    try:
-        return await work()
-    except DBAPIError as error:
-        if not is_full(error):
-            raise
-    await session.rollback()
+async def carry_out(session: AsyncSession, work: Callable[[], Awaitable[_T]]) -> _T:
+    """Run `work`, which ends access and commits the session; retry it if nothing was committed.
+
+    That is if the disk was full, whose reserved space is free then, and after a deadlock, for example with what an app
+    does at the token endpoint meanwhile.
+    """
+    for _ in range(_RETRIES):
+        try:
+            return await work()
+        except SQLAlchemyError as error:
+            if not (is_full(error) or was_undone(error)):
+                raise
+        await session.rollback()
     return await work()
 
 

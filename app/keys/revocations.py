@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.audit.actor import Actor
-from app.db.disk import with_last_space
+from app.db.disk import carry_out
 from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
@@ -55,7 +55,7 @@ async def revoke_keys_of(session: AsyncSession, owner: str, by: Actor, now: date
     newest = await session.scalar(select(func.max(key)).where(col(ApiKey.subject) == owner))
     await session.rollback()
     while newest is not None:
-        ids, ended = await with_last_space(session, revoke)
+        ids, ended = await carry_out(session, revoke)
         for each in ended:
             yield each.id
         if len(ids) < CHUNK:
@@ -77,7 +77,7 @@ async def _revoke(session: AsyncSession, key_id: int, by: Actor, now: datetime, 
         await session.commit()
         return key
 
-    return await with_last_space(session, revoke)
+    return await carry_out(session, revoke)
 
 
 async def _end(session: AsyncSession, ids: Iterable[int], now: datetime, owner: str | None) -> list[RevokedKey]:

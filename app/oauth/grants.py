@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.tables.fields import MAX_ID
-from app.db.tables.oauth import AppGrant, AuthorizationCode, Person, TokenFamily
+from app.db.tables.oauth import AccessToken, AppGrant, AuthorizationCode, Person, TokenFamily
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth.lifetimes import GRANTS, KEPT
 
@@ -89,6 +89,20 @@ async def list_grants(
     if before is not None:
         query = query.where(col(AppGrant.id) < before)
     return [AllowedApp(grant, app) for grant, app in await session.execute(query)]
+
+
+async def lock_grants(session: AsyncSession, app_id: int) -> None:
+    """Lock all consents to an app with what comes from them, before they are deleted with the app.
+
+    In the order in which the token endpoint locks them: the other way round each could wait for the other. The app is
+    locked, so that no further consents appear.
+    """
+    grants = select(col(AppGrant.id)).where(col(AppGrant.app_id) == app_id)
+    families = select(col(TokenFamily.id)).where(col(TokenFamily.grant_id).in_(grants))
+    codes = select(col(AuthorizationCode.id)).where(col(AuthorizationCode.grant_id).in_(grants))
+    tokens = select(col(AccessToken.id)).where(col(AccessToken.family_id).in_(families))
+    for rows in (codes, families, tokens, grants):
+        await session.execute(select(func.count()).select_from(rows.with_for_update().subquery()))
 
 
 async def end_grants(

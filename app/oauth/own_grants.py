@@ -13,7 +13,7 @@ from sqlmodel import col
 from app.audit.actor import Actor
 from app.audit.admin_log import Detail
 from app.db import admin_actions
-from app.db.disk import with_last_space
+from app.db.disk import carry_out
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth.grants import AllowedApp, end_grants
 from app.oauth.refusals import AppRefused
@@ -107,4 +107,4 @@ async def _end(
         await session.commit()
         return [each for each, _ in ended]
 
-    return await with_last_space(session, end)
+    return await carry_out(session, end)

@@ -13,7 +13,7 @@ from sqlmodel import col
 from app.audit.actor import Actor
 from app.audit.admin_log import Detail
 from app.db import admin_actions, console_sessions
-from app.db.disk import with_last_space
+from app.db.disk import carry_out
 from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth import Person
 from app.identity.org_facts import ORG
@@ -66,7 +66,7 @@ async def block_person(session: AsyncSession, subject: str, by: Actor, now: date
         await session.commit()
         return BlockedPerson(subject, blocked_at, len(ended), sessions)
 
-    blocked = await with_last_space(session, block)
+    blocked = await carry_out(session, block)
     keys = [key async for key in revoke_keys_of(session, subject, by, now)]
     return BlockedPerson(subject, blocked.blocked_at, blocked.apps, blocked.sessions, len(keys))
 

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from app.audit.actor import Actor
 from app.audit.admin_log import Detail
-from app.db.disk import with_last_space
+from app.db.disk import carry_out
 from app.db.engine import LOCK_FIRST
 from app.db.tables.fields import MAX_ID
 from app.db.tables.oauth_clients import OAuthClient
@@ -23,6 +23,7 @@ from app.identity.oauth_tokens import mint_token
 from app.oauth.admin_log import record_act
 from app.oauth.app_order import AppEdit, AppOrder, faults_of
 from app.oauth.client import ClientKind, client_host, client_version
+from app.oauth.grants import lock_grants
 from app.oauth.refusals import AppConflict, InvalidAppOrder, NoSuchApp
 
 MAX_REGISTERED = 10_000
@@ -158,7 +159,7 @@ async def disable_app(session: AsyncSession, app_id: int | None, by: Actor, now:
         await session.commit()
         return row
 
-    return await with_last_space(session, disable)
+    return await carry_out(session, disable)
 
 
 async def enable_app(session: AsyncSession, app_id: int | None, by: Actor, now: datetime) -> OAuthClient:
@@ -184,12 +185,13 @@ async def remove_app(session: AsyncSession, app_id: int | None, by: Actor, now: 
                 "This app is known by its document, so without its entry here it would be enabled again: leave it "
                 "disabled."
             )
+        await lock_grants(session, row.id)
         record_act(session, by, "app.remove", row, now=now, details={"redirect_uris": list(row.redirect_uris)})
         await session.delete(row)
         await session.commit()
         return row
 
-    return await with_last_space(session, remove)
+    return await carry_out(session, remove)
 
 
 async def _count(session: AsyncSession) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.disk import with_last_space
+from app.db.disk import carry_out
 from app.db.engine import LOCK_FIRST
 from app.db.tables.oauth import AccessToken, AppGrant, TokenFamily
 from app.db.tables.oauth_clients import OAuthClient
@@ -33,7 +33,7 @@ async def revoke_token(session: AsyncSession, client: Client, token: str, now: d
         await session.commit()
         return family_id
 
-    return await with_last_space(session, revoke)
+    return await carry_out(session, revoke)
 
 
 async def _end_family(session: AsyncSession, client: Client, token: str, now: datetime) -> int | None:
