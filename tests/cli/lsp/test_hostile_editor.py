@@ -81,8 +81,12 @@ def test_any_text_is_answered(server: LspProcess, text: str) -> None:
 def test_half_a_character_anywhere_is_answered(server: LspProcess) -> None:
     """In one file, while another file is written."""
     directory = server.root / "policies"
-    files = ("tests/half.yaml", "entities/half.yaml", "permissions.toml", "extra.csv")
-    opened = [server.open(directory / file, "cases:\n  - name: \ud83d\n    as: r") for file in files]
+    texts = {
+        "tests/half.yaml": "cases:\n  - name: \ud83d\n    as: r",
+        "upstreams/half.openapi.yaml": "openapi: 3.1.0\ninfo:\n  title: \ud83d",
+        "extra.csv": "# \ud83d\n\np, role:r",
+    }
+    opened = [server.open(directory / file, text) for file, text in texts.items()]
     for uri in opened:
         place = {"textDocument": {"uri": uri}, "position": {"line": 2, "character": 9}}
         for method in ("completion", "hover", "definition", "prepareRename"):
