@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from urllib.parse import quote
@@ -47,9 +48,14 @@ def _result(finding: Finding, directory: Path, codes: list[str]) -> dict[str, ob
         "ruleId": fault.code,
         "ruleIndex": codes.index(fault.code),
         "level": finding.severity,
-        "message": {"text": text},
+        "message": {"text": _without_links(text)},
         "locations": [{"physicalLocation": _location(fault, directory)}],
     }
+
+
+def _without_links(text: str) -> str:
+    """A message in which a quoted `[text](address)` is no link, with escaped brackets (section 3.11.6)."""
+    return re.sub(r"[\\\[\]]", r"\\\g<0>", text) if "](" in text else text
 
 
 def _location(fault: Fault, directory: Path) -> dict[str, object]:

@@ -211,7 +211,7 @@ def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
     found = [""]
     for folder in found:
         try:
-            with os.scandir(root / folder) as entries:
+            with os.scandir(_inside(root, folder)) as entries:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     if path in FOLDERS or (is_fragment_folder(path) and _is_folder(entry)):
@@ -232,12 +232,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _read_file(root: Path, name: str) -> bytes:
+    return read_regular(_inside(root, name), MAX_FILE_BYTES)
+
+
+def _inside(root: Path, name: str) -> Path:
+    """The path of a file or folder, without links. Raises OSError if it is out of the directory."""
     # Not pathlib's own: it raises RuntimeError for a loop of links.
     path = Path(os.path.realpath(root / name, strict=True))
     if not path.is_relative_to(root):
-        # Faults quote lines, and a policy author must not see other files.
+        # Faults quote lines and names, and a policy author must not see those of other files.
         raise OSError(None, "it is a link that leads out of the directory")
-    return read_regular(path, MAX_FILE_BYTES)
+    if ".git" in path.relative_to(root).parts:  # its configuration may have credentials
+        raise OSError(None, "it is a link into `.git`")
+    return path
 
 
 def _unreadable(name: str, error: OSError) -> Fault:

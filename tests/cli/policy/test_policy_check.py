@@ -158,6 +158,13 @@ def test_sarif_output_matches_the_published_schema(work: Path) -> None:
     assert list(validator.iter_errors(log)) != []
 
 
+def test_what_an_author_wrote_is_no_link_in_sarif(work: Path) -> None:
+    add(work, "p, [look](https://evil.example), /api/v1/teams, GET, allow\n")
+    log = json.loads(authz("policy", "check", "--format", "sarif", "policies", cwd=work).stdout)
+    (text,) = {result["message"]["text"] for result in log["runs"][0]["results"] if "look" in result["message"]["text"]}
+    assert "\\[look\\](https" in text
+
+
 def test_junit_output_fails_if_the_check_does(work: Path) -> None:
     add(work, SHADOWED)
     for strict, failures in (((), 0), (("--strict",), 1)):

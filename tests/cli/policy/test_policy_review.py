@@ -231,6 +231,21 @@ def test_a_link_that_leads_out_of_the_repository_is_not_followed(root: Path, tmp
     assert not (root / "out").exists()
 
 
+def test_links_in_the_directory_show_neither_lines_nor_names_of_other_files(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret-name.yaml").write_text("secret line\n")
+    (root / "policies" / "extra.csv").symlink_to(tmp_path / "elsewhere" / "secret-name.yaml")
+    (root / "policies" / "upstreams").mkdir(exist_ok=True)
+    for folder in ("entities", "upstreams/parts"):
+        (root / "policies" / folder).symlink_to(tmp_path / "elsewhere")
+    commit(root)
+    done = review(root, "--output", "out")
+    assert done.returncode == 1
+    assert done.stdout.count("it is a link that leads out of the directory") == 3
+    for text in (done.stdout, done.stderr, *(path.read_text() for path in (root / "out").iterdir())):
+        assert "secret" not in text
+
+
 def test_settings_in_a_file_of_the_repository_are_refused(root: Path) -> None:
     """AUTHZ_ROUTES would import a module that the change has."""
     (root / ".env").write_text("AUTHZ_ROUTES=evil:ROUTES\n")

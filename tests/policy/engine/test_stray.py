@@ -98,7 +98,14 @@ def _tests_elsewhere(directory: Path) -> str:
     (directory.parent / "elsewhere").mkdir()
     (directory.parent / "elsewhere" / "extra.yaml").write_text("# end\n")
     (directory / "tests").symlink_to("../elsewhere")
-    return "tests/extra.yaml"
+    return "tests"
+
+
+def _link_into_git(directory: Path) -> str:
+    (directory / ".git").mkdir()
+    (directory / ".git" / "config").write_text("# end\n")
+    (directory / "extra.csv").symlink_to(".git/config")
+    return "extra.csv"
 
 
 def _tests_nowhere(directory: Path) -> str:
@@ -163,6 +170,7 @@ TREES: tuple[tuple[str, Callable[[Path], str]], ...] = (
     ("unreadable", _socket),
     ("unreadable", _device),
     ("unreadable", _link_out),
+    ("unreadable", _link_into_git),
     ("unreadable", _folder_for_a_file),
     ("stray-file", _folder),
     ("stray-file", _folder_in_tests),
