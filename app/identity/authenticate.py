@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import TypeAlias
 
 from app.identity.access_token_verifier import AccessTokenCredential, AccessTokenVerifier
@@ -21,7 +22,19 @@ Credential: TypeAlias = str | KeyCredential | AccessTokenCredential
 class Authenticator:
     """Finds the principal of a request from its headers."""
 
-    __slots__ = ("_api_keys", "_app_starts", "_apps", "_jwt", "_refusals", "_starts", "max_bytes")
+    __slots__ = (
+        "_api_keys",
+        "_app_starts",
+        "_apps",
+        "_bearer_starts",
+        "_cached_app",
+        "_cached_jwt",
+        "_cached_key",
+        "_jwt",
+        "_refusals",
+        "_starts",
+        "max_bytes",
+    )
 
     def __init__(self, jwt: JwtVerifier, api_keys: ApiKeyVerifier, apps: AccessTokenVerifier) -> None:
         self._jwt = jwt
@@ -31,6 +44,11 @@ class Authenticator:
         starts, self._app_starts = current().starts, current().app_starts
         # A tuple takes longer, for each token.
         self._starts: str | tuple[str, ...] = starts if len(starts) > 1 else starts[0]
+        bearer_starts = tuple(f"Bearer {start}".encode() for start in starts)
+        self._bearer_starts: bytes | tuple[bytes, ...] = bearer_starts if len(starts) > 1 else bearer_starts[0]
+        self._cached_jwt = jwt.cache.get
+        self._cached_key = api_keys.cache.cached_digest
+        self._cached_app = apps.cache.cached_digest
         self.max_bytes = jwt.max_bytes  # the longest token in a header
 
     def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | Credential:
@@ -42,8 +60,15 @@ class Authenticator:
             value = authorization(headers)
             if value is None:
                 return ANONYMOUS
-            # A token in the cache has been parsed before, with this exact spelling.
-            if value.startswith(b"Bearer ") and (principal := self._jwt.cache.get(value[7:])):
+            # A token in a cache has been parsed before, with this exact spelling.
+            if value.startswith(self._bearer_starts):
+                known = sha256(value[7:]).digest()
+                principal = self._cached_key(known) or self._cached_app(known)
+            elif value.startswith(b"Bearer "):
+                principal = self._cached_jwt(value[7:])
+            else:
+                principal = None
+            if principal is not None:
                 return principal
             token = parse_bearer_token(value, self.max_bytes)
             return ANONYMOUS if token is None else self._cached(token)

@@ -118,7 +118,11 @@ class CredentialCache(Generic[_Credential, _Record]):
 
     def cached(self, credential: _Credential) -> Principal | None:
         """The principal of a cached credential; None if it has to be looked up. Raises Unauthenticated."""
-        entry = self._cached.get(credential.digest)
+        return self.cached_digest(credential.digest)
+
+    def cached_digest(self, digest: bytes) -> Principal | None:
+        """Like `cached`, by the digest of a text that need not be parsed: what is cached has been."""
+        entry = self._cached.get(digest)
         if entry is None or not (
             (now := self._clock()) < entry.fresh_until or (now < self._changes_valid_until and now < entry.reread_at)
         ):

@@ -19,6 +19,7 @@ from app.db.session import Sessions
 from app.keys.api_keys import LAST_USED_EVERY, touch
 
 BATCH_SIZE = 1_000  # keys in a statement, which is compiled on the event loop
+_MAX_FORGOTTEN = 10_000  # keys at a time, in some two milliseconds
 Touch: TypeAlias = Callable[[AsyncSession, Collection[int], datetime], Awaitable[None]]
 _log = structlog.stdlib.get_logger("api_keys")
 
@@ -46,14 +47,10 @@ class LastUsed:
         self._noun = noun
         self._limit = limit
         self._waiting: set[int] = set()
+        # Notes that a key was used now. Without a further call, since every request with a key passes here.
+        self.note_use: Callable[[int], None] = self._waiting.add
         self._written: dict[int, float] = {}  # key id to the monotonic time of its last write, oldest first
         self._task = PeriodicTask("last used", self._write, every_seconds=every_seconds)
-
-    def note_use(self, key_id: int) -> None:
-        """Note that a key was used now."""
-        written = self._written.get(key_id)
-        if written is None or monotonic() - written >= LAST_USED_EVERY.total_seconds():
-            self._waiting.add(key_id)
 
     async def __aenter__(self) -> Self:
         self._task.start()
@@ -63,18 +60,36 @@ class LastUsed:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         await self._task.stop()
+        self._leave_out_recent()
         while self._waiting:
-            if not await self.flush():
+            if not await self._flush():
                 _log.error(f"last use of {self._noun} is lost", keys=len(self._waiting))
                 break
 
     async def _write(self) -> None:
+        self._leave_out_recent()
         for _ in range(0, len(self._waiting), min(BATCH_SIZE, self._limit)):
-            if not await self.flush():
+            if not await self._flush():
                 break
 
     async def flush(self) -> bool:
-        """Write the waiting keys, at most a batch; return False if that failed, and they keep waiting."""
+        """Write the waiting keys, at most a batch; return False if that failed, and they keep waiting.
+
+        Keys that were written less than a minute ago are left out.
+        """
+        self._leave_out_recent()
+        return await self._flush()
+
+    def _leave_out_recent(self) -> None:
+        now, every = monotonic(), LAST_USED_EVERY.total_seconds()
+        # What remains of a very large number is left out until the next time.
+        for key_id, written in list(islice(self._written.items(), _MAX_FORGOTTEN)):
+            if now - written < every:
+                break
+            del self._written[key_id]
+        self._waiting -= self._written.keys() & self._waiting  # which visits the smaller of both
+
+    async def _flush(self) -> bool:
         if not self._waiting:
             return True
         if self._disk is not None and self._disk.shortage:

@@ -114,6 +114,34 @@ async def test_a_cached_caller_equals_the_verified_one(issuer: LiveIssuer) -> No
         assert keys.asked == asked, "a cached caller needs no lookup in the database"
 
 
+async def test_a_key_is_recalled_by_its_exact_bytes_alone(issuer: LiveIssuer) -> None:
+    key, other = mint("live"), mint("test")
+    api_keys = ApiKeyVerifier(
+        Keys((key, None, None), (other, None, None)).find,
+        environments=["live"],
+        cache_seconds=60,
+        on_accepted=lambda _: None,
+    )
+    async with KeySet(issuer.jwks_url) as key_set:
+        authenticator = Authenticator(single_issuer(key_set, issuer.url, (AUDIENCE,)), api_keys, NO_APPS)
+
+        def recalled(text: str) -> Principal | AuthenticationFault | None:
+            return cached(authenticator, [(b"authorization", text.encode())])
+
+        assert recalled(f"Bearer {key.plaintext}") is None
+        await authenticator.authenticate([(b"authorization", b"Bearer " + key.plaintext.encode())])
+        principal = recalled(f"Bearer {key.plaintext}")
+        assert isinstance(principal, Principal)
+        assert recalled(f"bearer  {key.plaintext} ") is principal
+        assert recalled(f"Bearer {key.plaintext[:-1]}") is AuthenticationFault.KEY_MALFORMED
+        assert recalled(f"Bearer {key.plaintext.upper()}") is None
+        assert recalled(f"Bearer {key.plaintext} x") is AuthenticationFault.SPACES
+        assert recalled(f"Bearer {other.plaintext}") is AuthenticationFault.KEY_UNKNOWN, "of another environment"
+        assert recalled(f"Basic {key.plaintext}") is ANONYMOUS
+        api_keys.invalidate(key.digest)
+        assert recalled(f"Bearer {key.plaintext}") is None
+
+
 async def test_an_uncached_key_is_parsed_and_hashed_once(issuer: LiveIssuer) -> None:
     key = mint("live")
     api_keys = ApiKeyVerifier(
