@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 from urllib.parse import quote, unquote
 
 import pytest
@@ -30,6 +32,25 @@ from app.gateway.canonical import MAX_PATH_BYTES, path_fault
 )
 def test_a_plain_path_is_accepted(path: str) -> None:
     assert path_fault(path.encode()) is None
+
+
+def test_a_path_without_encoding_is_plain_if_its_segments_are() -> None:
+    segment = re.compile(rb"[A-Za-z0-9._~!$&'()*+,=:@-]+")
+
+    def is_plain(raw: bytes) -> bool:
+        first, *segments = raw.split(b"/")
+        if first or not segments or (raw.endswith(b"//")):
+            return False
+        inner = segments if segments[-1] else segments[:-1]
+        return all(segment.fullmatch(each) and each not in (b".", b"..") for each in inner)
+
+    paths = [bytes(found) for length in range(7) for found in itertools.product(b"/.a-\n", repeat=length)]
+    for code in range(256):
+        byte = bytes([code])
+        paths += [byte, b"/" + byte, b"/a" + byte + b"b", byte + b"/a", b"/a/" + byte, b"/a" + byte]
+    for raw in paths:
+        if b"%" not in raw:
+            assert (path_fault(raw) is None) == is_plain(raw), raw
 
 
 AMBIGUOUS = {

@@ -5,9 +5,9 @@ This is the policy enforcement point (PEP) of XACML and AuthZEN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from litestar.types import Scope
 
@@ -25,6 +25,7 @@ from app.policy.language.when.condition import NO_CONTEXT, Context
 _Credential = TypeVar("_Credential")
 _Answer = TypeVar("_Answer")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
+RouteKey = tuple[str, str]  # a resource and an action
 Covers = Callable[[str, Scope], bool]  # whether a token for a resource (RFC 8707) is for this request
 ContextOf = Callable[[Scope, Principal, Snapshot, str, str], Context]  # of a resource and an action
 
@@ -76,6 +77,24 @@ def decide(
     return decision
 
 
+@dataclass(frozen=True, slots=True)
+class Gate(Generic[_Answer]):
+    """What a door does with the requests for a route, or for all of them.
+
+    `context` is called only if a row about the resource has a condition and no decision is cached. `count_failure`
+    counts bad credentials, and returns the refusal if there were too many. `covers` is called for a token that is bound
+    to a resource. `snapshot` is the policy in which the resource was looked up, if Litestar's router did not match it;
+    `unmatched` is as in `decide`.
+    """
+
+    entrance: Entrance[Any, _Answer]
+    context: ContextOf
+    count_failure: Callable[[Scope], _Answer | None]
+    covers: Covers
+    snapshot: Snapshot | None = None
+    unmatched: Reason | None = None
+
+
 class Enforcement:
     """Enforces the active policy, and logs its decisions."""
 
@@ -85,63 +104,80 @@ class Enforcement:
         self._live = live
         self._log = log
 
-    async def enforce(
-        self,
-        entrance: Entrance[Any, _Answer],
-        scope: Scope,
-        resource: str,
-        action: str,
-        *,
-        context: ContextOf,
-        count_failure: Callable[[Scope], _Answer | None],
-        covers: Covers,
-        started: int,
-        snapshot: Snapshot | None = None,
-        unmatched: Reason | None = None,
-    ) -> _Answer | None:
-        """Authenticate and authorize a request. Returns the refusal, or None if the request is allowed.
+    def enforce(
+        self, gate: Gate[_Answer], scope: Scope, key: RouteKey, started: int
+    ) -> _Answer | Coroutine[Any, Any, _Answer | None] | None:
+        """Authenticate and authorize a request with this key. Returns the refusal, or None if the request is allowed.
 
-        Sets `user` in the scope, and `auth` to the decision if it allows. `context` is called only if a row about the
-        resource has a condition. `count_failure` counts bad credentials, and returns the refusal if there were too
-        many. `covers` is called for a token that is bound to a resource. `snapshot` is the policy in which `resource`
-        was looked up, if Litestar's router did not match it; `unmatched` is as in `decide`.
+        If that needs to wait, it returns a coroutine which does: most callers are in a cache, and a coroutine for each
+        request takes longer than the decision. Sets `user` in the scope, and `auth` to the decision if it allows.
         """
         try:
-            result = entrance.cached(scope["headers"])
-            principal = result if isinstance(result, Principal) else await entrance.verify(result)
-            if principal.resource is not None and not covers(principal.resource, scope):
-                raise Unauthenticated(Cause.ANOTHER_RESOURCE)
-            scope["user"] = principal  # for the access log of refused requests as well
-            policy = self._live.active if snapshot is None else snapshot
-            decision = decide(
-                policy,
-                self._log,
-                door=entrance.name,
-                principal=principal,
-                resource=resource,
-                action=action,
-                context=context(scope, principal, policy, resource, action)
-                if policy.is_conditional(resource, action)
-                else NO_CONTEXT,
-                started=started,
-                unmatched=unmatched,
-            )
-        except Unauthenticated as error:
-            # Not logged beyond the budget: a flood would displace other records in the decision log.
-            if (answer := count_failure(scope)) is not None:
-                return answer
-            reason, answer = error.reason, entrance.unauthenticated(error.fault)
-        except (CannotVerify, CannotDecide) as error:
-            reason, answer = error.detail, entrance.unavailable(error)
+            principal = gate.entrance.cached(scope["headers"])
+            if isinstance(principal, Principal):
+                return self._decide(gate, principal, scope, key, started)
+        except (Unauthenticated, CannotVerify, CannotDecide) as error:
+            return self._refuse(gate, error, scope, key, started)
+        return self._verify(gate, principal, scope, key, started)
+
+    async def _verify(
+        self, gate: Gate[_Answer], credential: object, scope: Scope, key: RouteKey, started: int
+    ) -> _Answer | None:
+        try:
+            principal = await gate.entrance.verify(credential)
+            answer = self._decide(gate, principal, scope, key, started)
+        except (Unauthenticated, CannotVerify, CannotDecide) as error:
+            return self._refuse(gate, error, scope, key, started)
+        return await answer if isinstance(answer, Coroutine) else answer
+
+    def _decide(
+        self, gate: Gate[_Answer], principal: Principal, scope: Scope, key: RouteKey, started: int
+    ) -> _Answer | Coroutine[Any, Any, _Answer | None] | None:
+        if principal.resource is not None and not gate.covers(principal.resource, scope):
+            raise Unauthenticated(Cause.ANOTHER_RESOURCE)
+        scope["user"] = principal  # for the access log of refused requests as well
+        resource, action = key
+        policy = self._live.active if gate.snapshot is None else gate.snapshot
+        decision = policy.recall(principal.held, resource, action)
+        if decision is None:
+            context = NO_CONTEXT
+            if policy.is_conditional(resource, action):
+                context = gate.context(scope, principal, policy, resource, action)
+            decision = policy.decide(principal.held, resource, action, context)
+        if gate.unmatched is not None:
+            decision = replace(decision, reason=gate.unmatched)
+        log = self._log
+        log.note(gate.entrance.name, resource, action, principal, decision, started=started)
+        answer: _Answer | None = None
+        if decision.allowed:
+            scope["auth"] = decision
+        elif principal.method == "anonymous":  # reveals nothing about the resource to a caller without credentials
+            answer = gate.entrance.unauthenticated(AuthenticationFault.NOT_PROVIDED)
         else:
-            if (throttle := self._log.throttle).is_crowded and principal.method != "anonymous":
-                await throttle.wait()
-            if decision:
-                scope["auth"] = decision
-                return None
-            if principal.method == "anonymous":  # reveals nothing about the resource to a caller without credentials
-                return entrance.unauthenticated(AuthenticationFault.NOT_PROVIDED)
-            return entrance.forbidden(decision)
-        revision = (self._live.active if snapshot is None else snapshot).revision
-        self._log.note(entrance.name, resource, action, None, Unverified(reason, revision), started=started)
+            answer = gate.entrance.forbidden(decision)
+        if log.throttle.is_crowded and principal.method != "anonymous":
+            return self._delay(answer)
+        return answer
+
+    async def _delay(self, answer: _Answer | None) -> _Answer | None:
+        await self._log.throttle.wait()
+        return answer
+
+    def _refuse(
+        self,
+        gate: Gate[_Answer],
+        error: Unauthenticated | CannotVerify | CannotDecide,
+        scope: Scope,
+        key: RouteKey,
+        started: int,
+    ) -> _Answer:
+        if isinstance(error, Unauthenticated):
+            # Not logged beyond the budget: a flood would displace other records in the decision log.
+            if (refused := gate.count_failure(scope)) is not None:
+                return refused
+            reason, answer = error.reason, gate.entrance.unauthenticated(error.fault)
+        else:
+            reason, answer = error.detail, gate.entrance.unavailable(error)
+        revision = (self._live.active if gate.snapshot is None else gate.snapshot).revision
+        self._log.note(gate.entrance.name, *key, None, Unverified(reason, revision), started=started)
         return answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from urllib.parse import quote, unquote
@@ -22,7 +22,7 @@ from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.profiles import PROFILES, AmbiguousRequest, OriginalRequest, Profile
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import TOO_MANY, Budgets
-from app.http.door.enforcement import Enforcement
+from app.http.door.enforcement import Enforcement, Gate
 from app.http.door.refusal import Refusal, Refusals, refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import AuthenticationFault, CannotVerify
@@ -157,19 +157,18 @@ class ForwardAuth:
         def is_covered(resource: str, _: Scope) -> bool:
             return covers_upstream(resource, servers, self._public_url, unquote(original.path))
 
-        refused = await self._enforcement.enforce(
+        gate = Gate(
             self._entrance(profile, servers, original.path),
-            scope,
-            # Not the path if there is no template: a caller could fill the decision log with different paths.
-            template,
-            original.method,
-            context=context,
-            count_failure=count_failure,
-            covers=is_covered,
-            started=started,
-            snapshot=snapshot,
-            unmatched=None if template else _no_template(original, snapshot),
+            context,
+            count_failure,
+            is_covered,
+            snapshot,
+            None if template else _no_template(original, snapshot),
         )
+        # Not the path if there is no template: a caller could fill the decision log with different paths.
+        refused = self._enforcement.enforce(gate, scope, (template, original.method), started)
+        if isinstance(refused, Coroutine):
+            refused = await refused
         if refused is not None:
             return refused
         return Refusal(200, self._identity(scope["user"], snapshot), b"")

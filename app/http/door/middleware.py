@@ -5,7 +5,7 @@ Litestar has already matched the route; responses 404 and 405 are the same for a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
@@ -19,7 +19,7 @@ from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import Budgets
 from app.http.door.direct import call_direct, is_direct
-from app.http.door.enforcement import ContextOf, Covers, Enforcement, Entrance
+from app.http.door.enforcement import Enforcement, Entrance, Gate
 from app.http.door.refusal import Refusal, Refusals, refusal, unavailable
 from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_context import request_context
@@ -56,34 +56,15 @@ class ApiEntrance:
         return self._refusals.forbidden(decision.scope)
 
 
-# An entrance, and what counts its bad credentials.
-_CountedEntrance = tuple[Entrance[Any, Answer], Callable[[Scope], Answer | None]]
-
-
 @dataclass(frozen=True, slots=True)
 class _DoorState:
+    """`gates` are those of route templates that do not use `gate`."""
+
     keys: RouteKeys
     enforcement: Enforcement
-    api: _CountedEntrance
-    entrances: Mapping[str, _CountedEntrance]
-    context: ContextOf
-    covers: Covers
+    gate: Gate[Answer]
+    gates: Mapping[str, Gate[Answer]]
     throttle: RefusalThrottle
-
-    def enforce(self, scope: Scope, started: int) -> Awaitable[Answer | None]:
-        """The refusal of a request; None if it is allowed."""
-        resource, action = self.keys.key(scope)
-        entrance, count_failure = self.entrances.get(resource, self.api)
-        return self.enforcement.enforce(
-            entrance,
-            scope,
-            resource,
-            action,
-            context=self.context,
-            count_failure=count_failure,
-            covers=self.covers,
-            started=started,
-        )
 
 
 class Door:
@@ -125,10 +106,11 @@ class Door:
         self._state = _DoorState(
             keys,
             enforcement,
-            (api, count),
-            {template: (entrance, counted(template)) for template, entrance in entrances.items()},
-            context,
-            is_covered,
+            Gate(api, context, count, is_covered),
+            {
+                template: Gate(entrance, context, counted(template), is_covered)
+                for template, entrance in entrances.items()
+            },
             throttle,
         )
 
@@ -143,9 +125,16 @@ class Door:
             state = self._state
             if state is None:
                 raise RuntimeError("the door was never opened")
-            answer: Answer | None = _ambiguous_path(scope.get("raw_path"))
-            if answer is None:
-                answer = await state.enforce(scope, started)
+            raw_path: bytes | None = scope.get("raw_path")
+            answer: Answer | Coroutine[Any, Any, Answer | None] | None
+            if raw_path and path_fault(raw_path) is None:
+                key = state.keys.key(scope)
+                gate = state.gates.get(key[0], state.gate)
+                answer = state.enforcement.enforce(gate, scope, key, started)
+                if answer is not None and isinstance(answer, Coroutine):
+                    answer = await answer
+            else:
+                answer = _ambiguous_path(raw_path)
             if answer is not None:
                 caller: Principal | None = scope.get("user")
                 if caller is None or caller.method == "anonymous":
@@ -161,9 +150,6 @@ class Door:
         return guarded
 
 
-def _ambiguous_path(raw_path: bytes | None) -> Answer | None:
+def _ambiguous_path(raw_path: bytes | None) -> Answer:
     """The refusal of a path that is missing, or that two programs could read differently."""
-    if not raw_path:
-        return refusal(400, "The server gave no raw path.")
-    fault = path_fault(raw_path)
-    return refusal(400, fault) if fault else None
+    return refusal(400, (path_fault(raw_path) if raw_path else None) or "The server gave no raw path.")

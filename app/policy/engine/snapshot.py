@@ -31,6 +31,7 @@ MAX_CACHED = 50_000  # decisions
 MAX_CACHED_GRANTS = 500  # of one principal; a larger one is classified each time
 MAX_CACHED_BYTES = 64 * 1024 * 1024  # of principals, estimated
 _STEP = 100  # parts freed at once
+_NOT_CLASSIFIED = frozenset({""})  # the class of no principal, since no grant is empty
 
 
 class Snapshot:
@@ -66,6 +67,10 @@ class Snapshot:
         if cached is not None:
             return cached
         return self._decide(held, grants, resource, action, context)
+
+    def recall(self, held: frozenset[str], resource: str, action: str) -> Decision | None:
+        """The cached decision, which depends on no condition and thus on no context; None if there is none."""
+        return self._memo.get((resource, action, self._classes.get(held, _NOT_CLASSIFIED)))
 
     @cached_property
     def candidates(self) -> Candidates:

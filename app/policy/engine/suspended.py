@@ -32,7 +32,12 @@ class Suspended(Snapshot):
 
     def __init__(self, last: Snapshot) -> None:
         self.__dict__.update(last.__dict__)
+        self._classes, self._interned, self._memo = {}, {}, {}
         self.last = last
+
+    def recall(self, held: frozenset[str], resource: str, action: str) -> Decision | None:
+        """None, so that `decide` is called."""
+        return None
 
     def decide(self, held: frozenset[str], resource: str, action: str, context: Context = NO_CONTEXT) -> Decision:
         """Decide about health checks only. Raises CannotDecide."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.policy.engine.live import LivePolicy
-from app.policy.engine.suspended import CannotDecide
+from app.policy.engine.snapshot import Snapshot
+from app.policy.engine.suspended import CannotDecide, Suspended
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.shipped import write
 from tests.policy.small import files
@@ -27,6 +28,7 @@ def live(tmp_path: Path) -> LivePolicy:
 
 def assert_undecided(live: LivePolicy) -> None:
     assert live.suspended
+    assert live.active.recall(ANYONE, "/x", "GET") is None, "whatever was decided before"
     with pytest.raises(CannotDecide):
         live.active.decide(ANYONE, "/x", "GET")
     assert live.active.decide(ANYONE, "/healthz", "GET"), "health checks still work"
@@ -42,6 +44,30 @@ async def test_a_new_policy_does_not_end_a_suspension(live: LivePolicy) -> None:
     live.resume()
     assert not live.suspended
     assert not live.active.decide(ANYONE, "/x", "GET"), "by the policy that was loaded meanwhile"
+
+
+def test_a_suspended_policy_replaces_all_that_decides() -> None:
+    def deciding(kind: type) -> set[str]:
+        return {name for name, found in vars(kind).items() if "Decision" in str(get_annotations(found).get("return"))}
+
+    def get_annotations(found: object) -> dict[str, object]:
+        return getattr(found, "__annotations__", {})
+
+    public = {name for name in deciding(Snapshot) if not name.startswith("_")}
+    assert public == {"decide", "recall"} == deciding(Suspended)
+
+
+async def test_a_cached_decision_is_not_recalled_during_a_suspension(live: LivePolicy) -> None:
+    before = live.active
+    decision = before.decide(ANYONE, "/x", "GET")
+    assert decision
+    assert before.recall(ANYONE, "/x", "GET") is decision
+    assert before.recall(ANYONE, "/x", "POST") is None
+    assert before.recall(frozenset({"other"}), "/x", "GET") is None, "not classified yet"
+    live.suspend()
+    assert_undecided(live)
+    live.resume()
+    assert live.active.recall(ANYONE, "/x", "GET") is decision
 
 
 async def test_neither_a_refused_policy_nor_a_second_suspension_changes_it(live: LivePolicy) -> None:
