@@ -43,7 +43,7 @@ async def authorize(request: AnyRequest, session: RequestSession) -> Response[st
     services = services_of(request.app)
     console = services.console
     assert console is not None
-    services.budgets.check_app_request(AUTHORIZATIONS, request.scope)
+    services.budgets.check_request(AUTHORIZATIONS, request.scope)
     services.disk.require_space()
     now = datetime.now(UTC)
     try:

@@ -18,6 +18,7 @@ from app.console.oidc import OpenId, SignInFailed
 from app.console.page import page, page_for_app, see_other
 from app.db import admin_actions, console_sessions
 from app.http.api.actors import requesting_actor
+from app.http.door.budgets import SIGN_INS
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
 from app.oauth.people import PersonBlocked, note_sign_in, require_unblocked
@@ -56,12 +57,15 @@ async def start_sign_in(request: AnyRequest, to: _To = login_state.HOME) -> Resp
 async def finish_sign_in(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Handle the issuer's answer. A valid one begins a session, and ends the previous one of this browser."""
     console, openid = _configured(request)
-    headers = request.scope["headers"]
+    headers, budgets = request.scope["headers"], services_of(request.app).budgets
+    # Anyone can begin a sign-in and invent its code, about which the issuer is asked.
+    budgets.check_request(SIGN_INS, request.scope)
     begun = login_state.read(cookies.read(headers, secure=console.secure, name=login_state.COOKIE))
     try:
         user = await openid.finish(request.scope["query_string"].decode("latin-1"), begun)
     except SignInFailed as failed:
         return _failed(request, failed)
+    budgets.refund_request(SIGN_INS, request.scope)
     now = datetime.now(UTC)
     try:
         if user.act is None:

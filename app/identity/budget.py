@@ -74,6 +74,11 @@ class Budget:
         counted.move_to_end(party)
         return 0
 
+    def refund(self, party: str) -> None:
+        """Count one event less, which turned out not to be one. A party that shares a budget gets nothing back."""
+        if party in self._full_at:
+            self._full_at[party] -= self._interval
+
     def _place_of(self, party: str, now: float) -> tuple[OrderedDict[str, float], str]:
         """Where a party that is not counted yet is counted, and as which."""
         counted = self._full_at

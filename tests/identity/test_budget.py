@@ -35,6 +35,28 @@ def test_after_the_stated_seconds_there_is_one_more() -> None:
         assert budget.spend("a") == 0
 
 
+def test_an_event_that_is_refunded_does_not_count() -> None:
+    clock = Clock()
+    budget = Budget(3, clock=clock)
+    for _ in range(20):
+        assert budget.spend("a") == 0
+        budget.refund("a")
+        budget.refund("b")
+    assert [bool(budget.spend("a")) for _ in range(4)] == [False, False, False, True]
+    budget.refund("a")
+    assert [bool(budget.spend("a")) for _ in range(2)] == [False, True]
+    assert [bool(budget.spend("b")) for _ in range(4)] == [False, False, False, True]
+
+
+def test_more_is_refunded_than_a_budget_has_to_no_party() -> None:
+    clock = Clock()
+    budget = Budget(3, clock=clock)
+    assert budget.spend("a") == 0
+    for _ in range(5):
+        budget.refund("a")
+    assert [bool(budget.spend("a")) for _ in range(4)] == [False, False, False, True]
+
+
 def test_no_limit() -> None:
     budget = Budget(0)
     assert not any(budget.spend("a") for _ in range(10_000))

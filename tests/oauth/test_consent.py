@@ -430,6 +430,18 @@ def test_authorization_requests_have_a_budget(own_apps: Callable[[], Server], br
     assert ask(browsers(server), app).status_code == 303
 
 
+def test_sign_ins_that_fail_have_a_budget(visitor: Browser, issuer: LiveIssuer, browsers: Browsers) -> None:
+    for _ in range(3):
+        assert visitor.sign_in(issuer).status_code == 303
+    accepted = 0
+    while (answer := visitor.get("/console/callback?state=invented&code=invented")).status_code == 400:
+        accepted += 1
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+    assert 120 <= accepted < 240, "a minute's budget, and what it gained meanwhile"
+    assert browsers(visitor.server).sign_in(issuer).status_code == 303
+
+
 def test_a_flow_survives_a_restart(issuer: LiveIssuer, own_apps: Callable[[], Server], browsers: Browsers) -> None:
     server = own_apps()
     app, browser = ServedApp(server), browsers(server)

@@ -1,4 +1,4 @@
-"""Rate limits of callers: bad credentials of a peer, new keys of an owner, and what apps request without credentials.
+"""Rate limits of callers: bad credentials of a peer, new keys of an owner, and what is requested without credentials.
 
 Each process counts separately. Credentials are verified before the budget is checked, so that valid ones are never
 refused because of bad ones from the same address.
@@ -26,6 +26,7 @@ KEY_ISSUES = "key_issues"
 AUTHORIZATIONS = "authorizations"
 TOKENS = "tokens"
 CLIENT_SECRETS = "client_secrets"
+SIGN_INS = "sign_ins"
 REGISTRATIONS = "registrations"
 CONNECTIONS = "connections"
 LONG_WORK = "long_work"
@@ -34,13 +35,14 @@ BUDGET_REFUSALS: Counter[str] = Counter(
     dict.fromkeys(
         (
             *(BAD_CREDENTIALS, UNKNOWN_TOKENS, KEY_ISSUES, AUTHORIZATIONS, TOKENS, CLIENT_SECRETS, REGISTRATIONS),
-            *(CONNECTIONS, LONG_WORK),
+            *(SIGN_INS, CONNECTIONS, LONG_WORK),
         ),
         0,
     )
 )
-# Events a minute: authorization and token requests and registrations of an address, wrong secrets of an app.
-APP_BUDGETS = {AUTHORIZATIONS: 60, TOKENS: 360, CLIENT_SECRETS: 10, REGISTRATIONS: 10}
+# Events a minute: authorization and token requests and registrations of an address, wrong secrets of an app, and
+# sign-ins of an address that fail, since the issuer is asked about each.
+FIXED_BUDGETS = {AUTHORIZATIONS: 60, TOKENS: 360, CLIENT_SECRETS: 10, REGISTRATIONS: 10, SIGN_INS: 120}
 LOG_SECONDS = 60.0
 # A connection that retries immediately gets ten of these refusals a second, and not thousands.
 DELAY_SECONDS = 0.1
@@ -79,9 +81,9 @@ class Budgets:
         self._bad_credentials = Budget(bad_credentials, wider=NETWORKS, clock=clock)
         self._unknown_tokens = Budget(bad_credentials, clock=clock)
         self._key_issues = Budget(key_issues, clock=clock)
-        self._apps = {
+        self._fixed = {
             name: Budget(per_minute, wider=() if name == CLIENT_SECRETS else NETWORKS, clock=clock)
-            for name, per_minute in APP_BUDGETS.items()
+            for name, per_minute in FIXED_BUDGETS.items()
         }
         self._clock = clock
         self._log_at: dict[str, float] = {}
@@ -124,18 +126,23 @@ class Budgets:
         if wait := self._spent(KEY_ISSUES, owner, self._key_issues.spend(owner)):
             raise BudgetSpent(wait)
 
-    def check_app_request(self, budget: str, scope: Scope) -> None:
-        """Count an authorization or a token request of an address. Raises BudgetSpent if the budget is exceeded."""
+    def check_request(self, budget: str, scope: Scope) -> None:
+        """Count a request of an address. Raises BudgetSpent if the budget, one of FIXED_BUDGETS, is exceeded."""
         address = self.address_of(scope)
         if address is None:
             return
         peer = peer_of(address)
-        if wait := self._spent(budget, peer, self._apps[budget].spend(peer)):
+        if wait := self._spent(budget, peer, self._fixed[budget].spend(peer)):
             raise BudgetSpent(wait)
+
+    def refund_request(self, budget: str, scope: Scope) -> None:
+        """Count a request less, which `check_request` counted."""
+        if (address := self.address_of(scope)) is not None:
+            self._fixed[budget].refund(peer_of(address))
 
     def count_client_secret(self, client_id: str) -> int:
         """Count a wrong secret of an app. Returns 0, or the seconds to wait if they exceed the budget."""
-        return self._spent(CLIENT_SECRETS, client_id, self._apps[CLIENT_SECRETS].spend(client_id))
+        return self._spent(CLIENT_SECRETS, client_id, self._fixed[CLIENT_SECRETS].spend(client_id))
 
     def address_of(self, scope: Scope) -> str | None:
         """The address of the client of a request; that of its peer if a proxy does not name the client."""

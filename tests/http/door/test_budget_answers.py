@@ -120,6 +120,7 @@ def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None
         "tokens": 0,
         "client_secrets": 0,
         "registrations": 0,
+        "sign_ins": 0,
         "connections": 0,
         "long_work": 0,
     }

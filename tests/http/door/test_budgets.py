@@ -304,6 +304,7 @@ def test_refusals_are_counted_and_not_in_the_decision_log(small: Server, issuer:
         "key_issues",
         "long_work",
         "registrations",
+        "sign_ins",
         "tokens",
         "unknown_tokens",
     }

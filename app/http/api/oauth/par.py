@@ -70,7 +70,7 @@ async def push_authorization_request(request: AnyRequest, session: RequestSessio
     """Check an authorization request, and keep it for one use."""
     server_of(request)
     services = services_of(request.app)
-    services.budgets.check_app_request(AUTHORIZATIONS, request.scope)
+    services.budgets.check_request(AUTHORIZATIONS, request.scope)
     services.disk.require_space()
     form = await read_form(request)
     given = read_credentials(authorization_of(request), form.parameters)

@@ -79,7 +79,7 @@ async def register_client(request: AnyRequest, session: RequestSession) -> Respo
     services = services_of(request.app)
     if not services.settings.app_registration:
         raise Problem(404, OFF)
-    services.budgets.check_app_request(REGISTRATIONS, request.scope)
+    services.budgets.check_request(REGISTRATIONS, request.scope)
     services.disk.require_space()
     requested = dynamic_clients.read_metadata(await _metadata(request))
     origin = origin_of(services.budgets.address_of(request.scope))

@@ -52,7 +52,7 @@ async def revoke_token(request: AnyRequest, session: RequestSession) -> Response
     """
     server_of(request)
     services = services_of(request.app)
-    services.budgets.check_app_request(TOKENS, request.scope)
+    services.budgets.check_request(TOKENS, request.scope)
     form = await read_form(request)
     given = read_credentials(authorization_of(request), form.parameters)
     now = datetime.now(UTC)

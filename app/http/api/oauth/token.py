@@ -64,7 +64,7 @@ _Form = form_operation(
 async def issue_tokens(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Exchange a code with its PKCE verifier, or a refresh token."""
     server = server_of(request)
-    services_of(request.app).budgets.check_app_request(TOKENS, request.scope)
+    services_of(request.app).budgets.check_request(TOKENS, request.scope)
     form = await read_form(request)
     given = read_credentials(authorization_of(request), form.parameters)
     issued = await server.exchange.exchange(session, given, form.parameters, form.resources, datetime.now(UTC))
