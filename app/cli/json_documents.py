@@ -57,6 +57,7 @@ DOCUMENTS: Mapping[str, JsonDocument] = {
     "apps disable": JsonDocument((f"{_APP}:AppView",)),
     "apps enable": JsonDocument((f"{_APP}:AppView",)),
     "apps remove": JsonDocument((f"{_APP}:AppView",)),
+    "people list": JsonDocument(("app.oauth.blocked_people:PersonBlock",), is_list=True),
     "people block": JsonDocument((_PERSON,)),
     "people unblock": JsonDocument((_PERSON,)),
     "decisions tail": JsonDocument(("app.audit.view:DecisionView",), is_lines=True),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import rich_click as click
+from rich.table import Table
+from rich.text import Text
 
 from app.cli.failure import explained
 from app.cli.operator import operator
-from app.cli.terminal import plural, quoted, rfc3339, show_view
+from app.cli.terminal import plural, quoted, rfc3339, show_table, show_view
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.oauth.blocked_people import PersonBlock
+    from app.oauth.people_blocks import BlockedPerson
 
 
 @click.group("people")
@@ -32,10 +42,15 @@ def block_command(sub: str, *, as_json: bool) -> None:
     Example: authz people block user_leaver
     """
     from app.cli.database import with_session
+    from app.oauth.blocked_people import is_known
     from app.oauth.people_blocks import block_person
 
     _check(sub)
-    blocked = with_session(lambda session: block_person(session, sub, operator(), datetime.now(UTC)))
+
+    async def block(session: AsyncSession) -> tuple[BlockedPerson, bool]:
+        return await block_person(session, sub, operator(), datetime.now(UTC)), await is_known(session, sub)
+
+    blocked, known = with_session(block)
     if as_json:
         show_view(blocked)
         return
@@ -43,6 +58,33 @@ def block_command(sub: str, *, as_json: bool) -> None:
     keys, sessions = plural(blocked.keys, "key"), plural(blocked.sessions, "console session")
     ended = f"{consents}, {keys} and {sessions} ended"
     click.echo(f"{quoted(sub)} is blocked since {rfc3339(blocked.blocked_at)}; {ended}.")
+    if not known:
+        click.echo("No user with this `sub` has signed in to the console or had a key: check its spelling.")
+
+
+@people_group.command("list")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show those with ids below this one: the next page.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
+@explained
+def list_command(*, before: int | None, limit: int, as_json: bool) -> None:
+    """Show who is blocked, with the last sign-in to the console.
+
+    Example: authz people list
+    """
+    from app.cli.database import with_session
+    from app.oauth.blocked_people import page_of_blocks
+
+    blocks = with_session(lambda session: page_of_blocks(session, before=before, limit=limit))
+    if as_json:
+        show_view(list(blocks))
+        return
+    if not blocks:
+        click.echo(f"Nothing before {before}." if before else "No person is blocked.")
+        return
+    _print(blocks)
+    if len(blocks) == limit:
+        click.echo(f"More: authz people list --before {blocks[-1].id}")
 
 
 @people_group.command("unblock")
@@ -70,3 +112,13 @@ def _check(sub: str) -> None:
 
     if fault := subject_fault(sub):
         raise click.UsageError(fault)
+
+
+def _print(blocks: Sequence[PersonBlock]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "user", "blocked", "last sign-in"):
+        table.add_column(heading, overflow="fold")
+    for block in blocks:
+        cells = (str(block.id), quoted(block.subject), rfc3339(block.blocked_at), rfc3339(block.signed_in_at))
+        table.add_row(*map(Text, cells))
+    show_table(table)

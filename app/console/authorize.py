@@ -49,7 +49,10 @@ async def authorize(request: AnyRequest, session: RequestSession) -> Response[st
     try:
         query = request.scope["query_string"].decode("latin-1")
         if len(query) > _MAX_QUERY:
-            raise OAuthError("invalid_request", f"The request has more than {_MAX_QUERY} characters.")
+            raise OAuthError(
+                "invalid_request",
+                f"The request has more than {_MAX_QUERY} characters: the app can push it to /oauth/par.",
+            )
         asked = await _read(session, read_parameters(query), now)
         await _check(session, asked, now)
         await session.rollback()  # on SQLite a transaction that has read may fail at once when it writes

@@ -12,7 +12,8 @@ from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 from litestar.enums import ScopeType
@@ -28,6 +29,16 @@ _CALLS = ("/api/v1/teams/", "/api/v1/sources/")
 _KEYS = "/api/v1/api-keys/"
 _MAX_OPEN = 100
 
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldToken:
+    """An access token, and what its user allowed."""
+
+    access: str = field(repr=False)
+    scope: str
+
 
 @dataclass(slots=True)
 class SampleApp:
@@ -42,6 +53,7 @@ class SampleApp:
     scope: str = _SCOPE
     calls: Sequence[str] = _CALLS
     verifiers: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)  # by state, the oldest first
+    tokens: OrderedDict[str, HeldToken] = field(default_factory=OrderedDict, repr=False)  # by the name in a page
 
     @property
     def redirect(self) -> str:
@@ -63,15 +75,15 @@ class SampleApp:
                 return redirect_to(self._authorize())
             case "GET", "/callback":
                 return await self._finish(request.query)
+            case "GET", "/calls":
+                return await self._call(request.query)
             case "GET", "/style.css":
                 return Reply(200, (("Content-Type", "text/css; charset=utf-8"),), STYLE)
         return html(404, sample_page("Not found", "There is no such page."))
 
     def _authorize(self) -> str:
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        while len(self.verifiers) >= _MAX_OPEN:
-            self.verifiers.popitem(last=False)
-        self.verifiers[state] = verifier
+        _keep(self.verifiers, state, verifier)
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
             "response_type": "code",
@@ -91,7 +103,14 @@ class SampleApp:
             return html(400, sample_page("No access", str(error), connect="/connect"))
         verifier = self.verifiers.pop(answer.get("state", ""), None)
         if verifier is None or answer.get("iss") != self.api:
-            return html(400, sample_page("No access", "This answer belongs to no request of mine.", connect="/connect"))
+            return html(
+                400,
+                sample_page(
+                    "No access",
+                    "This answer is to no open request of this app: it was used, or has expired. Ask for access again.",
+                    connect="/connect",
+                ),
+            )
         if "code" not in answer:
             text = answer.get("error_description", "You did not allow it.")
             return html(403, sample_page("No access", text, connect="/connect"))
@@ -106,12 +125,28 @@ class SampleApp:
             issued = await client.post("/oauth/token", data=form)
             if issued.status_code != 200:
                 return html(502, sample_page("No access", issued.text, connect="/connect"))
-            tokens = issued.json()
-            headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        tokens, name = issued.json(), secrets.token_urlsafe(32)
+        _keep(self.tokens, name, HeldToken(tokens["access_token"], tokens["scope"]))
+        return redirect_to(f"{self.url}/calls?{urlencode({'token': name})}")
+
+    async def _call(self, query: str) -> Reply:
+        token = self.tokens.get(dict(parse_qsl(query)).get("token", ""))
+        if token is None:
+            return html(404, sample_page("No access", "This app has no such token any more.", connect="/connect"))
+        headers = {"Authorization": f"Bearer {token.access}"}
+        async with httpx.AsyncClient(base_url=self.api, timeout=10) as client:
             answers = [(path, await client.get(path, headers=headers)) for path in (*self.calls, _KEYS)]
         calls = {f"GET {path}": _shown(answer) for path, answer in answers}
-        text = f"You allowed: {tokens['scope']}. No app manages API keys, whatever you allow it."
-        return html(200, sample_page("Access", text, calls=calls, connect="/connect"))
+        text = f"You allowed: {token.scope}. No app manages API keys, whatever you allow it."
+        again = f"/calls?{query}"
+        return html(200, sample_page("Access", text, calls=calls, connect="/connect", again=again, console=self.api))
+
+
+def _keep(kept: OrderedDict[str, _T], name: str, value: _T) -> None:
+    """Keep a value, and evict the oldest beyond the limit."""
+    while len(kept) >= _MAX_OPEN:
+        kept.popitem(last=False)
+    kept[name] = value
 
 
 def _shown(answer: httpx.Response) -> str:

@@ -27,6 +27,18 @@ def message_page(heading: str, text: str) -> str:
     return _pages.get_template("message.html").render(heading=heading, text=text)
 
 
-def sample_page(heading: str, text: str, *, calls: Mapping[str, str] | None = None, connect: str = "") -> str:
-    """A page of the sample app: `calls` of the API with their results, and a link to `connect`."""
-    return _pages.get_template("sample.html").render(heading=heading, text=text, calls=calls or {}, connect=connect)
+def sample_page(
+    heading: str,
+    text: str,
+    *,
+    calls: Mapping[str, str] | None = None,
+    connect: str = "",
+    again: str = "",
+    console: str = "",
+) -> str:
+    """A page of the sample app: `calls` of the API with their results and a link to repeat them, `again`; a link to
+    `connect`; and one to the apps that the user allowed, at the console of `console`.
+    """
+    return _pages.get_template("sample.html").render(
+        heading=heading, text=text, calls=calls or {}, connect=connect, again=again, console=console
+    )

@@ -45,7 +45,10 @@ def redirect_of(client: Client, request: OpenRequest) -> str:
             raise NoRedirect("The app has several addresses for the answer, and its request names none of them.")
         return client.redirect_uris[0]
     if not client.accepts_redirect(stated):
-        raise NoRedirect("The address for the answer (`redirect_uri`) is not one that is registered for this app.")
+        raise NoRedirect(
+            "The address for the answer (`redirect_uri`) is not one that is registered for this app: its developer "
+            "must send one exactly as it is registered."
+        )
     return stated
 
 

@@ -176,7 +176,7 @@ class Consents:
         try:
             client = await self._clients.find(session, request.client_id, visit.now, user=visit.user.subject)
         except ClientDocumentRefused as refused:
-            raise ConsentRefused(f"The app cannot be known by the document at its `client_id`: {refused}.") from None
+            raise ConsentRefused(f"The document at the `client_id` of the app cannot be used: {refused}.") from None
         if client is None:
             raise ConsentRefused(NO_APP)
         try:

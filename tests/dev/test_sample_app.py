@@ -28,5 +28,15 @@ def test_a_user_allows_the_sample_app_which_calls_the_api(page: Page, dev: DevSe
     assert re.search(r"GET /api/v1/teams/\s+200, \d+ results", text)
     assert re.search(r"GET /api/v1/sources/\s+403 Token is missing one or more required permissions", text)
     assert re.search(r"GET /api/v1/api-keys/\s+403", text)
+    shown = page.url
+    page.reload()
+    assert page.get_by_role("main").inner_text() == text
+    page.get_by_role("link", name="Apps I allowed").click()
+    page.get_by_role("button", name="End the access of Sample app").click()
+    page.get_by_role("status").wait_for()
+    page.goto(shown)
+    expect(page.get_by_text("401 Token has been revoked.").first).to_be_visible()
+    page.goto(f"{address}/calls?token=x")
+    page.get_by_text("This app has no such token").wait_for()
     page.goto(f"{address}/callback?code=x&state=y")
-    page.get_by_text("This answer belongs to no request of mine.").wait_for()
+    page.get_by_text("This answer is to no open request of this app").wait_for()

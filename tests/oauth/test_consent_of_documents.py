@@ -145,5 +145,5 @@ async def test_an_error_does_not_take_the_user_to_the_site_of_a_document(asking:
 async def test_a_document_that_describes_no_app_gets_a_page_and_no_redirect(asking: Asking, answer: bytes) -> None:
     visit = await asking.begin()
     asking.host.serve(answer)
-    with pytest.raises(ConsentRefused, match="cannot be known by the document"):
+    with pytest.raises(ConsentRefused, match="The document at the `client_id` of the app cannot be used"):
         await asking.show(visit)

@@ -106,7 +106,8 @@ def add_command(*, name: str, redirects: tuple[str, ...], confidential: bool, as
         new = await register_app(session, order, operator(), now)
         return view_with_secret(await view_app(session, new.app, now), new.plaintext)
 
-    _show_secret(in_session(register), "is registered.", as_json=as_json)
+    what = "is registered." if confidential else "is registered. Without --confidential it has no secret."
+    _show_secret(in_session(register), what, as_json=as_json)
 
 
 @apps_group.command("grants")
