@@ -21,7 +21,7 @@ def is_write(scope: str) -> bool:
 def scopes_of(
     text: str | None,
     is_known: Callable[[str], bool],
-    unknown: str = "The `scope` has a permission that this app may not ask for. Without one it asks for all that it may.",
+    unknown: str = "The `scope` has a permission that this app may not ask for. Without one it asks for all it may.",
 ) -> tuple[str, ...] | None:
     """The scopes in a parameter, sorted; None if it states none.
 
