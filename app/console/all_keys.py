@@ -59,7 +59,7 @@ async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str
         {**filters, "cursor": _encode_position(place_of(shown[-1], selected.sort))} if len(rows) > PAGE_SIZE else None
     )
     services = services_of(request.app)
-    active = [api_keys.record_of(key) for key in shown if is_accepted(key, now)]
+    active = (api_keys.record_of(key) for key in shown if is_accepted(key, now))
     beyond = {
         each.id: each
         for each in await beyond_owners.of_keys(session, services.live.active, active, services.long_work.give_way)

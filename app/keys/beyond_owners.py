@@ -42,11 +42,11 @@ async def of_keys(
 ) -> list[KeyBeyondOwner]:
     """The keys that hold more than their owner, in their order.
 
-    `between_keys` is awaited after some of them, so that requests are served meanwhile.
+    `between_keys` is awaited before some of them, and first of all, since to read the keys has taken as long.
     """
     seen: dict[str, LastGrants | None] = {}
     found: list[KeyBeyondOwner] = []
-    for number, key in enumerate(keys, start=1):
+    for number, key in enumerate(keys):
         if between_keys is not None and number % _KEYS_AT_ONCE == 0:
             await between_keys()
         by_roles = beyond_owner(snapshot, key)

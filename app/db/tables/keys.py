@@ -12,6 +12,8 @@ from app.db.tables.base import NEVER_REUSED, ROW_ID, row_id
 _REVOKED = text("revoked_at IS NOT NULL")
 _SUPERSEDED = text("successor_id IS NOT NULL")
 _UNUSED = text("last_used_at IS NULL AND revoked_at IS NULL")
+_USED = text("last_used_at IS NOT NULL")
+_EXPIRING = text("expires_at IS NOT NULL")
 
 
 class ApiKey(SQLModel, table=True):
@@ -21,6 +23,23 @@ class ApiKey(SQLModel, table=True):
         # that keys with the same beginning are adjacent in the index.
         Index("ix_api_keys_key_prefix", "key_prefix", postgresql_ops={"key_prefix": "varchar_pattern_ops"}),
         Index("ix_api_keys_subject_id", "subject", "id"),
+        # The same orders for an owner of very many keys, all of which SQLite would read and sort.
+        Index(
+            "ix_api_keys_subject_last_used_at_id",
+            "subject",
+            "last_used_at",
+            "id",
+            postgresql_where=_USED,
+            sqlite_where=_USED,
+        ),
+        Index(
+            "ix_api_keys_subject_expires_at_id",
+            "subject",
+            "expires_at",
+            "id",
+            postgresql_where=_EXPIRING,
+            sqlite_where=_EXPIRING,
+        ),
         Index("ix_api_keys_last_used_at_id", "last_used_at", "id"),
         Index("ix_api_keys_expires_at_id", "expires_at", "id"),
         Index("ix_api_keys_revoked", "id", postgresql_where=_REVOKED, sqlite_where=_REVOKED),

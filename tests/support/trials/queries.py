@@ -94,6 +94,14 @@ def _of_keys(keys: int, now: datetime) -> Sequence[Query]:
     return found
 
 
+def of_many_keys(owner: str, now: datetime) -> Sequence[Query]:
+    """The pages of an owner of very many keys, in each order."""
+    return [
+        Query(f"keys of an owner, by {sort}", _session(_page(KeyFilter(owner, sort=sort), now, deep=False)), PAGE + 1)
+        for sort in SORTS
+    ]
+
+
 def _page(wanted: KeyFilter, now: datetime, *, deep: bool) -> Callable[[AsyncSession], Awaitable[object]]:
     async def ask(session: AsyncSession) -> object:
         after = None
