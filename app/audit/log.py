@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +42,7 @@ EVERY_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _MAX_RETRY_SECONDS = 3.0  # so that the queue is written soon after the database is back
+_request_id = logs.request_id.get
 _log = structlog.stdlib.get_logger("decisions")
 
 
@@ -130,7 +132,7 @@ class DecisionLog:
         `door` is `app`, `authzen`, or the name of a gateway. `started` is the `time.perf_counter_ns()` at which the
         door began. The request id is that of the current request.
         """
-        latency = time.perf_counter_ns() - started
+        latency = perf_counter_ns() - started
         try:
             self.outcomes.known[door][resource][outcome.reason].append(latency)
         except KeyError:
@@ -142,7 +144,7 @@ class DecisionLog:
         if self._sample < 1.0 and outcome and random.random() >= self._sample:  # noqa: S311  # a sample, no secret
             self._sampled_out += 1
             return
-        at = time.time_ns()
+        at = time_ns()
         if door == AUTHZEN_DOOR:
             share = self._queue.authzen
         elif principal is None or principal.method == "anonymous":
@@ -154,8 +156,7 @@ class DecisionLog:
         else:
             share = self._queue.known
         if len(share.waiting) < share.capacity:
-            request_id = logs.request_id.get()
-            share.waiting.append((at, latency, request_id, door, resource, action, principal, outcome, 1))
+            share.waiting.append((at, latency, _request_id(), door, resource, action, principal, outcome, 1))
         else:
             self._drops.add((Loss(share.name, at // 1000),))
 
@@ -164,7 +165,7 @@ class DecisionLog:
 
         Equal ones of a second are one record with their number.
         """
-        latency, at = time.perf_counter_ns() - started, time.time_ns()
+        latency, at = perf_counter_ns() - started, time_ns()
         self.outcomes.first(AUTHZEN_DOOR, "", outcome).append(latency)
         if not self._queue.refused_tokens.add(at, latency, (AUTHZEN_DOOR, "", action, None, outcome)):
             self._drops.add((Loss(self._queue.authzen.name, at // 1000),))
@@ -229,7 +230,7 @@ class DecisionLog:
         self._drops.close()
 
     async def _run(self) -> None:
-        self._queue.close_before(time.time_ns())
+        self._queue.close_before(time_ns())
         await self._drain(retry=True)
         await self._store_drops()
 

@@ -49,7 +49,7 @@ def note(
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The time in nanoseconds, which a test sets."""
     now = [1_800_000_000_000_000_000]
-    monkeypatch.setattr("app.audit.log.time.time_ns", lambda: now[0])
+    monkeypatch.setattr("app.audit.log.time_ns", lambda: now[0])
     return now
 
 

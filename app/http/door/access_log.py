@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 import structlog
 from litestar.enums import ScopeType
@@ -30,6 +31,7 @@ _MAX_RAW_PATH = 4 * MAX_TEXT  # bytes
 _MAX_CACHED = 1_024
 _TRACEPARENT = b"traceparent"
 _TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_WEBSOCKET: Final = ScopeType.WEBSOCKET  # once: a member takes a quarter of a microsecond to look up
 _NANO = 1_000_000_000
 _HUNDREDTH = 10_000  # of a millisecond, in nanoseconds
 _LOGGER = "access"
@@ -108,7 +110,7 @@ class AccessLog:
                 took,
                 status,
                 request_id,
-                "WEBSOCKET" if scope["type"] == ScopeType.WEBSOCKET else scope["method"],
+                "WEBSOCKET" if scope["type"] == _WEBSOCKET else scope["method"],
                 path if len(path) <= _MAX_RAW_PATH else path[:_MAX_RAW_PATH],
                 peer[0] if peer else None,
                 headers,

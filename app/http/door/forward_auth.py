@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
+from typing import Final
 from urllib.parse import quote, unquote
 
 import structlog
@@ -49,6 +50,7 @@ FAILED = "The request could not be decided."
 _MAX_CACHED = 2_000  # callers, of some hundred bytes each
 _MAX_GRANTS, _MAX_CHARACTERS = 200, 8_000  # of a cached caller, which bound the size of the cache
 _WARN_SECONDS = 60.0
+_HTTP: Final = ScopeType.HTTP  # once: a member takes a quarter of a microsecond to look up
 # With letters and digits, all of visible ASCII except `%`. Spaces are encoded, because proxies trim header values.
 _UNQUOTED = string.punctuation.replace("%", "")
 _IdentityKey = tuple[str, str, str, frozenset[str], int | None]
@@ -131,7 +133,7 @@ class ForwardAuth:
             return _denied(refusal(403, UNAUTHENTICATED_GATEWAY), UNAUTHENTICATED_GATEWAY)
         if profile is None:
             return _denied(refusal(403, UNKNOWN_PROFILE), UNKNOWN_PROFILE)
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != _HTTP:
             return _denied(refusal(403, UPGRADE), UPGRADE)
         if rest:
             rest += b"?" + scope["query_string"]

@@ -15,6 +15,7 @@ from app.http.door.refusal import Refusal
 
 OPEN = ("/oauth/par", "/oauth/token", "/oauth/revoke", "/oauth/register")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource")
+PREFIXES = ("/oauth/", "/.well-known/")
 _ANY = (b"access-control-allow-origin", b"*")
 _EXPOSED = (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After, X-Request-ID")
 _PREFLIGHT = Refusal(
@@ -53,5 +54,4 @@ def with_open_cors(app: ASGIApp) -> ASGIApp:
 
 
 def _is_open(path: str) -> bool:
-    # The first comparison answers nearly all requests.
-    return path.startswith(("/oauth/", "/.well-known/")) and (path.rstrip("/") in OPEN or path.startswith(METADATA))
+    return path.startswith(PREFIXES) and (path.rstrip("/") in OPEN or path.startswith(METADATA))

@@ -5,10 +5,11 @@ Plain ASGI around the whole application, so that responses which no handler made
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Awaitable
+from operator import itemgetter
+from random import getrandbits
+from time import perf_counter_ns, time_ns
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,7 @@ from app.metrics.requests import Requests
 HEADER = b"x-request-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _READ = HEADERS | {HEADER}
+_name_of = itemgetter(0)
 
 
 def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Requests, traffic: Traffic) -> ASGIApp:
@@ -38,13 +40,16 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
         if "headers" not in scope:  # lifespan
             await app(scope, receive, send)
             return
-        read = [header for header in scope["headers"] if header[0] in _READ]
+        read: Headers = ()
+        if not _READ.isdisjoint(map(_name_of, scope["headers"])):
+            read = [header for header in scope["headers"] if header[0] in _READ]
         request_id = (_sent_id(read) if read else None) or _new_id()
         logs.request_id.set(request_id)
         header = (HEADER, request_id.encode())
-        started = time.perf_counter_ns()
+        state = scope.setdefault("state", {})
         status = 0
         traffic.requests += 1
+        started = perf_counter_ns()
 
         def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
@@ -53,7 +58,7 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 if not status:
                     traffic.leave()
-                    scope.setdefault("state", {})[RESPONSE_STARTED] = True
+                    state[RESPONSE_STARTED] = True
                 status = message["status"]
                 headers = [*message["headers"], header]
                 message["headers"] = [*headers, CLOSE] if draining.begun else headers
@@ -68,7 +73,7 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
         finally:
             if not status:
                 traffic.leave()
-            ended = time.perf_counter_ns()
+            ended = perf_counter_ns()
             took = ended - started
             try:
                 known[scope["path_template"]][status].append(took)
@@ -82,7 +87,7 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
 
 def _new_id() -> str:
     """An id of 24 hexadecimal digits. The first 14 are the time, so that new ids go to the end of a database index."""
-    number = (time.time_ns() // 1000) << 40 | random.getrandbits(40)  # not a secret
+    number = time_ns() // 1000 << 40 | getrandbits(40)  # not a secret
     return number.to_bytes(12, "big").hex()  # three times as fast as formatting
 
 

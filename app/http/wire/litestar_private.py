@@ -7,18 +7,21 @@ if the meaning of these names changes.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from litestar import Litestar
-from litestar._asgi.utils import get_route_handlers
+from litestar._asgi.utils import get_route_handlers, is_valid_host
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.enums import ScopeType
+from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
 from litestar.openapi.spec import Schema
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
+from litestar.types import ASGIApp, Empty, ExceptionHandlersMap, Receive, Scope, Send
 from litestar.typing import FieldDefinition
+from litestar.utils.path import normalize_path
 from litestar.utils.scope.state import ScopeState
 
 __all__ = [
@@ -30,6 +33,9 @@ __all__ = [
     "without_outer_layers",
 ]
 
+_MAX_ROUTES = 1_024
+_MAX_HOSTS = 64
+_HTTP: Final = ScopeType.HTTP  # once: a member of an enumeration takes a quarter of a microsecond to look up
 RESPONSE_STARTED = "response_started"  # in the state of a scope; absent before
 
 
@@ -46,8 +52,8 @@ def is_options_of_litestar(handler: HTTPRouteHandler) -> bool:
 def without_outer_layers(app: Litestar) -> ASGIApp:
     """The application, whose layer that turns exceptions into responses is made only when there is an exception.
 
-    Otherwise it would pass on each message that is sent, to know whether the response has started. The caller sets
-    `RESPONSE_STARTED` in the state of the scope when it has.
+    The layer would pass on each message that is sent, to know whether the response has started. The caller sets
+    `RESPONSE_STARTED` in the state of the scope when it has. What follows from a path is cached, as by the router.
     """
     for handler in {each for route in app.routes for each in get_route_handlers(route)}:
         # Resolved for each request otherwise, although its documentation says that it is memoized. Only the handlers of
@@ -55,20 +61,40 @@ def without_outer_layers(app: Litestar) -> ASGIApp:
         if hasattr(handler, "__dict__"):
             resolved = handler.resolve_exception_handlers()
             handler.__dict__["resolve_exception_handlers"] = partial(_identity, resolved)
-    router = app.asgi_router
+    router, is_host = app.asgi_router, lru_cache(_MAX_HOSTS)(is_valid_host)
     if app.before_send or not isinstance(app.asgi_handler, ExceptionHandlerMiddleware):  # with CORS, which is around it
         return app
 
+    @lru_cache(_MAX_ROUTES)  # as many as the router caches by normalized path
+    def find_route(path: str, method: str) -> tuple[ASGIApp, Any, str, dict[str, Any], str, ExceptionHandlersMap]:
+        handler, route_handler, path, params, template = router.handle_routing(normalize_path(path), method)
+        return handler, route_handler, path, params, template, route_handler.resolve_exception_handlers()
+
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != _HTTP:
             await app(scope, receive, send)
             return
         scope["app"] = scope["litestar_app"] = app
-        scope.setdefault("state", {})
+        state = ScopeState.from_scope(scope)
         try:
-            await router(scope, receive, send)
+            if scope.get("root_path"):
+                await router(scope, receive, send)
+            else:  # as the router does
+                for name, value in scope["headers"]:
+                    if name == b"host":
+                        if not is_host(value):
+                            raise ClientException("Invalid host header")
+                        break
+                handler, route_handler, path, params, template, handlers = find_route(scope["path"], scope["method"])
+                scope["route_handler"], scope["path"] = route_handler, path
+                scope["path_params"], scope["path_template"] = params, template
+                state.exception_handlers = handlers
+                await handler(scope, receive, send)
         except Exception as error:  # noqa: BLE001  # as the layer does
-            ScopeState.from_scope(scope).response_started = RESPONSE_STARTED in scope["state"]
+            if state.exception_handlers is Empty:  # there is no route
+                state.exception_handlers = app.exception_handlers
+                scope.setdefault("path_params", {})
+            state.response_started = RESPONSE_STARTED in scope["state"]
             await ExceptionHandlerMiddleware(_raiser_of(error), debug=None)(scope, receive, send)
 
     return routed

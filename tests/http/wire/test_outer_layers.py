@@ -12,7 +12,7 @@ from litestar import Litestar, Request, Response, Router, WebSocket, get, websoc
 from litestar.exceptions import HTTPException, LitestarException
 from litestar.params import FromPath
 from litestar.response import Stream
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.http.wire.litestar_private import RESPONSE_STARTED, without_outer_layers
 
@@ -69,10 +69,24 @@ def _application() -> Litestar:
         await socket.send_text("accepted")
         raise _HandledError
 
+    def passing(app: ASGIApp) -> ASGIApp:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+
+        return call
+
+    @get("/behind", sync_to_thread=False, middleware=[passing], exception_handlers={_HandledError: status(421)})
+    def behind() -> None:
+        raise _HandledError
+
+    @get("/places/{path:path}", sync_to_thread=False)
+    def places(path: FromPath[str], request: Request[Any, Any, Any]) -> list[str]:
+        return [path, request.url.path, str(request.path_params), str(request.scope["path_template"])]
+
     inner = Router(
         "/inner", route_handlers=[of_the_router, of_the_handler], exception_handlers={_HandledError: status(419)}
     )
-    handlers: list[Any] = [answered, of_the_app, unhandled, of_http, started, socket, inner]
+    handlers: list[Any] = [answered, of_the_app, unhandled, of_http, started, socket, behind, places, inner]
     return Litestar(handlers, exception_handlers={_HandledError: status(418)}, logging_config=None)
 
 
@@ -109,18 +123,19 @@ async def _sent(app: ASGIApp, scope: Any) -> list[Any]:
     "path",
     [
         *("/answered/a", "/answered/a/", "/app", "/inner/router", "/inner/handler", "/unhandled", "/http", "/started"),
-        *("/missing", "/inner", "//app", ""),
+        *("/missing", "/inner", "//app", "", "/behind", "/places/a/b", "/places//a/b//", "/places/é"),
     ],
 )
 async def test_without_its_outer_layers_the_application_responds_alike(method: str, path: str) -> None:
     found = []
     for app in _both():
-        scope: Any = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
-            "root_path": "", "headers": [(b"host", b"api.example")], "http_version": "1.1", "scheme": "http",
-        }  # fmt: skip
-        found.append(await _sent(app, scope))
-    assert found[0] == found[1]
+        for _ in range(2):  # the second one from the caches
+            scope: Any = {
+                "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+                "root_path": "", "headers": [(b"host", b"api.example")], "http_version": "1.1", "scheme": "http",
+            }  # fmt: skip
+            found.append(await _sent(app, scope))
+    assert found[0] == found[1] == found[2] == found[3]
     assert found[0]
     statuses = {
         "/app": 418,
@@ -129,6 +144,7 @@ async def test_without_its_outer_layers_the_application_responds_alike(method: s
         "/unhandled": 500,
         "/http": 409,
         "/missing": 404,
+        "/behind": 421,
     }
     if method == "GET" and path in statuses:
         assert found[0][0]["status"] == statuses[path]
@@ -145,6 +161,20 @@ async def test_without_its_outer_layers_the_application_refuses_invalid_hosts_an
             found.append(await _sent(app, scope))
         assert found[0] == found[1]
         assert found[0]
+
+
+@pytest.mark.parametrize("hosts", [[], [b"a b"], [b"a", b"a b"], [b"a b", b"a"], [b""], [b"A:80"]])
+@pytest.mark.parametrize(
+    ("root_path", "path"), [("", "/answered/a"), ("/root", "/root/answered/a"), ("/root", "/app"), ("/", "/missing")]
+)
+async def test_hosts_and_root_paths_are_those_of_the_router(hosts: list[bytes], root_path: str, path: str) -> None:
+    found = []
+    for app in _both():
+        scope: Any = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+                 "root_path": root_path, "headers": [(b"host", host) for host in hosts], "http_version": "1.1",
+                 "scheme": "http"}  # fmt: skip
+        found.append((await _sent(app, scope), scope["path"], scope["path_params"]))
+    assert found[0] == found[1]
 
 
 async def test_an_exception_is_freed_with_its_request() -> None:
