@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +17,7 @@ from app.policy.engine.snapshot import Snapshot
 from tests.identity.test_several_issuers import access_token, token_of, trusted, trusting
 from tests.policy.small import snapshot
 from tests.support.issuer import LiveIssuer
-from tests.support.server import AUDIENCE
+from tests.support.server import AUDIENCE, ROOT
 
 pytestmark = pytest.mark.anyio
 ROWS = (
@@ -268,3 +270,31 @@ async def test_a_token_that_names_no_client_or_one_of_the_operator_is_one_of_the
         principal = await jwt.verify(token)
     assert (principal.method, principal.client_id) == ("jwt", None)
     assert {"auth:jwt", "user:partner:ann", "a:write"} <= principal.held
+
+
+async def test_the_table_of_the_page_is_what_the_verifier_does(
+    issuer: LiveIssuer, untrusted_issuer: LiveIssuer
+) -> None:
+    page = (ROOT / "app" / "identity" / "README.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| `(\{[^|]*\})` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page, flags=re.MULTILINE)
+    headers = {"JWT": [{"typ": "JWT"}, {}], "at+jwt": [{"typ": "at+jwt"}]}
+    settings: tuple[dict[str, Any], ...] = (
+        {},
+        {"is_delegating": True, "own_clients": ("web",)},
+        {"is_delegating": False},
+    )
+    assert len(rows) > 10
+    for number, fields in enumerate(settings):
+        async with trusting(trusted("first", issuer), trusted("partner", untrusted_issuer, **fields)) as (jwt, _):
+            for typ, claims, *expected in rows:
+                for header in [each for name, some in headers.items() if name in typ or typ == "any" for each in some]:
+                    token = token_of(untrusted_issuer, header, sub="ann", **{"azp": None, **json.loads(claims)})
+                    try:
+                        principal = await jwt.verify(token)
+                    except Unauthenticated as refused:
+                        assert refused.code == "malformed_client_id"
+                        found = "401"
+                    else:
+                        client = principal.client_id
+                        found = "the user" if client is None else f"app `{client.removeprefix('partner/')}`"
+                    assert found == expected[number], (typ, claims, fields)
