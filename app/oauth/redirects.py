@@ -114,9 +114,8 @@ def web_address(uri: str) -> WebAddress | None:
 
 def _is_host(host: str) -> bool:
     try:
-        if host.startswith("["):
-            IPv6Address(host[1:-1])
-            return True
+        if host.startswith("["):  # in one spelling, so that a row about the host applies to it
+            return str(IPv6Address(host[1:-1])) == host[1:-1]
         # Browsers read a host whose last label is a number as an IPv4 address: 127.1, 0x7f.1.
         if host.rpartition(".")[2].isdigit() or re.fullmatch(r"0x[0-9a-f]*", host.rpartition(".")[2]):
             return str(IPv4Address(host)) == host

@@ -37,7 +37,7 @@ def test_nothing_is_fetched_from_the_own_machine(
 ) -> None:
     browser, app = browsers(app_server), ServedApp(app_server)
     port = listener.getsockname()[1]
-    for host in ("localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "10.0.0.1", "169.254.169.254"):
+    for host in ("localhost", "127.0.0.1", "[::1]", "[::ffff:7f00:1]", "0.0.0.0", "10.0.0.1", "169.254.169.254"):
         app.client_id = f"https://{host}:{port}/client.json"
         asked = ask(browser, app)
         assert is_untouched(listener), "before the sign-in nothing is known of the app"
@@ -51,7 +51,12 @@ def test_an_app_that_was_not_found_gets_no_answer(
     app_server: Server, issuer: LiveIssuer, browsers: Callable[[Server], Browser]
 ) -> None:
     browser, app = browsers(app_server), ServedApp(app_server)
-    for client_id in ("https://127.1/client.json", "https://user@localhost/client.json", "https://localhost"):
+    for client_id in (
+        "https://127.1/client.json",
+        "https://[::ffff:127.0.0.1]/client.json",
+        "https://user@localhost/client.json",
+        "https://localhost",
+    ):
         app.client_id = client_id
         page = opened(browser, issuer, ask(browser, app))
         assert page.status_code == 400
