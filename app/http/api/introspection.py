@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 
 from app.http.wire.problems import Problem, detail_spec
 from app.identity.errors import Unauthenticated
-from app.identity.principal import Principal, is_fact
+from app.identity.principal import Principal, is_fact, stored_act
 from app.policy.engine.delegation import consented_scopes
 from app.policy.engine.snapshot import Snapshot
 from app.services import AnyRequest, services_of
@@ -51,6 +51,9 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     jti: str | None = None
     org_id: Annotated[
         str | None, msgspec.Meta(description="the active organization of the user, or the one that the key belongs to")
+    ] = None
+    act: Annotated[
+        dict[str, str] | None, msgspec.Meta(description="the party that acts as the user (RFC 8693): `sub`, and `iss`")
     ] = None
 
 
@@ -122,6 +125,7 @@ def _active(principal: Principal, snapshot: Snapshot, issuer: str | None) -> Int
         client_id=principal.client_id or (party if isinstance(party, str) else None),
         token_type="Bearer",  # noqa: S106  # as above
         org_id=organization,
+        act=stored_act(principal.claims),
         **claims,  # type: ignore[arg-type]  # whose types the verifier has checked
     )
 

@@ -14,7 +14,15 @@ from app.identity.errors import Unauthenticated
 from app.identity.external_app import external_app
 from app.identity.organization import Organization
 from app.identity.permission_claim import parse_permissions
-from app.identity.principal import ANONYMOUS, ANYONE, Principal, delegated_principal, is_fact
+from app.identity.principal import (
+    ANONYMOUS,
+    ANYONE,
+    Principal,
+    acting_party,
+    delegated_principal,
+    impersonator_of,
+    is_fact,
+)
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import Target
 from app.policy.language.entities import Known
@@ -38,7 +46,8 @@ class ResolvedSubject:
     """A subject with its grants.
 
     `owner` is that of an API key or the user of an app, `environment` that of a key; empty otherwise. `organization` is
-    that of a key or of the user of an app. `principal` is that of a verified token.
+    that of a key or of the user of an app. `act` is the party that acts as the user, as the service that asks says.
+    `principal` is that of a verified token.
     """
 
     type: str
@@ -48,7 +57,13 @@ class ResolvedSubject:
     owner: str = ""
     environment: str = ""
     organization: Organization | None = None
+    act: Properties = field(default_factory=lambda: _NOTHING, hash=False)
     principal: Principal | None = None
+
+    @property
+    def impersonator(self) -> str | None:
+        """The `sub` of the acting party; None if the subject acts itself."""
+        return impersonator_of({"act": self.act}) if self.act else None
 
 
 def principal_of(subject: ResolvedSubject) -> Principal:
@@ -70,9 +85,16 @@ def principal_of(subject: ResolvedSubject) -> Principal:
         )
     if subject.type == APP_TYPE:
         organization = subject.organization
-        return Principal(subject.owner, "oauth", subject.held, client_id=subject.id, organization=organization)
+        return Principal(
+            subject.owner,
+            "oauth",
+            subject.held,
+            client_id=subject.id,
+            impersonator=subject.impersonator,
+            organization=organization,
+        )
     if subject.type in USER_TYPES:
-        return Principal(subject.id, "jwt", subject.held)
+        return Principal(subject.id, "jwt", subject.held, impersonator=subject.impersonator)
     return Principal(f"{subject.type}:{subject.id}", "anonymous", subject.held)
 
 
@@ -139,7 +161,8 @@ def resolve_subject(
 ) -> ResolvedSubject:
     """Resolve a subject by type and id; attributes that were `sent` override those of the policy's entities.
 
-    A user holds what a verified token would state, and the permissions in its attributes. A key holds what the
+    A user holds what a verified token would state, and the permissions in its attributes; `act` among those that were
+    sent says who acts as the user, as the claim of a token does. A key holds what the
     database says, and nothing that a caller sends. So does an app on behalf of the `user` among its attributes, where
     `scope` may name fewer scopes; one of another authorization server holds the `scope` in its attributes, and its user
     the `permissions`. A token, which is its own id, holds what it does at a door. Any other type holds only its
@@ -164,7 +187,8 @@ def resolve_subject(
         raise NoSuchSubject("the subject has no id")
     stated = [grant for grant in parse_permissions(properties.get("permissions")) if not is_fact(grant)]
     if is_user:
-        return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}")), properties)
+        held = frozenset((*stated, ANYONE, "auth:jwt", f"user:{identity}"))
+        return ResolvedSubject(kind, identity, held, properties, act=acting_party(sent))
     return ResolvedSubject(kind, identity, frozenset((*stated, ANYONE)), properties)
 
 
@@ -194,7 +218,9 @@ def _resolve_app(client_id: str, sent: Properties, properties: Properties, store
         ).held
     except InvalidApp as fault:
         raise NoSuchSubject(str(fault)) from None
-    return ResolvedSubject(APP_TYPE, client_id, held, properties, owner=user, organization=consent.organization)
+    return ResolvedSubject(
+        APP_TYPE, client_id, held, properties, owner=user, organization=consent.organization, act=acting_party(sent)
+    )
 
 
 def evaluation_context(
@@ -240,6 +266,6 @@ def _subject(snapshot: Snapshot, subject: ResolvedSubject) -> Subject:
         "environment": subject.environment,
         "permissions": snapshot.effective(subject.held),
         "claims": _NOTHING,
-        "act": _NOTHING,
+        "act": subject.act,
         "properties": subject.properties,
     }

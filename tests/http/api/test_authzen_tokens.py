@@ -57,6 +57,21 @@ def test_a_person_is_named_and_decided(ask: Ask, issuer: LiveIssuer) -> None:
     assert 'scope="catalog:write"' in denied["context"]["challenge"]
 
 
+def test_the_party_that_acts_as_a_user_is_named_and_denied(ask: Ask, asking: httpx.Client, issuer: LiveIssuer) -> None:
+    held = ["policies:read", "policies:write"]
+    assert ask(issuer.token(permissions=held), "POST", "/api/v1/policies/publish")["decision"]
+    found = ask(issuer.token(permissions=held, act={"sub": "support"}), "POST", "/api/v1/policies/publish")
+    assert (found["decision"], found["context"]["subject"]["impersonator"]) == (False, "support")
+    question: dict[str, Any] = {
+        "subject": {"type": "user", "id": "user_test", "properties": {"permissions": held}},
+        "action": {"name": "POST"},
+        "resource": {"type": "route", "id": "/api/v1/policies/publish"},
+    }
+    assert asking.post("/access/v1/evaluation", json=question).json()["decision"]
+    question["subject"]["properties"]["act"] = {"sub": "support"}
+    assert not asking.post("/access/v1/evaluation", json=question).json()["decision"]
+
+
 def test_a_key_is_not_its_owner(ask: Ask, server: Server, issuer: LiveIssuer) -> None:
     token = issuer.token(sub="user_owner", permissions=["catalog:read", "holdings:read"])
     with server.client(token) as client:

@@ -66,6 +66,22 @@ def test_an_active_jwt_states_its_claims_and_permissions(server: Server, issuer:
     }
 
 
+@pytest.mark.parametrize(
+    ("act", "stated"),
+    [
+        ({"sub": "support", "iss": "https://i.example", "more": 1}, {"sub": "support", "iss": "https://i.example"}),
+        ({"sub": "a", "act": {"sub": "b"}}, {"sub": "a"}),
+        ({}, {"sub": "unknown"}),
+        ("support", {"sub": "unknown"}),
+        (False, {"sub": "unknown"}),
+    ],
+)
+def test_the_party_that_acts_as_the_user_is_stated(
+    server: Server, issuer: LiveIssuer, act: object, stated: dict[str, str]
+) -> None:
+    assert _ask(server, _caller(issuer), issuer.token(act=act)).json()["act"] == stated
+
+
 NO_SCOPE_TOKENS = [
     "x catalog:write",
     "catalog:write ",

@@ -194,3 +194,47 @@ def test_the_user_of_an_app_acts_in_the_organization_of_the_last_sign_in() -> No
 def test_an_app_without_the_consent_of_a_user_is_no_subject(client_id: str, sent: dict[str, object]) -> None:
     with pytest.raises(NoSuchSubject):
         resolve_subject("app", client_id, sent, KNOWN, CONSENTS)
+
+
+@pytest.mark.parametrize(
+    ("act", "party"),
+    [
+        ({"sub": "support", "iss": "https://i.example"}, "support"),
+        ({"sub": ""}, "unknown"),
+        ({}, "unknown"),
+        ("support", "unknown"),
+        (0, "unknown"),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "identity", "is_asked"),
+    [
+        ("user", "u", True),
+        ("identity", "u", True),
+        ("app", "partner/web", True),
+        ("app", "acme", True),
+        ("key", "7", False),
+        ("service", "s", False),
+    ],
+)
+def test_a_service_says_which_party_acts_as_a_user(
+    kind: str, identity: str, act: object, party: str | None, *, is_asked: bool
+) -> None:
+    stored = StoredSubjects(KEYS.records, KEYS.environments, CONSENTS.consents, ("partner",))
+    sent = {"act": act, "user": "ann", "scope": "a:read", "permissions": ["a:read"]}
+    found = resolve_subject(kind, identity, sent, KNOWN, stored)
+    policy = snapshot(
+        "p, anyone, /x, GET, allow", "p, anyone, /x, GET, deny, has(subject.act.sub) && subject.act.sub != 'zoe'"
+    )
+    context = evaluation_context(
+        policy, found, Target("GET", "/x", "/x"), resource=("route", "/x", {}), action={}, context={}
+    )
+    acts = is_asked and party is not None
+    assert bool(policy.decide(found.held, "/x", "GET", context)) is not acts
+    assert principal_of(found).impersonator == (party if acts else None)
+
+
+def test_an_attribute_of_the_policy_says_of_no_user_that_another_party_acts() -> None:
+    known = {("user", "u"): Entity("e.yaml", 1, "user", "u", {"act": {"sub": "support"}})}
+    assert principal_of(resolve_subject("user", "u", {"more": 1}, known)).impersonator is None

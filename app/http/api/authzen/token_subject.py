@@ -38,13 +38,14 @@ _TYPES: dict[str, Literal["user", "key", "app"]] = {"jwt": "user", "api_key": "k
 
 class TokenSubject(Struct, frozen=True, omit_defaults=True):
     """The principal of a token: `id` is that of a user, a key or an app, `owner` the one for whom a key or an app acts,
-    `permissions` are those of the catalogue that it holds."""
+    `permissions` are those of the catalogue that it holds, `impersonator` is the party that acts as the user."""
 
     type: Literal["user", "key", "app"]
     id: str
     owner: str = ""
     organization: str = ""
     permissions: tuple[str, ...] = ()
+    impersonator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def _subject(principal: Principal, snapshot: Snapshot) -> TokenSubject:
         principal.organization.id if principal.organization else "",
         # Only known permissions, as for a service behind a gateway.
         tuple(sorted(snapshot.effective(principal.held) & snapshot.policy.catalog.keys())),
+        principal.impersonator or "",
     )
 
 
