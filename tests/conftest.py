@@ -25,7 +25,13 @@ from tests.support.static_site import StaticSite, static_site
 
 
 def pytest_configure() -> None:
-    """Trust a single authority that signs nothing: each httpx client reads all trusted ones, which takes 28 ms."""
+    """Spare processes work that each would repeat.
+
+    Bytecode is written, whatever the environment says: without it each process compiles what it imports. A single
+    authority is trusted, which signs nothing: each httpx client reads all of them, which takes 28 ms.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     directory = tempfile.mkdtemp(prefix="authz-ca-")
     atexit.register(shutil.rmtree, directory)
     os.environ["SSL_CERT_FILE"] = str(make(Path(directory)).certificate)

@@ -140,7 +140,7 @@ LIMITS = ((100, 1_000), (0, 3))
 async def test_pages_in_both_directions_are_sorted_and_complete(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = _random(150)
+    records = _random(90)
     await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
     in_order = sorted(numbered, key=lambda row: (row[1].at, row[0]))

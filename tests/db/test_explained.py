@@ -48,7 +48,7 @@ async def filled(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest, mon
 
 
 async def _wrong(url: str, queries: Sequence[Query], kind: Kind) -> dict[str, Read]:
-    found = await explained(url, queries, seqscan=False, prepared=1)
+    found = await explained(url, queries, seqscan=False, prepared=0)
     print_table("PostgreSQL" if kind == "postgresql" else "SQLite", found)
     # With so few rows, PostgreSQL may sort a partition instead of using an index.
     least = KEYS - 500 if kind == "postgresql" else 0
