@@ -160,6 +160,7 @@ def test_a_redirect_is_not_followed(failing: FailingServer, griddy: Caller, stat
         other.follow([OK])
         for location in (f"{other.url}/x", f"{failing.url}/elsewhere"):
             failing.follow([(status, {"Location": location}, None), OK])
-            assert griddy(Call(failing.url))["status"] == status
+            refused = griddy(Call(failing.url))
+            assert (refused["status"], refused["detail"]) == (status, "the address of the API redirects")
             assert len(failing.requests) == 1
         assert other.requests == []

@@ -25,7 +25,7 @@ def checked_base(url: str) -> httpx.URL:
     except httpx.InvalidURL:
         base = None
     if base is None or not base.host or (base.port or 0) > _LAST_PORT:
-        raise ValueError(f"the address of the API is a scheme and a host: {url}")
+        raise ValueError(f'the address of the API is a scheme and a host, such as https://api.example.com, not "{url}"')
     if base.scheme != "https" and base.host not in _LOOPBACK:
         raise ValueError(f"the address of the API must begin with https://, since requests carry a token: {url}")
     return base

@@ -47,7 +47,7 @@ class Griddy:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         base = checked_base(base_url)
-        self._token = checked_token(token) if isinstance(token, str) else token
+        self._token = token if callable(token) else checked_token(token)
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
         if base.scheme == "http":
@@ -86,7 +86,7 @@ class Griddy:
     def send(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
         """Send a request, again where that is safe. Returns a response that is a success. Raises GriddyError."""
         method, path = checked_method(method), checked_path(path)
-        steps = exchange(method, self._retry)
+        steps = exchange(method, self._retry, self._http.base_url)
         next(steps)
         token = self._current_token()
         may_renew = callable(self._token)

@@ -37,7 +37,8 @@ class RefusedRequest(GriddyError):
     def __init__(self, response: httpx.Response) -> None:
         body = _object(response)
         self.status = response.status_code
-        self.detail = _line(body.get("detail"), body.get("error_description"), response.reason_phrase)
+        reason = "the address of the API redirects" if 300 <= self.status < 400 else response.reason_phrase
+        self.detail = _line(body.get("detail"), body.get("error_description"), reason)
         self.request_id = response.headers.get("x-request-id")
         self.response = response
         super().__init__(f"{self.status}: {self.detail}")

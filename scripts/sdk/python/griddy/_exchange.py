@@ -42,10 +42,10 @@ class RetryPolicy:
     longest_wait: float = 30.0
 
 
-def exchange(method: str, policy: RetryPolicy) -> Generator[float, Outcome, httpx.Response]:
+def exchange(method: str, policy: RetryPolicy, base: httpx.URL) -> Generator[float, Outcome, httpx.Response]:
     """Yields the seconds to wait before each attempt, and is sent its outcome. Returns a response that is a success.
 
-    Raises RefusedRequest and ConnectionFailed.
+    Raises RefusedRequest, and ConnectionFailed, which names the address `base`.
     """
     outcome = yield 0.0
     for attempt in range(policy.retries):
@@ -54,7 +54,8 @@ def exchange(method: str, policy: RetryPolicy) -> Generator[float, Outcome, http
             break
         outcome = yield wait
     if not isinstance(outcome, httpx.Response):
-        raise ConnectionFailed(str(outcome) or type(outcome).__name__) from outcome
+        where = str(base).rstrip("/")
+        raise ConnectionFailed(f"{where}: {str(outcome) or type(outcome).__name__}") from outcome
     if not outcome.is_success:
         raise error_of(outcome)
     return outcome

@@ -13,7 +13,9 @@ export function checkedBase(url: string): string {
     throw new TypeError("the address of the API has a user or a password: remove it, since the token is an argument");
   }
   const scheme = BASE.exec(url)?.[1]?.toLowerCase();
-  if (!scheme || !URL.canParse(url)) throw new TypeError(`the address of the API is a scheme and a host: ${url}`);
+  if (!scheme || !URL.canParse(url)) {
+    throw new TypeError(`the address of the API is a scheme and a host, such as https://api.example.com, not "${url}"`);
+  }
   const { hostname, origin } = new URL(url);
   if (scheme !== "https" && !LOOPBACK.includes(hostname)) {
     throw new TypeError(`the address of the API must begin with https://, since requests carry a token: ${url}`);

@@ -42,13 +42,15 @@ export async function attempt(
     const sent = fetch(url, { ...init, redirect: "manual", signal: controller.signal });
     const response = await unlessAborted(sent, controller.signal);
     const { status, headers } = response;
-    const statusText = response.type === "opaqueredirect" ? "the address of the API redirects" : response.statusText;
+    const redirects = response.type === "opaqueredirect" || (status >= 300 && status < 400);
+    const statusText = redirects ? "the address of the API redirects" : response.statusText;
     return { status, statusText, headers, body: await bodyOf(response, controller.signal) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof UnexpectedResponse) throw error;
     const message = late ? `no complete response within ${timeoutSeconds} seconds` : messageOf(error);
-    return { error: new ConnectionFailed(message, { cause: error }), neverSent: wasNeverSent(error) };
+    const failure = new ConnectionFailed(`${new URL(url).origin}: ${message}`, { cause: error });
+    return { error: failure, neverSent: wasNeverSent(error) };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
