@@ -59,7 +59,8 @@ def hover(
         found = _of_name(word.text, names, cells[2].text)
     else:
         outcomes = outcomes_at(snapshot, sources, file, line) if snapshot and file.startswith("tests/") else []
-        found = _of_cases(outcomes) if outcomes else _of_resource(word.text, names)
+        about = _of_resource(word.text, names) if word.kind == "resource" else iter(())
+        found = _of_cases(outcomes) if outcomes else about
     text = "\n\n".join(found)
     return HoverText(text, word.span) if text else None
 

@@ -10,18 +10,23 @@ from app.policy.editing.line_cells import CONDITION, cell_at, cells_of, conditio
 from app.policy.editing.position import Span, TextCursor
 from app.policy.language import permissions
 
-WordKind = Literal["grant", "resource", "name", "row-place"]
+WordKind = Literal["grant", "resource", "action", "name", "row-place"]
 
 _GRANT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[^\s,\"'\[\]]*[^\s,\"'\[\]:]|anyone")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _TEXT = re.compile(r"'([^'\\]*)'")
 _PATH = re.compile(r"(?:[a-z][a-z0-9-]*:)?/[^\s,\"']*[^\s,\"':]|/")
+_ACTION = re.compile(r"(?<=- )[^\s\"':]+(?=\s+\S)")
 _ROW_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.csv(?::[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyWord:
-    """A word with its place. A `name` is of a condition; a `row-place` is `catalog.csv` or `catalog.csv:7`."""
+    """A word with its place.
+
+    An `action` is of a case, such as `GET|HEAD`. A `name` is of a condition; a `row-place` is `catalog.csv` or
+    `catalog.csv:7`.
+    """
 
     kind: WordKind
     text: str
@@ -47,6 +52,7 @@ _IN_CASES: tuple[tuple[WordKind, re.Pattern[str]], ...] = (
     ("row-place", _ROW_PLACE),
     ("resource", _PATH),
     ("grant", _GRANT),
+    ("action", _ACTION),
 )
 
 

@@ -45,6 +45,8 @@ class Shape:
         if isinstance(node, Leaf) and isinstance(node.value, str) and node.value:
             return node.value
         hint = "put it in quotes if it is a text" if isinstance(node, Leaf) else ""
+        if isinstance(node, Leaf) and node.value in (None, ""):
+            hint = "it is empty: write a text, or delete it, with the `:` before it if there is one"
         self.fault("wrong-type", node, f"`{key}` must be a text", hint)
         return ""
 

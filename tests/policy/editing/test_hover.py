@@ -56,10 +56,15 @@ def test_nothing_is_shown_about_other_words(text: str) -> None:
     assert shown(text) == ""
 
 
-def test_a_case_shows_the_deciding_row() -> None:
+@pytest.mark.parametrize("case", ["PUT /tea‸ms/7", "‸PUT /teams/7", "PU‸T|DELETE /teams/7"])
+def test_a_case_shows_the_deciding_row(case: str) -> None:
     assert "allow, teams.csv:2: `p, teams:write, /teams/**, POST|PUT|DELETE, allow`" in shown(
-        BASE[CASES].replace("PUT /teams/7", "PUT /tea‸ms/7"), CASES
+        BASE[CASES].replace("PUT /teams/7", case), CASES
     )
+
+
+def test_nothing_is_shown_about_a_word_behind_a_hyphen_elsewhere() -> None:
+    assert shown(BASE[CASES].replace("role:editor in a name", "editors - re‸ad all"), CASES) == ""
 
 
 def test_a_case_that_fails_says_so() -> None:
@@ -101,6 +106,7 @@ def test_where_a_word_of_a_row_is_defined(text: str, expected: list[str]) -> Non
     [
         ("role:editor\n", "role:edi‸tor\n", ["roles.csv:1: role:editor"]),
         ("PUT /teams/7", "PUT /te‸ams/7", ["teams.csv:2: p, teams:write, /teams/**, POST|PUT|DELETE, allow"]),
+        ("PUT /teams/7", "P‸UT /teams/7", ["teams.csv:2: p, teams:write, /teams/**, POST|PUT|DELETE, allow"]),
         ("7: teams.csv", "7: tea‸ms.csv:2", ["teams.csv:2: p, teams:write, /teams/**, POST|PUT|DELETE, allow"]),
         ("lacks teams:read", "lacks teams:re‸ad", ["permissions.toml:1: teams:read"]),
     ],

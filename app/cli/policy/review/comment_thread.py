@@ -87,10 +87,10 @@ class ThreadClient:
         Others could have copied the line: an edit of their comment would let them change what it says afterwards.
         """
         thread, found = self._thread, []
-        own = None if thread.user is None else _decoded(self._send("GET", thread.user), _Author).id
+        own = None if thread.user is None else _decoded(thread.user, self._send("GET", thread.user), _Author).id
         for page in range(1, MAX_PAGES + 1):
             url = f"{thread.comments}?per_page={PAGE}&page={page}"
-            comments = _decoded(self._send("GET", url), list[_Comment])
+            comments = _decoded(url, self._send("GET", url), list[_Comment])
             for each in comments:
                 author = each.user or each.author
                 is_own = author is not None and (author.login == thread.author if own is None else author.id == own)
@@ -148,11 +148,11 @@ def _message(body: bytes) -> str:
     return f", “{printable(message)[:200]}”" if isinstance(message, str) and message else ""
 
 
-def _decoded(body: bytes, kind: type[_T]) -> _T:
+def _decoded(url: str, body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise CannotComment("the platform answers with something else than its API would") from None
+        raise CannotComment(f"GET {url} answers with something else than the API of the platform would") from None
 
 
 def _lines(body: str) -> str:

@@ -97,7 +97,10 @@ def _examined(directory: Path) -> Examination:
 
     if what := fault_of_path(directory):
         message = f"the policy directory {what}"
-        hint = "servers keep their last policy until they restart, and cannot start then"
+        hint = (
+            "servers keep their last policy until they restart, and cannot start then; "
+            "if it has another name now, review that one"
+        )
         return Examination((Fault("no-directory", ".", 0, 0, message, hint),), (), None)
     return examine_directory(directory)
 
