@@ -25,6 +25,7 @@ from tests.policy.shipped import shipped_files
 from tests.support.server import ROOT
 
 EDITOR = ROOT / "scripts" / "editor"
+ORDERS = ROOT / "scripts" / "casbin" / "orders.yaml"
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
 ISSUER = '[partner]\nissuer = "https://a.example"\njwks_url = "https://a.example/keys"\naudiences = ["x"]\n'
 
@@ -146,6 +147,17 @@ def test_hooks_run_on_a_policy(hook: dict[str, Any], tmp_path: Path) -> None:
     row.write_text(row.read_text().replace("allow", "alow", 1))
     assert command(*words, cwd=tmp_path).returncode == 1
     assert (hook["language"], hook["pass_filenames"]) == ("python", False)
+
+
+def test_a_hook_may_have_the_setting_of_a_policy_without_the_sample_api(tmp_path: Path) -> None:
+    page = " ".join((EDITOR / "README.md").read_text().split())
+    (words,) = re.findall(r"`entry: ([^`]+)`", page)
+    assert words.removeprefix("env AUTHZ_SAMPLE_API=false ") in {hook["entry"] for hook in HOOKS}
+    assert command("init", "policies", "--name", "own", "--openapi", str(ORDERS), cwd=tmp_path).returncode == 0
+    env, *own = words.split()[1:]
+    checked = command(*own[1:], "policies", cwd=tmp_path)
+    assert (checked.returncode, "set AUTHZ_SAMPLE_API=false" in checked.stdout) == (1, True)
+    assert command(*own[1:], "policies", cwd=tmp_path, env=dict([env.split("=")])).returncode == 0
 
 
 def test_hooks_look_at_every_file_of_a_policy() -> None:
