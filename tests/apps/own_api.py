@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 ORDERS = {1: "two tickets", 2: "a jersey"}
 
 
 @get("/v1/orders")
-async def list_orders() -> list[str]:
+async def list_orders(limit: FromQuery[int] = 10) -> list[str]:
     """All orders."""
-    return list(ORDERS.values())
+    return list(ORDERS.values())[:limit]
 
 
 @get("/v1/orders/{order_id:int}")

@@ -74,6 +74,16 @@ def test_the_policy_is_enforced_in_front_of_it(own: Server, issuer: LiveIssuer) 
         assert client.get("/v1/orders").status_code == 403
 
 
+def test_an_invalid_parameter_is_no_invalid_body(own: Server, issuer: LiveIssuer) -> None:
+    with own.client(issuer.token(permissions=["orders:read", "orders:write"])) as client:
+        assert client.get("/v1/orders?limit=1").json() == ["two tickets"]
+        query = client.get("/v1/orders?limit=all")
+        assert (query.status_code, query.json()["detail"]) == (400, "The request is invalid.")
+        assert [error["field"] for error in query.json()["errors"]] == ["limit"]
+        body = client.post("/v1/orders", json={"item": 7})
+        assert (body.status_code, body.json()["detail"]) == (400, "The request body is invalid.")
+
+
 def test_the_sample_api_is_left_out(own: Server, issuer: LiveIssuer) -> None:
     with own.client(issuer.token(permissions=["orders:read"])) as client:
         assert client.get("/api/v1/teams/").status_code == 404

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.availability import RETRY_AFTER_SECONDS, UNAVAILABLE, error_name, is_away
 from app.db.disk import FULL, is_full
-from app.http.wire.problems import INVALID_BODY, Problem
+from app.http.wire.problems import INVALID, INVALID_BODY, Problem
 
 INTERNAL = "Internal server error."
 CUT_OFF = "The request body did not arrive completely."
@@ -54,10 +54,12 @@ def of_http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, A
     return _answer(error.status_code, detail, headers=error.headers)
 
 
-def _invalid(_request: _AnyRequest, error: ValidationException) -> Response[dict[str, Any]]:
+def _invalid(request: _AnyRequest, error: ValidationException) -> Response[dict[str, Any]]:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [{"field": str(item.get("key", "")), "message": str(item["message"])} for item in extra]
-    return _answer(400, INVALID_BODY if errors else "The request is invalid.", errors)
+    # Litestar's `source` of an error is a guess by its name.
+    is_of_body = bool(errors) and request.method not in ("GET", "HEAD")
+    return _answer(400, INVALID_BODY if is_of_body else INVALID, errors)
 
 
 def of_problem(_request: _AnyRequest, problem: Problem) -> Response[dict[str, Any]]:

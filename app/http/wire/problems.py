@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from msgspec import UNSET, UnsetType
 
+INVALID = "The request is invalid."
 INVALID_BODY = "The request body is invalid."
 
 
