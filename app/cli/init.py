@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from app.cli.failure import explained, fail
+from app.cli.terminal import plural
+from app.logs import first_lines
 
 if TYPE_CHECKING:
+    from app.policy.language.fault import Fault
     from app.policy.routing.routes import Route, RouteTable
 
 _BASE = Path(__file__).parents[1] / "starter"
@@ -64,7 +68,7 @@ def init_command(
             fail(f"`{target}` exists: choose another directory.")
     base = {file.name: file.read_text(encoding="utf-8") for file in _BASE.iterdir() if file.name != _GATEWAY}
     document = {f"upstreams/{name}.openapi{_ending(openapi)}": _text(openapi)} if openapi else {}
-    files, routes = _policy(name, base, document)
+    files, routes, findings = _policy(name, base, document, str(openapi))
     for file, text in files.items():
         path = directory / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +86,8 @@ def init_command(
     _write_private(settings, "\n".join([*lines, ""]))
     click.echo(f"Wrote {directory}/ with rows and cases for {len(routes)} endpoints of {name}:")
     click.echo("".join(f"  {line}\n" for line in files[f"{name}.csv"].splitlines() if line.startswith("p, ")))
+    if findings:
+        click.echo(f"Some of the document is denied; `authz policy check` has {plural(findings, 'note')} about it.\n")
     if openapi:
         click.echo(f"The gateway listens on {listen}, asks {authz}, and sends what is allowed to {upstream}.")
         click.echo("Other addresses: --listen, --authz, --upstream.\n")
@@ -117,36 +123,57 @@ def _ending(openapi: Path) -> str:
 
 
 def _text(file: Path) -> str:
+    from app.policy.language.directory import read_regular
+    from app.policy.language.source import MAX_FILE_BYTES
+
     try:
-        return file.read_text(encoding="utf-8")
+        return read_regular(file.resolve(), MAX_FILE_BYTES).decode("utf-8")
     except UnicodeDecodeError:
         raise click.UsageError(f"`{file}` is not a text in UTF-8.") from None
+    except OSError as error:
+        fail(f"`{file}` cannot be read: {(error.strerror or str(error)).lower()}.")
 
 
-def _policy(name: str, base: Mapping[str, str], document: Mapping[str, str]) -> tuple[dict[str, str], list[Route]]:
-    """The files of the policy, which has no fault, and the endpoints of the service. Raises PolicyRefused."""
+def _policy(
+    name: str, base: Mapping[str, str], document: Mapping[str, str], given: str
+) -> tuple[dict[str, str], list[Route], int]:
+    """The files of the policy, which has no fault, the endpoints of the service, and how many notes there are.
+
+    `given` is the name of the document, for its faults and for notes if it has no endpoint. Raises PolicyRefused.
+    """
     from app.http.declared_routes import route_table
     from app.policy.analysis.starter import AmbiguousRoute, starter_files
     from app.policy.engine.live import build
+    from app.policy.language.fault import PolicyRefused
     from app.policy.language.load import parse
     from app.policy.language.source import encode, from_bytes
 
     application = route_table(sample=False)
     if document:
-        service = parse(from_bytes(encode({**base, **document})))
+        try:
+            service = parse(from_bytes(encode({**base, **document})))
+        except PolicyRefused as refused:
+            fail("nothing was written, since the document has faults:", *_lines(refused.faults, document, given))
+        findings = [finding for each in service.services for finding in each.findings]
         table = application.extended(service.upstreams, (path for each in service.services for path in each.closed))
         routes = list(service.upstreams)
     else:
-        served = _served()
+        served, findings = _served(), []
         table, routes = served, [route for route in served.routes if route not in application]
     if not routes:
-        fail(f"the service has no endpoint: {'the document has none' if document else 'AUTHZ_ROUTES has none'}.")
+        place = "the document" if document else "AUTHZ_ROUTES"
+        fail(f"the service has no endpoint: {place} has none.", *_lines(findings, document, given))
     try:
         files = {**starter_files(name, routes, table, base, _SAMPLE), **document}
     except AmbiguousRoute as error:
         fail(f"a row for `{error}` would open endpoints of authz as well: choose another path for this handler.")
     build(parse(from_bytes(encode(files))), application if document else table)
-    return files, routes
+    return files, routes, len(findings)
+
+
+def _lines(faults: Sequence[Fault], document: Mapping[str, str], given: str) -> list[str]:
+    """The first of these faults; those of the document have the name by which the user knows it."""
+    return first_lines([replace(each, file=given) if each.file in document else each for each in faults])
 
 
 def _served() -> RouteTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import tomllib
@@ -13,6 +14,10 @@ import pytest
 import yaml
 
 from app.cli import init
+from app.policy.analysis.starter import READING, starter_files
+from app.policy.language.cases import MAX_CASES
+from app.policy.language.yaml_document import MAX_CHARACTERS
+from app.policy.routing.routes import Route, RouteTable
 from tests.cli.command import command
 from tests.support.server import ROOT
 
@@ -240,7 +245,12 @@ def test_nothing_is_overwritten(tmp_path: Path, document: Path, there: str) -> N
     ("name", "text", "message"),
     [
         ("orders.yaml", "openapi: 3.1.0\ninfo: {}\npaths: {}\n", "no endpoint"),
-        ("orders.yaml", "swagger: '2.0'\npaths: {}\n", "orders.openapi.yaml"),
+        (
+            "orders.yaml",
+            "openapi: 3.1.0\ninfo: {}\npaths: {/a: {$ref: ../b.yaml}}\n",
+            "orders.yaml:3:1: `/a` is denied",
+        ),
+        ("orders.yaml", "swagger: '2.0'\npaths: {}\n", "\norders.yaml:1:1: this is a Swagger"),
         ("orders.yaml", "\xff", "UTF-8"),
         ("orders.txt", "{}", ".yaml or .json"),
     ],
@@ -251,6 +261,47 @@ def test_a_document_that_says_nothing_is_refused(tmp_path: Path, name: str, text
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_document_is_a_regular_file_of_at_most_a_size(tmp_path: Path) -> None:
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "fifo.yaml")
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    for name in ("zero", "fifo", "huge"):
+        done = command("init", "mine", "--openapi", f"{name}.yaml", "--name", "orders", cwd=tmp_path, env={})
+        assert (done.returncode, f"`{name}.yaml` cannot be read: it " in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+def test_what_of_a_document_is_denied_is_counted(tmp_path: Path, document: Path) -> None:
+    paths = {**ORDERS["paths"], "/a\np, anyone, /**, GET, allow": {"get": {}}, "/../x": {"get": {}}, "/{}": {"get": {}}}
+    document.write_text(yaml.safe_dump({**ORDERS, "paths": paths}))
+    done = command("init", "mine", "--openapi", str(document), "--name", "orders", cwd=tmp_path, env={})
+    assert "Some of the document is denied; `authz policy check` has 4 notes about it." in done.stdout
+    assert "anyone" not in (tmp_path / "mine" / "orders.csv").read_text()
+
+
+@pytest.mark.parametrize("methods", [("GET",), READING, ("POST", "PUT", "PATCH", "DELETE")])
+def test_cases_of_very_many_endpoints_fit_into_a_file(methods: tuple[str, ...]) -> None:
+    base = {file.name: file.read_text() for file in init._BASE.iterdir()}
+    routes = [Route(f"orders:/p{number}/{{id}}", method) for number in range(3000) for method in methods]
+    files = starter_files("orders", routes, RouteTable(routes), base, ("catalog", "holdings"))
+    text = files["tests/orders.yaml"]
+    assert "for the first of its many endpoints" in text
+    assert MAX_CHARACTERS / 2 < len(text) < MAX_CHARACTERS or len(methods) > 1
+    entries = [line.partition(": ")[0].split()[1] for line in text.split("\n") if line.startswith("      - ")]
+    verdicts = sum(len(entry.split("|")) for entry in entries)
+    assert MAX_CASES / 3 < verdicts * 5 / 2 <= MAX_CASES or len(methods) == 1
+
+
+def test_a_prefix_within_others_has_the_rows_of_the_outermost() -> None:
+    base = {file.name: file.read_text() for file in init._BASE.iterdir()}
+    paths = ("/v1", "/v1-old/{id}", "/v1/orders/{id}", "/v1/orders/archive", "/w/a/{id}", "/w/b")
+    routes = [Route(f"orders:{path}", "GET") for path in paths]
+    rows = starter_files("orders", routes, RouteTable(routes), base, ())["orders.csv"]
+    found = [row.split(", ")[2] for row in rows.split("\n") if row.startswith("p, ")]
+    assert found == [f"orders:/{prefix}/**" for prefix in ("v1-old", "v1", "w/a", "w/b")]
 
 
 def test_a_service_must_be_named(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 
+from app.policy.language.cases import MAX_CASES
 from app.policy.language.permissions import FILE as PERMISSIONS
+from app.policy.language.yaml_document import MAX_CHARACTERS
 from app.policy.routing.routes import METHODS, Route, RouteTable
 from app.policy.routing.template_tree import TAIL
 
@@ -15,6 +17,9 @@ _WORDS = ("read", "write")  # the two permissions
 _ROLES = "roles.csv"
 _ADMIN = "g, role:admin, "
 _PARAMETER = re.compile(r"\{[^}]*\}")
+_MAX_CHARACTERS = MAX_CHARACTERS - 2_000  # of the endpoints in a file of cases
+_CASE_CHARACTERS = 30  # of a line besides the endpoint and the name of the service
+_CALLERS = 5  # that a case has for each endpoint
 _END = "# end\n"
 
 
@@ -92,9 +97,8 @@ def _methods(routes: Sequence[Route], table: RouteTable) -> dict[str, set[str]]:
             resources[template] = prefix
         elif not own.issuperset(table.match(template)):
             raise AmbiguousRoute(template)
-    prefixes = sorted(set(resources.values()))
     # A prefix within another has the rows of that one.
-    outer = {each: next(other for other in prefixes if _is_within(each, other)) for each in prefixes}
+    outer = _outermost(set(resources.values()))
     methods: dict[str, set[str]] = {}
     for route in routes:
         if _is_of_base(route):
@@ -116,8 +120,14 @@ def _prefix(template: str) -> str:
     return "/".join([service, *fixed]) if fixed else service
 
 
-def _is_within(prefix: str, other: str) -> bool:
-    return prefix == other or prefix.startswith(f"{other}/")
+def _outermost(prefixes: Collection[str]) -> dict[str, str]:
+    """The shortest of these prefixes that each of them is within, which may be itself."""
+    found = {}
+    for prefix in prefixes:
+        parts = prefix.split("/")
+        around = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        found[prefix] = next(each for each in around if each in prefixes)
+    return found
 
 
 def _permissions(name: str, words: Collection[str], text: str, left_out: tuple[str, ...]) -> str:
@@ -152,15 +162,24 @@ def _apps(name: str) -> str:
 
 
 def _cases(name: str, words: Collection[str], routes: Iterable[Route], table: RouteTable) -> str:
-    """The cases of each endpoint: with its permission, with the other one, and with none. Empty if there are none."""
+    """The cases of each endpoint: with its permission, with the other one, and with none. Empty if there are none.
+
+    Of very many endpoints, the first ones, since a file of cases has a limit.
+    """
     paths: dict[str, list[str]] = {word: [] for word in _WORDS}
+    characters, verdicts = _MAX_CHARACTERS, MAX_CASES
     for template, group in groupby(sorted(routes), key=lambda route: route.template):
         path = example_path(template, table)
         methods = [route.method for route in group if not _is_of_base(route)]
         for word in _WORDS:
             if path and (some := [each for each in METHODS if each in methods and _word(each) == word]):
-                paths[word].append(f"{'|'.join(some)} {path}")
-    lines = [f"# What the rows of {name}.csv open, and for whom.", "cases:"]
+                entry = f"{'|'.join(some)} {path}"
+                characters -= 2 * (len(entry) + len(name) + _CASE_CHARACTERS)
+                verdicts -= _CALLERS * len(some)
+                if min(characters, verdicts) > 0:
+                    paths[word].append(entry)
+    which = "open" if min(characters, verdicts) > 0 else "open, for the first of its many endpoints"
+    lines = [f"# What the rows of {name}.csv {which}, and for whom.", "cases:"]
     for word in _WORDS:
         if not paths[word]:
             continue
