@@ -86,6 +86,7 @@ def _page(request: AnyRequest, found: ConsentPage) -> Response[str]:
         scopes=found.scopes,
         held=found.held,
         is_again=found.is_again,
+        has_new=any(scope.is_new and scope.is_held for scope in found.scopes),
         redirect_host=_host_of(found.asked.redirect_uri),
         on_device=_is_on_device(found.asked.redirect_uri),
         resource=None if found.asked.resource == server.issuer else found.asked.resource,

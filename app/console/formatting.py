@@ -44,8 +44,10 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 def _relative(elapsed: timedelta) -> str:
     seconds = elapsed.total_seconds()
+    # Rounded up to a minute, or what was set to end in a day would end in 23 hours a moment later.
+    shown = seconds if seconds > -60 else seconds - 59
     for unit, length in _UNITS:
-        count = int(abs(seconds) // length)
+        count = int(abs(shown) // length)
         if count:
             words = plural(count, unit)
             return f"{words} ago" if seconds > 0 else f"in {words}"

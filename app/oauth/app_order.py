@@ -27,8 +27,12 @@ class AppEdit:
     redirect_uris: Sequence[str] | None = None
 
 
-def faults_of(name: str | None, redirect_uris: Sequence[str] | None, *, private_schemes: bool) -> list[AppOrderFault]:
-    """What is wrong with a name and with redirects; what is None is not checked."""
+def faults_of(name: str | None, redirect_uris: Sequence[str] | None, *, by_administrator: bool) -> list[AppOrderFault]:
+    """What is wrong with a name and with redirects; what is None is not checked.
+
+    An administrator may enter private schemes, and no `*`, which other servers take for a wildcard. An app that
+    describes itself is not refused for one.
+    """
     faults: list[AppOrderFault] = []
     if name is not None and (fault := name_fault(name)):
         faults.append(AppOrderFault("name", fault))
@@ -42,6 +46,9 @@ def faults_of(name: str | None, redirect_uris: Sequence[str] | None, *, private_
     if len(set(redirect_uris)) < len(redirect_uris):
         faults.append(AppOrderFault("redirect_uris", "a redirect URI is here twice"))
     for number, uri in enumerate(redirect_uris):
-        if fault := redirect_fault(uri, private_schemes=private_schemes):
+        fault = redirect_fault(uri, private_schemes=by_administrator)
+        if fault is None and by_administrator and "*" in uri:
+            fault = "must not have `*`: there are no wildcards, and a request must have the same URI"
+        if fault:
             faults.append(AppOrderFault(f"redirect_uris.{number}", fault))
     return faults

@@ -74,7 +74,7 @@ def read_document(client_id: str, body: bytes, now: datetime) -> Client:
     name = document.get("client_name", UNNAMED)
     if not isinstance(name, str):
         raise ClientDocumentRefused("its `client_name` is not text")
-    if faults := faults_of(name, uris, private_schemes=False):
+    if faults := faults_of(name, uris, by_administrator=False):
         raise ClientDocumentRefused("; ".join(f"its `{_field(each.field)}` {each.message}" for each in faults))
     return Client(
         client_id=client_id,

@@ -60,7 +60,7 @@ def read_metadata(metadata: Mapping[str, object]) -> RequestedClient:
     client_name = metadata.get("client_name", UNNAMED)
     if not isinstance(client_name, str):
         raise _invalid("`client_name` must be text.")
-    for fault in faults_of(client_name, uris, private_schemes=False):
+    for fault in faults_of(client_name, uris, by_administrator=False):
         if fault.field == "name":
             raise _invalid(f"`client_name` {fault.message}.")
         raise OAuthError("invalid_redirect_uri", f"`redirect_uris` {fault.message}.")

@@ -72,7 +72,7 @@ def new_row(
 async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: datetime) -> NewSecret:
     """Register an app. Raises Impersonated, InvalidAppOrder, and AppConflict if there are too many."""
     refuse_impersonation(by.impersonator)
-    if faults := faults_of(order.name, order.redirect_uris, private_schemes=True):
+    if faults := faults_of(order.name, order.redirect_uris, by_administrator=True):
         raise InvalidAppOrder(faults)
     await _lock(session)
     if await _count(session) >= MAX_REGISTERED:
@@ -96,7 +96,7 @@ async def change_app(
 
     Raises NoSuchApp, InvalidAppOrder, and AppConflict for an app that describes itself.
     """
-    if faults := faults_of(change.name, change.redirect_uris, private_schemes=True):
+    if faults := faults_of(change.name, change.redirect_uris, by_administrator=True):
         raise InvalidAppOrder(faults)
     row = await _locked(session, app_id)
     if row.kind != "registered":

@@ -73,6 +73,8 @@ def test_a_public_app_has_no_secret(admin: httpx.Client) -> None:
         ({"name": "x", "redirect_uris": REDIRECT}, {"redirect_uris"}),
         ({"name": "x", "redirect_uris": [REDIRECT, "http://app.example/"]}, {"redirect_uris.1"}),
         ({"name": "x", "redirect_uris": ["javascript:alert(1)"]}, {"redirect_uris.0"}),
+        ({"name": "x", "redirect_uris": [REDIRECT, "https://app.example/*"]}, {"redirect_uris.1"}),
+        ({"name": "x", "redirect_uris": ["com.example.app:/*", REDIRECT]}, {"redirect_uris.0"}),
         ({"name": "x", "redirect_uris": [None]}, {"redirect_uris.0"}),
         ({"name": "x", "redirect_uris": [REDIRECT], "confidential": 1}, {"confidential"}),
         ({"name": "x", "redirect_uris": [REDIRECT], "client_id": "mine"}, {"client_id"}),
