@@ -24,7 +24,7 @@ from app.keys.known_key import KeyState, known_key
 from app.keys.refusals import NoSuchKey
 from app.policy.analysis.explain import explain_target
 from app.policy.analysis.explained import ExplanationView, explanation_view
-from app.policy.analysis.explanation import Remedy
+from app.policy.analysis.explanation import OWN_CLIENT, Remedy
 from app.policy.engine.delegation import is_delegated
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, Target, find_target
@@ -75,6 +75,7 @@ async def simulator(request: AnyRequest, session: RequestSession) -> Response[st
         fields=fields,
         answer=answer,
         remedies=REMEDIES,
+        own_client=OWN_CLIENT,
         methods=METHODS,
         roles=sorted(known_roles(snapshot.policy.memberships)),
         permissions=snapshot.policy.catalog,

@@ -58,6 +58,8 @@ def test_an_app_and_its_user_are_explained(console: Server) -> None:
     assert "cannot see tokens" not in answer
     denied = ask(person, as_="app-kind:registered catalog:read for user:bob", method="GET", path="/api/v1/teams/7")
     assert "no consent opens it: the user of the app may not do it." in words(denied.text)
+    own = ask(person, as_="app-kind:external for user:bob catalog:read", method="GET", path="/api/v1/teams/7")
+    assert "for the missing scope. If this client is your own, name it in AUTHZ_OWN_CLIENTS" in words(own.text)
 
 
 def test_it_explains_unseen_tokens_and_offers_the_last_known_permissions(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.terminal import Line
-from app.policy.analysis.explanation import Explanation, Remedy, SideExplanation
+from app.policy.analysis.explanation import OWN_CLIENT, Explanation, Remedy, SideExplanation
 from app.policy.analysis.near_rows import ConditionOutcome, NearRow
 from app.policy.engine.decision import Decision
 from app.policy.language.caller import caller_words
@@ -60,7 +60,8 @@ def remedy_line(found: Explanation) -> Line:
     if found.remedy is Remedy.GRANT:
         what = "Smallest grant that opens it" if len(found.opens_with) == 1 else "Fewest grants that open it"
         return [f"{what}: ", (" ".join(found.opens_with), "bold")]
-    return f"{str(found.remedy)[0].upper()}{str(found.remedy)[1:]}."
+    own = f" {OWN_CLIENT}" if found.remedy is Remedy.NOT_ASKABLE and "app-kind:external" in found.held else ""
+    return f"{str(found.remedy)[0].upper()}{str(found.remedy)[1:]}.{own}"
 
 
 def _side(found: SideExplanation, source: PolicySource, directory: Path) -> Iterator[Line]:

@@ -12,6 +12,8 @@ from app.policy.engine.target import Target
 from app.policy.language.rule import Membership, Rule
 
 MAX_NEAR = 3  # rows that are shown
+# The token of a client that the operator does not name as their own is one of an app.
+OWN_CLIENT = "If this client is your own, name it in AUTHZ_OWN_CLIENTS, or in `own_clients` of issuers.toml."
 
 
 class Remedy(StrEnum):

@@ -108,3 +108,11 @@ def test_every_command_has_help(words: str) -> None:
     assert helped.returncode == 0
     if words not in ("policy", "keys", "db"):
         assert "Example:" in helped.stdout
+
+
+def test_an_app_of_another_issuer_may_be_a_client_of_the_operator() -> None:
+    for kind, is_named in (("external", True), ("registered", False)):
+        caller = f"app-kind:{kind} app:settings/web for user:ann catalog:write"
+        explained = authz("policy", "explain", "--as", caller, "POST", "/api/v1/teams")
+        assert ("If this client is your own, name it in AUTHZ_OWN_CLIENTS" in explained.stdout) is is_named
+        assert "no row lets the app ask for the missing scope." in explained.stdout
