@@ -17,10 +17,13 @@ from typing import Any, TypeVar
 
 # Thread switch interval in seconds; the event loop waits that long for a computing thread.
 SWITCH_SECONDS = 0.0005
-# Collections of the middle generation before a full one. With the default of 10, batches of decisions cause one or two
+# Collections of the young generation before one of the middle generation, which visits what has survived them. With the
+# default of 10, each AuthZEN batch causes one of 1.2 ms; with this, four of 0.3 ms.
+MIDDLE_COLLECTION_THRESHOLD = 2
+# Collections of the middle generation before a full one. With the default of 10, batches of decisions cause several
 # full collections each second, of 12 ms each; with this, one in ten seconds. In between, garbage in reference cycles
 # stays for at most 700,000 allocations.
-FULL_COLLECTION_THRESHOLD = 100
+FULL_COLLECTION_THRESHOLD = 250
 _M_ARENA_MAX = -8  # of malloc.h
 _STEP = 1000  # items per sort, which takes a millisecond
 
@@ -73,10 +76,9 @@ def natural_order(item: _Item) -> _Item:
     return item
 
 
-def limit_full_collections() -> None:
-    """Make full collections rare, since each stops all threads while it visits what requests have created."""
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, FULL_COLLECTION_THRESHOLD)
+def shorten_collections() -> None:
+    """Make collections short and full ones rare: each stops all threads while it visits what requests have created."""
+    gc.set_threshold(gc.get_threshold()[0], MIDDLE_COLLECTION_THRESHOLD, FULL_COLLECTION_THRESHOLD)
 
 
 def use_one_heap() -> None:

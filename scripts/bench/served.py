@@ -19,7 +19,7 @@ from litestar.types import ASGIApp
 from app import logs
 from app.cli.server.listening import bind
 from app.cli.server.run import serve
-from app.policy.gc_control import limit_full_collections, long_lived_build, use_one_heap
+from app.policy.gc_control import long_lived_build, shorten_collections, use_one_heap
 from app.settings import ServerName, load
 from scripts.bench.least import LeastGuard
 from scripts.bench.measuring import ROOT, cores, pinned
@@ -137,7 +137,7 @@ def main(kind: str, how: ServerName) -> None:
     """Serve the handler."""
     logs.configure("info", "json")
     use_one_heap()  # as `authz serve` does
-    limit_full_collections()
+    shorten_collections()
     serve(KINDS[kind](), bind("127.0.0.1", 0), server=how)
 
 

@@ -16,10 +16,10 @@ from app.policy.engine.checks import check
 from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.gc_control import (
     SWITCH_SECONDS,
-    limit_full_collections,
     long_lived_build,
     paused_gc,
     release_memory,
+    shorten_collections,
     sorted_in_steps,
     use_one_heap,
 )
@@ -131,18 +131,19 @@ def test_the_memory_functions_of_the_c_library_are_used_if_present(monkeypatch: 
     assert len(calls) == 2
 
 
-def test_full_collections_become_rare() -> None:
-    """With a tenth of them for the same allocations, younger generations are collected as often as before."""
+def test_collections_become_short_and_full_ones_rare() -> None:
+    """With the same allocations, the middle generation is collected more often, and there is less of it each time."""
     before = gc.get_threshold()
     try:
         usual = _collections_of_lasting_objects()
-        limit_full_collections()
-        limited = _collections_of_lasting_objects()
+        shorten_collections()
+        short = _collections_of_lasting_objects()
     finally:
         gc.set_threshold(*before)
     assert usual[2] >= 5
-    assert limited[2] <= usual[2] // 5
-    assert limited[0] == pytest.approx(usual[0], rel=0.1)
+    assert short[2] <= usual[2] // 5
+    assert short[1] >= 2 * (usual[1] + usual[2])
+    assert sum(short) == pytest.approx(sum(usual), rel=0.1)  # each begins with the young generation
 
 
 def _collections_of_lasting_objects() -> list[int]:

@@ -20,7 +20,7 @@ from app.cli.server.run import serve
 from app.cli.server.run_directory import remove, run_directory
 from app.cli.server.workers import WorkerSupervisor
 from app.hangup import hangup
-from app.policy.gc_control import limit_full_collections, long_lived_build, use_one_heap
+from app.policy.gc_control import long_lived_build, shorten_collections, use_one_heap
 from app.settings import ServerName, load
 
 
@@ -72,7 +72,7 @@ def serve_command(
     if fault := directory_fault(settings.policy_dir):
         fail(f"AUTHZ_POLICY_DIR: {fault}.")
     use_one_heap()
-    limit_full_collections()
+    shorten_collections()
     with (
         long_lived_build()
     ):  # what is imported stays: to look through it for garbage would take a tenth of the time to start
