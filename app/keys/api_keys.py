@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,6 +15,7 @@ from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord, MintedKey
 from app.keys.refusals import NoSuchKey
 from app.keys.status import accepted
+from app.keys.view import ViewedKey
 
 # `last_used_at` is not a log: once a minute shows well enough that a key is in use.
 LAST_USED_EVERY = timedelta(seconds=60)
@@ -63,11 +64,11 @@ async def list_for(session: AsyncSession, subject: str) -> Sequence[ApiKey]:
     return (await session.scalars(select(ApiKey).where(col(ApiKey.subject) == subject).order_by(*newest_first))).all()
 
 
-async def page_for(session: AsyncSession, subject: str, *, before: int | None, limit: int) -> Sequence[ApiKey]:
+async def page_for(session: AsyncSession, subject: str, *, before: int | None, limit: int) -> list[ViewedKey]:
     """The newest keys of a subject, or the newest of those with an id below `before`."""
     key = col(ApiKey.id)
-    query = select(ApiKey).where(col(ApiKey.subject) == subject).order_by(key.desc()).limit(limit)
-    return (await session.scalars(query if before is None else query.where(key < before))).all()
+    query = _VIEWED.where(col(ApiKey.subject) == subject).order_by(key.desc()).limit(limit)
+    return list(map(ViewedKey._make, await session.execute(query if before is None else query.where(key < before))))
 
 
 async def get_for(session: AsyncSession, subject: str, key_id: int) -> ApiKey | None:
@@ -150,3 +151,4 @@ RECORD = select(
     col(ApiKey.membership_grants),
     col(ApiKey.key_prefix),
 )
+_VIEWED: Select[Any] = select(*(getattr(ApiKey, column) for column in ViewedKey._fields))

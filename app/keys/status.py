@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import col
@@ -25,7 +25,18 @@ STATUSES: tuple[KeyStatus, ...] = tuple(WORDS)
 ACCEPTED: tuple[KeyStatus, ...] = ("active", "expiring", "superseded")
 
 
-def status_of(key: ApiKey, now: datetime) -> KeyStatus:
+class EndingKey(Protocol):
+    """What the status of a key depends on."""
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+    @property
+    def revoked_at(self) -> datetime | None: ...
+    @property
+    def successor_id(self) -> int | None: ...
+
+
+def status_of(key: EndingKey, now: datetime) -> KeyStatus:
     """The status of a key. `expiring` and `superseded` keys, which have a successor, are accepted until they expire."""
     if key.revoked_at is not None:
         return "revoked"
@@ -36,7 +47,7 @@ def status_of(key: ApiKey, now: datetime) -> KeyStatus:
     return "expiring" if key.expires_at is not None and key.expires_at <= now + SOON else "active"
 
 
-def is_accepted(key: ApiKey, now: datetime) -> bool:
+def is_accepted(key: EndingKey, now: datetime) -> bool:
     """Whether a key is neither revoked nor expired."""
     return status_of(key, now) in ACCEPTED
 

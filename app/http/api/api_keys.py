@@ -16,7 +16,6 @@ from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.tables.fields import INTEGER, Moment, Name
-from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.door.budgets import TOO_MANY
 from app.http.door.long_work import in_turn
@@ -31,7 +30,7 @@ from app.keys import api_keys as stored
 from app.keys.issuer import KeyOrder
 from app.keys.owner import KeyOwner, personal
 from app.keys.refusals import NOT_FOUND
-from app.keys.view import KeyView, view_of
+from app.keys.view import KeyView, ViewedKey, view_of
 from app.services import services_of
 
 WARNING = "Store this token now — it will not be shown again. If you lose it, revoke this key and issue a new one."
@@ -203,7 +202,7 @@ async def page_of_keys(
     path: str,
     cursor: str | None,
     *,
-    view: Callable[[ApiKey, datetime], _T],
+    view: Callable[[ViewedKey, datetime], _T],
 ) -> Response[list[_T]]:
     """A page of the keys of an owner, with a link to the next one below `path`. Raises Problem 400."""
     now = datetime.now(UTC)
