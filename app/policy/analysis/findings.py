@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.identity.app_facts import APP_FACTS, APP_METHOD
 from app.identity.org_facts import ORG_FACTS
-from app.identity.principal import is_fact
+from app.identity.principal import ANYONE, is_fact
 from app.policy.analysis.cells import Cells, KnownAnalyses
 from app.policy.analysis.client_address import ADDRESS, address_readers
 from app.policy.analysis.holders import Holders
@@ -26,7 +26,7 @@ from app.policy.language.fault_view import FaultView, fault_view
 from app.policy.language.load import Policy
 from app.policy.language.rule import Membership, Rule
 from app.policy.language.toml_lines import TomlLines
-from app.policy.routing.routes import split_route
+from app.policy.routing.routes import is_route, split_route
 from app.policy.routing.template_tree import TAIL
 
 Severity = Literal["error", "warning", "note"]
@@ -64,6 +64,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"})
 # Endpoints that are open to every caller, since an app authenticates there with its id or secret.
 _FOR_APPS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"})
+_EVERYONE = frozenset({ANYONE})
 _OF_USERS = ("user:", *ORG_FACTS)
 _Duplicates = Mapping[Rule | Membership, Rule | Membership]
 _DOES: Mapping[str, str] = {"allow": "allows", "deny": "denies"}
@@ -223,11 +224,21 @@ def _of_user_sides(policy: Policy, holders: Holders) -> Iterator[Fault]:
 def _idle(snapshot: Snapshot, holders: Holders, known: KnownAnalyses, duplicates: _Duplicates) -> Iterator[Fault]:
     """Rows that change no verdict."""
     cells = Cells(snapshot, holders, known)
-    yield from _idle_rows(snapshot.policy, cells, duplicates)
+    yield from _idle_rows(snapshot.policy, cells, duplicates, _closing(snapshot))
     cells.free()
 
 
-def _idle_rows(policy: Policy, cells: Cells, duplicates: _Duplicates) -> Iterator[Fault]:
+def _closing(snapshot: Snapshot) -> frozenset[Rule]:
+    """Denies to everyone of endpoints that no row allows: without such a row an endpoint must have another one."""
+    closed = (
+        rules
+        for (resource, _), rules in snapshot.index.items()
+        if is_route(resource) and not any(rule.effect == "allow" for rule in rules)
+    )
+    return frozenset(rule for rules in closed for rule in rules if rule.needs == _EVERYONE and rule.condition is None)
+
+
+def _idle_rows(policy: Policy, cells: Cells, duplicates: _Duplicates, closing: frozenset[Rule]) -> Iterator[Fault]:
     for key, rule in cells.crowded.items():
         message = f"too many rows apply to {key[1]} {key[0]} to compare them with each other"
         yield _at(policy, rule, "not-analysed", message, "")
@@ -249,7 +260,7 @@ def _idle_rows(policy: Policy, cells: Cells, duplicates: _Duplicates) -> Iterato
             if len(denying) > 1:
                 message = f"this row allows nothing: {_places(denying)} always override it"
             yield _at(policy, rule, "contradictory-row", message, "delete one of them, or make the deny narrower")
-        elif rule.effect == "deny" and not cells.fires(rule):
+        elif rule.effect == "deny" and rule not in closing and not cells.fires(rule):
             message = "this deny has no effect: no row allows this to a caller who holds what the deny needs"
             yield _at(policy, rule, "deny-never-fires", message, "delete it, or correct the spelling")
 
