@@ -107,6 +107,7 @@ CHALLENGE = 'Bearer error="insufficient_scope", error_description="Token is miss
         ((400, {}, {"detail": {"nested": 1}}), "detail", "Bad Request"),
         ((400, {}, {"error_description": "e"}), "detail", "e"),
         ((400, {}, {"detail": "a\n2026 INFO forged\x1b[2J\x85b"}), "detail", "a 2026 INFO forged [2J b"),
+        ((400, {}, {"detail": "a\u202etxt.exe\u2066b\ud83d c \U0001f600"}), "detail", "a txt.exe b  c \U0001f600"),
         ((400, {}, {"detail": "x" * 100_000}), "detail", "x" * 1000),
         ((500, {}, ["not", "an", "object"]), "detail", "Internal Server Error"),
         ((500, {}, b"[" * 200_000), "detail", "Internal Server Error"),

@@ -10,7 +10,8 @@ import httpx
 from ._headers import missing_scopes, seconds_of
 
 _DETAIL_LENGTH = 1000
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Also halves of characters, with which Python cannot print a text, and changes of the direction of text.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 class GriddyError(Exception):

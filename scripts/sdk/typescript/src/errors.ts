@@ -3,6 +3,8 @@
 import { missingScopes, secondsOf } from "./headers.js";
 
 const DETAIL_LENGTH = 1000;
+// Also halves of characters, and changes of the direction of text.
+const CONTROLS = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]+/gu;
 
 /** A response whose body was read, without its request, which has the token. */
 export interface Reply {
@@ -174,5 +176,5 @@ function isFieldError(value: unknown): value is { field: string; message: string
 /** The first text that is not empty, as one line: it is shown in terminals and logs. */
 function line(texts: unknown[]): string {
   const text = texts.find((each): each is string => typeof each === "string" && each !== "") ?? "no detail";
-  return text.slice(0, DETAIL_LENGTH).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
+  return text.slice(0, DETAIL_LENGTH).replace(CONTROLS, " ");
 }
