@@ -14,6 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from app.policy.editing.toml_completion import TABLE_KEYS
 from app.policy.language import issuers, permissions
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.file_names import is_policy_file
@@ -135,7 +136,11 @@ def test_the_schemas_name_every_key() -> None:
     assert case["given"]["properties"].keys() == SCHEMA.keys()
     issuer = json.loads((EDITOR / "issuers.schema.json").read_text())["additionalProperties"]["properties"]
     text = (ROOT / "app" / "policy" / "language" / "issuers.py").read_text()
-    assert issuer.keys() == set(re.findall(r'^    "(\w+)": _Key', text, flags=re.MULTILINE))
+    assert (
+        issuer.keys()
+        == set(re.findall(r'^    "(\w+)": _Key', text, flags=re.MULTILINE))
+        == TABLE_KEYS[issuers.FILE].keys()
+    )
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.policy.editing.case_completion import case_suggestions
-from app.policy.editing.catalog_completion import catalog_suggestions
+from app.policy.editing.entity_completion import entity_suggestions
 from app.policy.editing.names import read_names
 from app.policy.editing.place import CompletionPlace
 from app.policy.editing.position import Span, cursor_at
 from app.policy.editing.row_completion import row_suggestions
 from app.policy.editing.suggestions import CompletionKind, Suggestion
-from app.policy.language import permissions
+from app.policy.editing.toml_completion import TABLE_KEYS, table_suggestions
+from app.policy.language import entities
 from app.policy.routing.routes import RouteTable
 
 MAX_COMPLETIONS = 500
@@ -52,8 +53,10 @@ def completions(
         place = row_suggestions(read_names(sources, routes), cursor)
     elif file.startswith("tests/"):
         place = case_suggestions(read_names(sources, routes), sources[file], cursor)
-    elif file == permissions.FILE:
-        place = catalog_suggestions(sources[file], cursor)
+    elif file.startswith(entities.FOLDER):
+        place = entity_suggestions(read_names(sources, routes), sources[file], cursor)
+    elif file in TABLE_KEYS:
+        place = table_suggestions(file, sources[file], cursor)
     if place is None:
         return ()
     start, end = min(place.start, cursor.offset), max(place.end, cursor.offset)

@@ -160,6 +160,35 @@ def test_keys_of_the_catalogue() -> None:
     assert texts('["a:b"]\ntitle = "‸"', "permissions.toml") == []
 
 
+def test_keys_of_an_issuer() -> None:
+    text = '[partner]\nissuer = "https://a"\n‸\n[other]\njwks_url = "https://b"\n'
+    found = texts(text, "issuers.toml")
+    assert (found[0], 'audiences = ["' in found, len(found)) == ('jwks_url = "https://', True, 11)
+    assert texts("[partner]\ncl‸", "issuers.toml") == ["clock_skew_seconds = ", 'own_clients = ["']
+    assert texts("is‸", "issuers.toml") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("‸", ["subjects:", "resources:"]),
+        ("subjects:\n  - type: user\nres‸", ["resources:"]),
+        ("subjects:\n  - ‸", ["type: ", "id: ", "properties: "]),
+        ("subjects:\n  - type: user\n    ‸", ["id: ", "properties: "]),
+        ("subjects:\n  - type: user\n    id: a\n  - type: user\n    ‸", ["id: ", "properties: "]),
+        ("subjects:\n  - type: user\n    id: a\n    ‸", ["properties: "]),
+        ("subjects:\n- id: a\n  t‸", ["type: ", "properties: "]),
+        ("subjects:\n  - type: ‸", ["user", "key"]),
+        ("resources:\n  - {type: ‸", ["record"]),
+        ("resources:\n  - id: ‸", []),
+        ("resources:\n  # ‸", []),
+        ("  ‸", []),
+    ],
+)
+def test_entities(text: str, expected: list[str]) -> None:
+    assert texts(text, "entities/own.yaml") == expected
+
+
 def test_routes_of_other_services_are_known() -> None:
     document = "openapi: 3.1.0\npaths:\n  /orders/{id}:\n    get: {}\n"
     name = "upstreams/shop.openapi.yaml"
