@@ -19,6 +19,7 @@ p, catalog:read, /extra/socket, WEBSOCKET, allow
 p, catalog:read, /extra/mounted/**, GET|HEAD, allow
 p, anyone, /extra/mounted/**, POST|PUT|PATCH|DELETE, deny
 p, catalog:read, /extra/failing, GET, allow
+p, catalog:read, /extra/unruled, GET, allow
 # end
 """
 
@@ -34,8 +35,8 @@ def with_routes(issuer: LiveIssuer, directory: Path, names: str, rows: str) -> S
 
 @pytest.fixture(scope="module")
 def ruled(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with rows for a WebSocket, a mount and a failing handler."""
-    with with_routes(issuer, tmp_path_factory.mktemp("ruled"), "socket mounted failing", ROWS) as started:
+    """A server with a row for each route: the WebSocket, the mount, a failing handler, and one that had none."""
+    with with_routes(issuer, tmp_path_factory.mktemp("ruled"), "socket mounted failing unruled", ROWS) as started:
         yield started
 
 
@@ -49,12 +50,10 @@ def test_a_route_without_a_row_stops_the_start_and_names_the_row(issuer: LiveIss
     assert server.process.returncode != 0
 
 
-def test_the_row_of_the_error_message_lets_the_server_start(issuer: LiveIssuer, tmp_path: Path) -> None:
-    rows = "p, catalog:read, /extra/unruled, GET, allow\n# end\n"
-    with with_routes(issuer, tmp_path, "unruled", rows) as server:
-        assert httpx.get(f"{server.url}/extra/unruled").status_code == 401
-        with server.client(issuer.token(permissions=["catalog:read"])) as client:
-            assert client.get("/extra/unruled").status_code == 200
+def test_the_row_of_the_error_message_lets_the_server_start(ruled: Server, issuer: LiveIssuer) -> None:
+    assert httpx.get(f"{ruled.url}/extra/unruled").status_code == 401
+    with ruled.client(issuer.token(permissions=["catalog:read"])) as client:
+        assert client.get("/extra/unruled").status_code == 200
 
 
 def test_a_websocket_is_decided_before_it_opens(ruled: Server, issuer: LiveIssuer) -> None:
