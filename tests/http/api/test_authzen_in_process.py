@@ -14,7 +14,7 @@ from app.db.session import sessions_of
 from app.db.tables.keys import ApiKey
 from app.policy.engine.live import LivePolicy
 from tests.http.api.decision_point import EVALUATION, EVALUATIONS, SEARCHES, DecisionPoint, Json
-from tests.policy.small import TABLE, files
+from tests.policy.small import TABLE, files, snapshot
 from tests.support.server import prepared_database
 
 pytestmark = pytest.mark.anyio
@@ -117,9 +117,30 @@ async def test_a_question_has_the_same_answer_alone_and_in_a_batch(
         assert await point(EVALUATIONS, evaluations=[], **question) == (200, {"decision": decision})
     records = await point.logged()
     assert len(records) == 10
+    assert len(set(records)) == 1, "also of an answer from a cache"
     assert {(record.door, record.action, record.allowed) for record in records} == {
         ("authzen", action["name"], decision)
     }
+
+
+async def test_a_question_is_answered_by_the_active_policy_however_often_it_was_asked(point: DecisionPoint) -> None:
+    question = {"subject": ANN, "action": GET, "resource": {"type": "route", "id": "/y"}}
+    first = point.live.active
+    for _ in range(3):
+        assert await point(EVALUATION, **question) == (200, {"decision": True})
+    point.live.suspend()
+    try:
+        assert (await point(EVALUATION, **question))[0] == 503
+    finally:
+        point.live.resume()
+    point.live.active = snapshot("p, a:read, /y, GET, allow")
+    try:
+        for _ in range(3):
+            assert await point(EVALUATION, **question) == (200, {"decision": False})
+    finally:
+        point.live.active = first
+    assert await point(EVALUATION, **question) == (200, {"decision": True})
+    assert await point(EVALUATION, **question, options={"explain": True}) != (200, {"decision": True})
 
 
 async def test_an_explained_answer_states_its_reason_rule_and_missing_grants(point: DecisionPoint) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.http.api.authzen.recent import MAX_ENTRIES, MAX_LENGTH, MAX_PERMISSIONS, Recent
+from app.http.api.authzen.recent import MAX_BODY_BYTES, MAX_ENTRIES, MAX_LENGTH, MAX_PERMISSIONS, Recent
 from app.http.api.authzen.wire import NOTHING
 from app.policy.engine.resolved_subject import NoSuchSubject, resolve_subject
 from app.policy.engine.target import NoSuchTarget
@@ -106,3 +106,27 @@ def test_the_cache_is_bounded() -> None:
     for number in range(1, MAX_ENTRIES + 1):
         recent.subject(policy, "user", str(number), NOTHING)
     assert recent.subject(policy, "user", "0", NOTHING) is not first
+
+
+def test_questions_are_cached_by_their_whole_text_under_one_policy() -> None:
+    recent, policy, other = Recent(), snapshot(POLICY), snapshot(POLICY)
+    subject, target = ("user", "alice", NOTHING), ("GET", "route", "/x/7")
+    assert recent.question(policy, b"a") is None
+    recent.add_question(policy, b"a", subject, target)
+    resolved = recent.subject(policy, *subject)
+    assert resolved is not None
+    assert recent.question(policy, b"a") == (resolved[1], "/x/{id}", "GET")
+    assert recent.question(policy, b"a ") is None
+    for kind in ("key", "app", "token"):
+        recent.add_question(policy, b"b", (kind, "1", NOTHING), target)
+    recent.add_question(policy, b"b", ("user", "alice", {"level": 1}), target)
+    recent.add_question(policy, b"b" * (MAX_BODY_BYTES + 1), subject, target)
+    assert recent.question(policy, b"b") is None
+    assert recent.question(policy, b"b" * (MAX_BODY_BYTES + 1)) is None
+    for number in range(MAX_ENTRIES - 1):
+        recent.add_question(policy, b"%d" % number, subject, target)
+    assert recent.question(policy, b"a") is not None
+    recent.add_question(policy, b"c", subject, target)
+    assert recent.question(policy, b"a") is None
+    assert recent.question(policy, b"c") is not None
+    assert recent.question(other, b"c") is None

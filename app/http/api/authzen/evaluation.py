@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter_ns
 
 import msgspec
 from litestar import MediaType, post
@@ -11,6 +12,7 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
+from app.audit.decision_class import AUTHZEN_DOOR
 from app.http.api.authzen import described
 from app.http.api.authzen.budget import Sizes, check_items
 from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
@@ -26,12 +28,16 @@ from app.http.api.authzen.wire import (
     Evaluation,
     Evaluations,
     RequestedEntity,
+    action_parts,
     decode,
+    entity_parts,
     missing_field,
     read,
+    read_text,
 )
 from app.http.door.direct import DIRECT
 from app.http.door.time_slice import TimeSlice
+from app.http.wire.data_response import EncodedResponse
 from app.http.wire.problems import Problem, detail_spec
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
@@ -104,7 +110,17 @@ _PLAIN = {allowed: EvaluationResult(allowed) for allowed in (True, False)}
 )
 async def evaluate_access(request: AnyRequest) -> ASGIResponse:
     """Whether a subject may do an action on a resource. A denial is an answer like any other."""
-    return await _single(await read(request, _EVALUATION), request)
+    text = await read_text(request)
+    services = services_of(request.app)
+    snapshot, started = services.live.active, perf_counter_ns()
+    # The same question again, about a decision that is cached: nothing of it needs to be read or resolved.
+    if (known := services.recent.question(snapshot, text)) is not None and services.decision_log.has_room:
+        principal, resource, action = known
+        decision = snapshot.recall(principal.held, resource, action)
+        if decision is not None:
+            services.decision_log.note(AUTHZEN_DOOR, resource, action, principal, decision, started=started)
+            return _ANSWERS[decision.allowed]
+    return await _single(decode(text, _EVALUATION), request, text)
 
 
 @post(
@@ -150,7 +166,8 @@ async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, ser
     return _json(_ENCODER.encode(Verdicts(verdicts)))
 
 
-async def _single(body: Evaluation, request: AnyRequest) -> ASGIResponse:
+async def _single(body: Evaluation, request: AnyRequest, text: bytes | None = None) -> ASGIResponse:
+    """The answer to an evaluation, which is cached by its `text` if that says all of it."""
     if field := missing_field(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
     services = services_of(request.app)
@@ -165,6 +182,10 @@ async def _single(body: Evaluation, request: AnyRequest) -> ASGIResponse:
             outcome = evaluator.evaluate(body)
     if body.options.explain:
         return _json(_ENCODER.encode(_explained(outcome, evaluator.snapshot.revision)))
+    if text is not None and isinstance(outcome, Decision):
+        kind, identity, _ = entity_parts(body.resource)
+        target = (action_parts(body.action)[0], kind, identity)
+        services.recent.add_question(evaluator.snapshot, text, entity_parts(body.subject), target)
     return _ANSWERS[isinstance(outcome, Decision) and outcome.allowed]
 
 
@@ -263,4 +284,4 @@ def _json(body: bytes, headers: dict[str, str] | None = None, status: int = 200)
 
 
 # The responses without explanation, encoded in advance.
-_ANSWERS = {allowed: _json(_ENCODER.encode(verdict)) for allowed, verdict in _PLAIN.items()}
+_ANSWERS = {allowed: EncodedResponse(200, _ENCODER.encode(verdict)) for allowed, verdict in _PLAIN.items()}

@@ -1,4 +1,4 @@
-"""Cache of resolved subjects and targets, by the names that callers send, for the active policy."""
+"""Cache of resolved subjects, targets and whole questions, as callers send them, for the active policy."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from app.policy.language.when.shape import Properties
 MAX_ENTRIES = 5_000  # subjects, and as many targets
 MAX_LENGTH = 256  # characters of the names in total; longer ones are not cached
 MAX_PERMISSIONS = 50  # of a cached subject
+MAX_BODY_BYTES = 512  # of a question; longer ones are not cached
+RecentQuestion = tuple[Principal, str, str]  # for the decision log; the resource and the action to decide about
 _PERMISSIONS = "permissions"
 _TEXT = frozenset((str,))
 _Names = TypeVar("_Names", bound=tuple[str, ...])
@@ -29,7 +31,7 @@ _Found = TypeVar("_Found")
 
 
 class Recent:
-    """A cache of subjects, with their principals for the decision log, and of targets.
+    """A cache of subjects, with their principals for the decision log, of targets, and of questions by their text.
 
     It is cleared when it is used with another policy.
     """
@@ -38,6 +40,7 @@ class Recent:
         self._snapshot: ref[Snapshot] | None = None
         self._subjects: dict[tuple[str, ...], tuple[ResolvedSubject, Principal]] = {}
         self._targets: dict[tuple[str, str, str], Target] = {}
+        self._questions: dict[bytes, RecentQuestion] = {}
 
     def subject(
         self, snapshot: Snapshot, kind: str, identity: str, sent: Properties
@@ -71,9 +74,30 @@ class Recent:
             _add(self._targets, (action, kind, identity), found)
         return found
 
+    def question(self, snapshot: Snapshot, body: bytes) -> RecentQuestion | None:
+        """What a body means that was asked before, if that depends on nothing but the policy."""
+        self._clear_if_changed(snapshot)
+        return self._questions.get(body)
+
+    def add_question(
+        self, snapshot: Snapshot, body: bytes, subject: tuple[str, str, Properties], target: tuple[str, str, str]
+    ) -> None:
+        """Add a question that was evaluated, by its body: the parts of its subject, and action, type and id.
+
+        It is left out if the principal depends on more than the policy.
+        """
+        if len(body) > MAX_BODY_BYTES:
+            return
+        found = self.subject(snapshot, *subject)
+        if found is None:
+            return
+        if len(self._questions) >= MAX_ENTRIES:
+            self._questions.clear()
+        self._questions[body] = found[1], self.target(snapshot, *target).resource, target[0]
+
     def _clear_if_changed(self, snapshot: Snapshot) -> None:
         if self._snapshot is None or self._snapshot() is not snapshot:
-            self._snapshot, self._subjects, self._targets = ref(snapshot), {}, {}
+            self._snapshot, self._subjects, self._targets, self._questions = ref(snapshot), {}, {}, {}
 
 
 def _only_permissions(sent: Properties) -> list[str] | None:

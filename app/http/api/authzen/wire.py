@@ -122,12 +122,17 @@ class ActionSearch(Paged, frozen=True):
 
 async def read(request: AnyRequest, decoder: msgspec.json.Decoder[_T]) -> _T:
     """Read the body. Raises Problem 400 if it is not a JSON object with fields of the right types."""
+    return decode(await read_text(request), decoder)
+
+
+async def read_text(request: AnyRequest) -> bytes:
+    """Read the body without decoding it. Raises Problem 400 if it is empty, or not JSON by its headers."""
     if not _is_plain(request.scope["headers"]):
         _check_headers(request)
     body = await _body(request)
     if not body:
         raise Problem(400, "The request body is empty: send a JSON object.")
-    return decode(body, decoder)
+    return body
 
 
 async def _body(request: AnyRequest) -> bytes:
