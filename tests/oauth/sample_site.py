@@ -36,7 +36,7 @@ def sample_site(*, leads_on: bool = False) -> Iterator[Site]:
             self.send_header("Content-Type", "text/html")
             self.send_header("Location", site.home)
             self.end_headers()
-            self.wfile.write(_ANSWER if url.path == "/cb" else _OPENER)
+            self.wfile.write(_ANSWER if url.path in ("/cb", "/home") else _OPENER)
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Write nothing to standard error."""
