@@ -82,7 +82,7 @@ def init_command(
         _write_private(gateway, _with_values((_BASE / _GATEWAY).read_text(encoding="utf-8"), values))
         lines.append(f"AUTHZ_GATEWAY_SECRETS={secret}")
     else:
-        lines.append(f"AUTHZ_ROUTES={_handlers_address()}")
+        lines += [f"AUTHZ_ROUTES={_handlers_address()}", f"AUTHZ_API_TITLE={name}"]
     _write_private(settings, "\n".join([*lines, ""]))
     click.echo(f"Wrote {directory}/ with rows and cases for {len(routes)} endpoints of {name}:")
     click.echo("".join(f"  {line}\n" for line in files[f"{name}.csv"].splitlines() if line.startswith("p, ")))

@@ -173,7 +173,7 @@ def test_the_policy_of_own_handlers_is_sound(tmp_path: Path) -> None:
     assert "p, orders:write, /v1/orders/**, POST, allow" in done.stdout
     assert not (tmp_path / "mine.nginx.conf").exists()
     env = variables(tmp_path / "mine.env")
-    assert env["AUTHZ_ROUTES"] == HANDLERS["AUTHZ_ROUTES"]
+    assert (env["AUTHZ_ROUTES"], env["AUTHZ_API_TITLE"]) == (HANDLERS["AUTHZ_ROUTES"], "orders")
     for words in (("check", "--strict"), ("test",)):
         done = command("policy", *words, "mine", cwd=tmp_path, env=env)
         assert done.returncode == 0, done.stdout
