@@ -72,8 +72,8 @@ def route_table(*, sample: bool = True, routes: str | None = None) -> RouteTable
 def api_info(settings: Settings) -> ApiInfo:
     """What the OpenAPI document says of the API as a whole."""
     if settings.sample_api:
-        return ApiInfo(settings.api_title, SAMPLE_SUMMARY, {**TAGS, **SAMPLE_TAGS}, settings.public_url)
-    return ApiInfo(settings.api_title, "An API behind the policy of griddy-authz.", TAGS, settings.public_url)
+        return ApiInfo(settings.api_title, SAMPLE_SUMMARY, {**TAGS, **SAMPLE_TAGS}, settings.public_url, TAGS)
+    return ApiInfo(settings.api_title, "An API behind the policy of griddy-authz.", TAGS, settings.public_url, TAGS)
 
 
 def cors_of(settings: Settings) -> CORSConfig | None:

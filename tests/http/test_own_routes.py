@@ -134,6 +134,13 @@ def test_a_title_is_shown_as_text(own: Server) -> None:
     assert f"<h1>{TITLE}</h1>" in html.unescape(docs)
 
 
+def test_the_documentation_begins_with_the_handlers(own: Server) -> None:
+    with own.client() as client:
+        titles = re.findall(r"<h2 id=\"([^\"]+)", client.get("/docs").text)
+    assert titles[:2] == ["other", "authzen"]
+    assert titles[-2:] == ["health", "responses-of-all-operations"]
+
+
 def commands(found: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of all commands."""
     yield words

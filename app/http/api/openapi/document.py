@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,12 +35,16 @@ _GET, _SOME_GET = "each GET", f"each GET without `{WITHOUT_HEAD}`"
 
 @dataclass(frozen=True, slots=True)
 class ApiInfo:
-    """What a deployment says of its API; `tags` are the descriptions of groups of operations."""
+    """What a deployment says of its API; `tags` are the descriptions of groups of operations.
+
+    Of these the page has `last` behind all others.
+    """
 
     title: str
     summary: str
     tags: Mapping[str, str]
     public_url: str | None
+    last: Collection[str] = ()
 
 
 def base_document(assemble: Assemble, info: ApiInfo) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ _pages = Environment(
 )
 
 
-def render(document: dict[str, Any]) -> bytes:
-    """The page with all operations."""
+def render(document: dict[str, Any], last: Collection[str] = ()) -> bytes:
+    """The page with all operations, with the tags `last` behind all others."""
     descriptions = {tag["name"]: tag["description"] for tag in document.get("tags", ()) if "description" in tag}
     return (
         _pages.get_template("docs.html")
         .render(
             document=document,
-            groups=_groups(document),
+            groups=dict(sorted(_groups(document).items(), key=lambda group: group[0] in last)),
             descriptions=descriptions,
             shared=SHARED,
             key_start=current().key_start("live"),

@@ -69,7 +69,7 @@ class OpenApiDocument:
             release_memory()
         base: dict[str, Any] = msgspec.json.decode(self._base)
         document = with_requirements(base, snapshot, self._server)
-        return ServedDocument(snapshot.revision, msgspec.json.encode(document), render(document))
+        return ServedDocument(snapshot.revision, msgspec.json.encode(document), render(document, self._info.last))
 
 
 @get_or_head("/openapi.json", include_in_schema=False)
