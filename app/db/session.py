@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.db.availability import ANSWER_SECONDS
+from app.db.engine import LOCK_FIRST
 from app.db.errors import ReadOnlyDatabase
 from app.db.retry import may_read_again
 
@@ -21,6 +22,16 @@ _T = TypeVar("_T")
 def sessions_of(engine: AsyncEngine) -> Sessions:
     """A factory of sessions on `engine`. Objects stay readable after a commit, without another query."""
     return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def lock_first(session: AsyncSession) -> None:
+    """Begin a transaction that writes. One that is under way must have begun with a write.
+
+    On SQLite it waits for the write lock here: a statement that waits for it tries rarely, so that under many other
+    writers its turn hardly ever comes.
+    """
+    if not session.in_transaction():
+        await session.connection(execution_options=LOCK_FIRST)
 
 
 async def read(sessions: Sessions, find: Callable[[AsyncSession], Awaitable[_T]]) -> _T:

@@ -9,8 +9,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.engine import LOCK_FIRST
 from app.db.people import is_blocked
+from app.db.session import lock_first
 from app.db.tables.keys import ApiKey
 from app.keys.refusals import OwnerBlocked
 from app.keys.status import accepted
@@ -29,8 +29,7 @@ class KeyCount:
 
 async def lock_owner(session: AsyncSession, owner: str) -> None:
     """Wait for issues and rotations of an owner that are under way, and hold others until the transaction ends."""
-    if not session.in_transaction():
-        await session.connection(execution_options=LOCK_FIRST)
+    await lock_first(session)
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(_LOCK_OWNER, {"owner": owner})
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.actor import Actor
 from app.db import admin_actions
-from app.db.engine import LOCK_FIRST
+from app.db.session import lock_first
 from app.db.tables.oauth import Person
 from app.identity.app_facts import InvalidApp
 from app.identity.principal import Principal, delegated_principal, is_fact
@@ -205,7 +205,7 @@ class Consents:
         self, session: AsyncSession, visit: ConsentVisit, request: OpenRequest, page: ConsentPage, granted: list[str]
     ) -> str:
         await session.rollback()
-        await session.connection(execution_options=LOCK_FIRST)  # what is read here decides what is written
+        await lock_first(session)  # what is read here decides what is written
         if not await finish_request(session, visit.name):
             raise ConsentRefused(NO_REQUEST)
         person, app = await _person(session, visit), await consented_app(session, page.client, visit.now)
@@ -239,6 +239,7 @@ class Consents:
         self, session: AsyncSession, visit: ConsentVisit, request: OpenRequest, redirect_uri: str, error: OAuthError
     ) -> str:
         await session.rollback()  # on SQLite a transaction that has read may fail at once when it writes
+        await lock_first(session)
         if not await finish_request(session, visit.name):
             raise ConsentRefused(NO_REQUEST)
         await session.commit()

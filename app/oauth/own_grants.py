@@ -14,6 +14,7 @@ from app.audit.actor import Actor
 from app.audit.admin_log import Detail
 from app.db import admin_actions
 from app.db.disk import carry_out
+from app.db.session import lock_first
 from app.db.tables.oauth_clients import OAuthClient
 from app.oauth.grants import AllowedApp, end_grants
 from app.oauth.refusals import AppRefused
@@ -102,6 +103,7 @@ async def _end(
     session: AsyncSession, subject: str, by: Actor, now: datetime, *, grant_id: int | None = None
 ) -> Sequence[int]:
     async def end() -> Sequence[int]:
+        await lock_first(session)
         ended = await end_grants(session, subject, now, grant_id=grant_id)
         await record_ends(session, ended, subject, by, now)
         await session.commit()

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.db.engine import LOCK_FIRST
+from app.db.session import lock_first
 from app.db.tables.oauth import Person
 from app.identity.organization import Organization, as_json
 
@@ -30,6 +30,7 @@ async def note_sign_in(
 
     Raises PersonBlocked.
     """
+    await lock_first(session)
     held, acts_in = sorted(permissions), as_json(organization)
     change = (
         update(Person)
@@ -57,7 +58,7 @@ async def require_unblocked(session: AsyncSession, subject: str) -> None:
 
     Until it ends, no other transaction blocks the user, who would keep what this one begins.
     """
-    await session.connection(execution_options=LOCK_FIRST)
+    await lock_first(session)
     person = await find_person(session, subject, lock=True)
     if person is not None and person.blocked_at is not None:
         raise PersonBlocked

@@ -14,7 +14,7 @@ from app.audit.actor import Actor
 from app.audit.admin_log import Detail
 from app.db import admin_actions, console_sessions
 from app.db.disk import carry_out
-from app.db.engine import LOCK_FIRST
+from app.db.session import lock_first
 from app.db.tables.oauth import Person
 from app.identity.org_facts import ORG
 from app.keys.revocations import revoke_keys_of
@@ -51,7 +51,7 @@ async def block_person(session: AsyncSession, subject: str, by: Actor, now: date
     """
 
     async def block() -> BlockedPerson:
-        await session.connection(execution_options=LOCK_FIRST)
+        await lock_first(session)
         person = await _locked(session, subject)
         # The person's row is locked before the grants, as at a sign-in, and changed after them: the trigger of a
         # change waits for that of any other.
@@ -73,6 +73,7 @@ async def block_person(session: AsyncSession, subject: str, by: Actor, now: date
 
 async def unblock_person(session: AsyncSession, subject: str, by: Actor, now: datetime) -> BlockedPerson:
     """Let a person sign in and allow apps again. What the block ended stays ended."""
+    await lock_first(session)
     own = (col(Person.subject) == subject, col(Person.blocked_at).is_not(None))
     change = update(Person).where(*own).values(blocked_at=None).returning(col(Person.id))
     unblocked = await session.scalar(change, execution_options={"synchronize_session": False})

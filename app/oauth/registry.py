@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.audit.actor import Actor
 from app.audit.admin_log import Detail
 from app.db.disk import carry_out
-from app.db.engine import LOCK_FIRST
+from app.db.session import lock_first
 from app.db.tables.fields import MAX_ID
 from app.db.tables.oauth_clients import OAuthClient
 from app.identity.api_keys import digest
@@ -74,7 +74,7 @@ async def register_app(session: AsyncSession, order: AppOrder, by: Actor, now: d
     refuse_impersonation(by.impersonator)
     if faults := faults_of(order.name, order.redirect_uris, by_administrator=True):
         raise InvalidAppOrder(faults)
-    await _lock(session)
+    await lock_first(session)
     if await _count(session) >= MAX_REGISTERED:
         raise AppConflict(
             f"There are {MAX_REGISTERED:,} registered apps, the most that there may be: remove one first."
@@ -199,17 +199,11 @@ async def _count(session: AsyncSession) -> int:
     return (await session.scalar(count)) or 0
 
 
-async def _lock(session: AsyncSession) -> None:
-    """Begin a transaction that writes. One that is under way must have begun with a write."""
-    if not session.in_transaction():
-        await session.connection(execution_options=LOCK_FIRST)
-
-
 async def _locked(session: AsyncSession, app_id: int | None) -> OAuthClient:
     """The app with this id, which no other transaction changes now. Raises NoSuchApp."""
     if app_id is None or not 0 < app_id <= MAX_ID:
         raise NoSuchApp
-    await _lock(session)
+    await lock_first(session)
     query = select(OAuthClient).where(col(OAuthClient.id) == app_id).with_for_update()
     row = (await session.scalars(query, execution_options={"populate_existing": True})).one_or_none()
     if row is None:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.db.session import lock_first
 from app.db.tables.oauth import AuthorizationRequest
 from app.oauth.errors import OAuthError
 from app.oauth.fair_share import SharedTable, delete_free, make_room
@@ -61,6 +62,7 @@ async def take_pushed_request(session: AsyncSession, request_uri: str, client_id
         col(AuthorizationRequest.browser).is_(None),
         col(AuthorizationRequest.client_id) == client_id,
     )
+    await lock_first(session)
     found = await _take(session, pushed)
     if found is None or found[1] <= now:
         raise OAuthError("invalid_request_uri", "The `request_uri` is unknown, expired, used, or of another app.")
@@ -104,6 +106,7 @@ async def _store(
     lifetime: timedelta,
     now: datetime,
 ) -> str:
+    await lock_first(session)
     name = secrets.token_hex(24)
     row = AuthorizationRequest(
         digest=digest_of_name(name),

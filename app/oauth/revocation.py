@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.disk import carry_out
-from app.db.engine import LOCK_FIRST
+from app.db.session import lock_first
 from app.db.tables.oauth import AccessToken, AppGrant, TokenFamily
 from app.db.tables.oauth_clients import OAuthClient
 from app.identity.oauth_tokens import has_shape
@@ -26,8 +26,7 @@ async def revoke_token(session: AsyncSession, client: Client, token: str, now: d
     """
 
     async def revoke() -> int | None:
-        if not session.in_transaction():
-            await session.connection(execution_options=LOCK_FIRST)
+        await lock_first(session)
         is_access = has_shape(token, "access")
         family_id = await (_end_access_token if is_access else _end_family)(session, client, token, now)
         await session.commit()
