@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.db.session import Sessions
@@ -10,7 +12,12 @@ from app.identity.organization import Organization
 from app.identity.principal import Principal
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.people import note_sign_in
+from tests.console.browsing import Browser
+from tests.console.sessions import sign_in
+from tests.oauth.asking import ask
 from tests.oauth.flows import NOW, SCOPES, new_flow
+from tests.oauth.served import ServedApp
+from tests.support.server import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +42,16 @@ async def test_the_organization_is_that_of_the_last_sign_in(sessions: Sessions, 
         facts = {grant for grant in found.held if "::org" in grant}
         assert facts == {f"on-behalf::{fact}" for fact in (organization.facts if organization else ())}
         assert not any(grant.startswith("org") for grant in found.held), "the app is no member"
+
+
+def test_the_page_names_the_organization_in_which_the_app_acts(visitor: Browser, app_server: Server) -> None:
+    app = ServedApp(app_server)
+    for organization, text in (
+        (Organization("org_2a", "admin", "acme"), "in the organization acme org_2a. The app acts in the one"),
+        (Organization("org_2b"), "in the organization org_2b. The app acts in the one"),
+        (None, "You are signed in as Test Person (user_ann)."),
+    ):
+        member = sign_in(app_server, "user_ann", ["catalog:read"], organization=organization)
+        visitor.http.cookies.set("authz", member.token)
+        shown = visitor.get(ask(visitor, app).headers["location"]).text
+        assert text in re.sub(r"<[^>]+>", "", shown)
