@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import ssl
 import threading
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from tests.support.certificate import Certificate
+from tests.support.threaded_server import ThreadedServer
 
 # A status, headers and a body, which is written as JSON unless it is bytes or None.
 Answer = tuple[int, dict[str, str], Any]
@@ -18,25 +17,17 @@ Answer = tuple[int, dict[str, str], Any]
 Step = Answer | None | Callable[["Handler"], None]
 
 
-class FailingServer(ThreadingHTTPServer):
-    """Runs while entered, over TLS if it has a certificate."""
-
-    daemon_threads = True
+class FailingServer(ThreadedServer):
+    """Gives the responses of its steps."""
 
     def __init__(self, certificate: Certificate | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.server_address[1]}"
-        if certificate:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(certificate.certificate, certificate.key)
-            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        super().__init__(Handler, certificate=certificate)
         self.requests: list[tuple[str, str, str]] = []
         self.cookies: list[str | None] = []
         self.connections: set[Any] = set()
         self.stopped = threading.Event()
         self.reads_slowly = False
         self._steps: list[Step] = []
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
 
     def follow(self, steps: Iterable[Step]) -> None:
         """Forget the requests so far, and do these with the next ones."""
@@ -48,20 +39,9 @@ class FailingServer(ThreadingHTTPServer):
         """What to do with a request; the last step is for all later requests."""
         return self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore the broken connections of clients that give up."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stopped.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        super().__exit__()
 
 
 class Handler(BaseHTTPRequestHandler):

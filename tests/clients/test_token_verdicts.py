@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from scripts.clients.authzen import DecisionPoint
 from tests.support.node_packages import NODE
 from tests.support.server import ROOT
+from tests.support.threaded_server import ThreadedServer
 
 CALLER = {"type": "user", "id": "ann"}
 NO_DECISION = [False, 503, "", None]
@@ -79,10 +79,8 @@ def answering() -> Iterator[str]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with ThreadedServer(Handler) as server:
+        yield server.url
 
 
 def test_python_counts_only_an_answer_whose_parts_agree() -> None:

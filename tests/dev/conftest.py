@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificate import make
 from tests.support.dev_server import DevServer, dev_server
+from tests.support.threaded_server import ThreadedServer
 
 HOST = "client.example"
 REDIRECT = "http://127.0.0.1/cb"  # on any port
@@ -53,14 +52,7 @@ def _document_site(directory: Path) -> Iterator[tuple[str, Path]]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Write nothing to standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate.certificate, certificate.key)
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    server = ThreadedServer(Handler, certificate=certificate)
     url = f"https://{HOST}:{server.server_port}/client.json"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with server:
         yield url, certificate.certificate
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.threaded_server import ThreadedServer
 
 
 class Collector:
@@ -32,8 +32,8 @@ class Collector:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Write nothing to standard error."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._http = ThreadedServer(Handler, port=port)
+        self.url = self._http.url
 
     def spans(self, name: str | None = None) -> list[Span]:
         """The spans so far, of one name or all."""
@@ -47,14 +47,11 @@ class Collector:
         return [span for span in every if name in (None, span.name)]
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        self._http.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._http.__exit__()
 
 
 def attributes(span: Span) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.threaded_server import ThreadedServer
 
 # As pop-up clients do: the answer is given to the window that opened the pop-up.
 _OPENER = b"<!doctype html><title>App</title><script>addEventListener('message', e => document.title = e.data)</script>"
@@ -41,11 +42,7 @@ def sample_site(*, leads_on: bool = False) -> Iterator[Site]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Write nothing to standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadedServer(Handler)
     site = Site(server.server_port)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with server:
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.threaded_server import ThreadedServer
 
 BOT = {"login": "github-actions[bot]", "id": 41898282}
 STRANGER = {"login": "mallory", "id": 7}
@@ -30,7 +30,7 @@ class CommentHost:
     outage: list[int] = field(default_factory=list)
     post_outage: list[int] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(100))
-    _server: ThreadingHTTPServer | None = None
+    _server: ThreadedServer | None = None
 
     def add(self, body: str, author: dict[str, Any]) -> None:
         """A comment that is already there."""
@@ -43,19 +43,15 @@ class CommentHost:
     @property
     def url(self) -> str:
         assert self._server
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = ThreadedServer(_handler(self)).__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()
 
     def answer(self, method: str, target: str, token: str, content: bytes) -> tuple[int, Any]:
         """The status and document for a request."""

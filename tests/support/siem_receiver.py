@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from tests.support.certificate import Certificate
+from tests.support.threaded_server import ThreadedServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class ReceiverAnswer:
     @property
     def is_success(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
-
-
-class _QuietServer(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client may be killed before its answer."""
 
 
 class SiemReceiver:
@@ -74,14 +67,8 @@ class SiemReceiver:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name of the base class
                 pass
 
-        self._server = _QuietServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate.certificate, certificate.key)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self._server.server_address[1]}"
+        self._server = ThreadedServer(Handler, certificate=certificate)
+        self.url = self._server.url
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -92,15 +79,11 @@ class SiemReceiver:
         return [event["metadata"]["uid"] for event in self.events]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._server.__exit__()
 
 
 def events_of(content: bytes) -> list[dict[str, Any]]:

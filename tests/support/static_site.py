@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+
+from tests.support.threaded_server import ThreadedServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,5 @@ class _Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def static_site(directory: Path) -> Iterator[StaticSite]:
     """Start a site."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(directory)))
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield StaticSite(f"http://127.0.0.1:{server.server_port}", directory)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with ThreadedServer(partial(_Handler, directory=str(directory))) as server:
+        yield StaticSite(server.url, directory)

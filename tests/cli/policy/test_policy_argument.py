@@ -6,10 +6,9 @@ import json
 import shutil
 import sqlite3
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tests.cli.command import command
 from tests.support.certificate import make
 from tests.support.issuer import LiveIssuer
 from tests.support.server import AUTHZ, ROOT, Server, eventually, prepared_database
+from tests.support.threaded_server import ThreadedServer
 
 pytestmark = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
@@ -147,19 +147,15 @@ class Stranger:
             def log_message(self, *_: object) -> None:
                 """Write nothing when the caller disconnects."""
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a disconnect is no error here
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.http = ThreadedServer(Handler)
+        self.url = self.http.url
 
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
     made = Stranger()
-    thread = threading.Thread(target=made.http.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+    with made.http:
+        yield made
 
 
 def compared(directory: Path, name: str) -> Run:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import http.client
 import re
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 
 from tests.support.dev_server import DevServer
 from tests.support.node_packages import NODE, node_packages
 from tests.support.server import ROOT, free_port
+from tests.support.threaded_server import ThreadedServer
 
 PROJECT = ROOT / "scripts" / "trials" / "conformance_runner"
 # Those for a server that need no tool, prompt or resource which only the runner's own server has.
@@ -105,10 +105,5 @@ def _adding(token: str, target: str) -> Iterator[str]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Write nothing to standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with ThreadedServer(Handler) as server:
+        yield server.url
