@@ -13,6 +13,9 @@ from app.db.database_clock import confirmed_now, database_now
 from app.db.tables.console import ConsoleSession
 from app.identity.organization import Organization, as_json
 
+MAX_OF_USER = 1_000  # since a program can sign in again and again
+_ID = col(ConsoleSession.id)
+
 
 async def insert(
     session: AsyncSession,
@@ -26,7 +29,10 @@ async def insert(
     now: datetime,
     expires_at: datetime,
 ) -> ConsoleSession:
-    """Store a new session and return it, and delete those that have expired by the clock of the database."""
+    """Store a new session and return it.
+
+    Those that have expired by the clock of the database are deleted, and the oldest of a user who has too many.
+    """
     row = ConsoleSession(
         digest=digest,
         subject=subject,
@@ -43,6 +49,10 @@ async def insert(
     confirmed = await confirmed_now(session, await database_now(session, now), col(ConsoleSession.created_at))
     if confirmed is not None:
         await session.execute(delete(ConsoleSession).where(col(ConsoleSession.expires_at) <= confirmed))
+    own = col(ConsoleSession.subject) == subject
+    newest_excess = select(_ID).where(own).order_by(_ID.desc()).offset(MAX_OF_USER).limit(1).scalar_subquery()
+    excess = delete(ConsoleSession).where(own, newest_excess >= _ID)
+    await session.execute(excess, execution_options={"synchronize_session": False})
     return row
 
 
