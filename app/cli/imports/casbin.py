@@ -264,8 +264,8 @@ def _summary(done: FinishedImport, directory: Path, out: Path) -> Iterator[Line]
             yield f"  … and {len(notes) - MAX_LISTED:,} more in {out / REPORT}"
         yield ""
     found = done.verification
-    asked = f"{found.named:,} of {found.all_named:,} named and {found.random:,} random requests"
-    yield f"Compared with pycasbin on {asked}: {found.equal:,} equal,"
+    requests = f"{found.named:,} of {found.all_named:,} named and {found.random:,} random requests"
+    yield f"Compared with pycasbin on {requests}: {found.equal:,} equal,"
     yield f"{found.narrower:,} denied because of rows above, {found.unnamed:,} denied since they have no name here."
     counts = (
         f"{plural(done.rules, 'rule')}, {plural(done.memberships, 'role row')} and {plural(len(found.cases), 'case')}"

@@ -9,7 +9,7 @@ const WIDTH = 22 * 16; // of the list, in pixels
 const form = document.querySelector("#editor");
 const text = document.querySelector("#text");
 const list = document.querySelector("#completions");
-const said = document.querySelector("#completions-state");
+const state = document.querySelector("#completions-state");
 const measure = document.querySelector("#measure");
 
 let options = [];
@@ -39,7 +39,7 @@ function close() {
   active = -1;
   list.hidden = true;
   list.replaceChildren();
-  said.textContent = "";
+  state.textContent = "";
   text.removeAttribute("aria-activedescendant");
 }
 
@@ -85,7 +85,7 @@ function open(found, leftOut, at, isRequested) {
   placed = { at, column: found[0].column };
   place(placed);
   const more = leftOut ? `, and ${leftOut} more` : "";
-  said.textContent = `${found.length} ${found.length === 1 ? "completion" : "completions"}${more}. Arrow keys choose.`;
+  state.textContent = `${found.length} ${found.length === 1 ? "completion" : "completions"}${more}. Arrow keys choose.`;
   text.removeAttribute("aria-activedescendant");
   if (isRequested) choose(0);
 }

@@ -55,19 +55,22 @@ class _Question:
 def mismatches(index: Index, verified: VerifiedRules | None = None) -> Iterator[Mismatch]:
     """Find every question on which the two verdicts differ. Thread-safe: it shares no state with requests.
 
-    Nothing is asked about what is `verified` already. When all verdicts agree, what was asked about is added to it.
+    What is `verified` is not compared again. When all verdicts agree, the rest is added to it.
     """
     trial: dict[Key, tuple[Rule, ...]] = {}
     verified = VerifiedRules() if verified is None else verified
-    asked: set[object] = set()
-    questions = [*_effect_questions(index, trial, verified, asked), *_row_questions(index, trial, verified, asked)]
+    contents: set[object] = set()
+    questions = [
+        *_effect_questions(index, trial, verified, contents),
+        *_row_questions(index, trial, verified, contents),
+    ]
     if questions:
         agreed = True
         for mismatch in _compared(trial, questions):
             agreed = False
             yield mismatch
         if agreed:
-            verified.add(asked)
+            verified.add(contents)
 
 
 class VerifiedRules:
@@ -97,7 +100,7 @@ def _compared(trial: Mapping[Key, tuple[Rule, ...]], questions: Iterable[_Questi
 
 
 def _effect_questions(
-    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, asked: set[object]
+    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, contents: set[object]
 ) -> Iterator[_Question]:
     """Questions about each sequence of effects, under resource names that no policy can contain."""
     each = (_some(rules, MAX_RULES) for rules in index.values())
@@ -105,7 +108,7 @@ def _effect_questions(
     for number, (effects, rules) in enumerate(_some(list(shapes.items()), MAX_SHAPES)):
         if effects in verified:
             continue
-        asked.add(effects)
+        contents.add(effects)
         key = (f"|{number}|", "crosscheck")
         separate = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
         trial[key] = separate
@@ -121,7 +124,7 @@ def _effect_questions(
 
 
 def _row_questions(
-    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, asked: set[object]
+    index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, contents: set[object]
 ) -> Iterator[_Question]:
     """Questions about the policy's own rows, for callers who hold nothing, the needs of one row, or all of them."""
     for key in _some(list(index), MAX_SAMPLE):
@@ -129,7 +132,7 @@ def _row_questions(
         content = tuple((rule.needs, rule.effect, rule.condition) for rule in rules)
         if content in verified:
             continue
-        asked.add(content)
+        contents.add(content)
         trial[key] = rules
         every = frozenset(grant for rule in rules for grant in rule.needs)
         for outcome in _OUTCOMES if any(rule.condition for rule in rules) else (True,):

@@ -297,7 +297,7 @@ def test_a_clone_without_the_common_commit_is_refused(root: Path, tmp_path: Path
     git(tmp_path / "shallow", "fetch", "--quiet", "--depth", "1", "origin", "refs/remotes/origin/main:refs/base")
     done = review(tmp_path / "shallow", base="refs/base")
     assert done.returncode == 2
-    assert "have no commit in common in this clone: clone with the whole history" in done.stderr
+    assert "have no commit in common in this clone: clone with the full history" in done.stderr
 
 
 def test_outside_of_a_repository_it_says_so(tmp_path: Path) -> None:

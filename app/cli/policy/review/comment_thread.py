@@ -135,8 +135,8 @@ def _accepted(request: str, answer: httpx.Response, body: bytes) -> bytes:
     """The body of an answer without an error."""
     if answer.status_code in (200, 201, 204):
         return body
-    said = f"{request} answers {answer.status_code}{_message(body)}"
-    raise NotAllowed(said) if answer.status_code in (403, 404) else CannotComment(said)
+    problem = f"{request} answers {answer.status_code}{_message(body)}"
+    raise NotAllowed(problem) if answer.status_code in (403, 404) else CannotComment(problem)
 
 
 def _message(body: bytes) -> str:

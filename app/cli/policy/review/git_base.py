@@ -82,13 +82,13 @@ def find_base(name: str) -> GitBase:
         tip = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", cwd=root).decode().strip()
     except CannotReadBase:
         raise CannotReadBase(
-            f"there is no commit `{printable(name)}` in this clone: fetch it, or clone with the whole history"
+            f"there is no commit `{printable(name)}` in this clone: fetch it, or clone with the full history"
         ) from None
     try:
         commit = git("merge-base", tip, "HEAD", cwd=root).decode().strip()
     except CannotReadBase:
         raise CannotReadBase(
-            f"HEAD and `{printable(name)}` have no commit in common in this clone: clone with the whole history"
+            f"HEAD and `{printable(name)}` have no commit in common in this clone: clone with the full history"
         ) from None
     return GitBase(root, commit)
 

@@ -86,7 +86,7 @@ def review_policy(directory: Path, base: str | None) -> PolicyReview:
 def _is_outside(directory: Path) -> bool:
     try:
         root = repository_root()
-    except CannotReadBase:  # which is said with the comment
+    except CannotReadBase:  # which the comment reports
         return False
     return not Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(root))
 
