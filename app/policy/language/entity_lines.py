@@ -82,8 +82,8 @@ class _EntityReader:
         self._indent = -1
 
     def _dash(self, number: int, indent: int, rest: str) -> None:
-        if self._values is not None and indent >= self._within:
-            self._listed_value(indent, rest)
+        if (values := self._values) is not None and indent >= self._within:
+            self._listed_value(values, indent, rest)
             return
         self._end_item()
         if self._items is None or self._indent not in (-1, indent):
@@ -102,12 +102,12 @@ class _EntityReader:
         self._items.append((number, self._item))
         self._key(indent + 2, pair[2], pair[3])
 
-    def _listed_value(self, indent: int, rest: str) -> None:
+    def _listed_value(self, values: list[object], indent: int, rest: str) -> None:
         """Add an item to the list below a key of the properties."""
-        if self._values is None or self._listed not in (-1, indent) or not _SCALAR.fullmatch(rest):
+        if self._listed not in (-1, indent) or not _SCALAR.fullmatch(rest):
             raise _OtherStyle
         self._listed = indent
-        self._values.append(_scalar(rest))
+        values.append(_scalar(rest))
 
     def _key(self, indent: int, key: str, value: str | None) -> None:
         if self._item is None or not isinstance(_value(key), str):

@@ -76,6 +76,16 @@ def test_domains_are_organizations() -> None:
     assert not found.decide(frozenset({"user:ann"}), "orders:stock", "write")
 
 
+def test_roles_in_one_domain_alone_need_no_organization() -> None:
+    matcher = 'g(r.sub, p.sub, "north") && r.obj == p.obj && r.act == p.act'
+    rows = ("p, admin, stock, write", "g, ann, admin, north", "g, bob, admin, south")
+    done = imported(model(matcher, groups="g = _, _, _"), *rows)
+    assert done.is_exact
+    found = snapshot(done)
+    assert found.decide(frozenset({"user:ann"}), "orders:stock", "write")
+    assert not found.decide(frozenset({"user:bob"}), "orders:stock", "write")
+
+
 def test_resource_roles() -> None:
     text = model("g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act", groups="g = _, _\ng2 = _, _")
     done = imported(
@@ -235,6 +245,11 @@ def test_actions_that_stand_for_methods() -> None:
     done = imported(path("keyMatch2"), "p, ann, /orders, read", "p, bob, /orders, write", options=options)
     assert done.is_exact
     assert rows_of(done) == ["p, user:ann, orders:/orders, GET|HEAD, allow", "p, user:bob, orders:/orders, POST, allow"]
+
+
+def test_rows_that_a_negated_comparison_leaves_out() -> None:
+    done = imported(model(f'!(p.sub == "nobody") && {ACL}', groups=""), "p, ann, stock, read", "p, nobody, stock, read")
+    assert rows_of(done) == ["p, user:ann, orders:stock, read, allow"]
 
 
 def test_a_superuser() -> None:

@@ -41,6 +41,7 @@ REFUSALS = {"unstated-deny", "nothing-left", "matching", "casbin-pattern", "role
         ("p, role:orders-staff, orders:stock, read, allow", "p, anyone, orders:stock, read, allow", True),
         ("p, user:ann, orders:stock, read, deny", "p, user:bob, orders:stock, read, deny", True),
         ("p, role:orders-staff, orders:stock, read", "p, user:carl, orders:stock, read", False),
+        ("g, user:bob, role:orders-staff", "g, user:carl, role:orders-staff", False),
     ],
 )
 def test_a_wrong_result_is_noticed(old: str, new: str, is_wider: bool) -> None:
@@ -52,7 +53,22 @@ def test_a_wrong_result_is_noticed(old: str, new: str, is_wider: bool) -> None:
     snapshot = build(parse(from_bytes(encode({**BASE.source.files, **wrong}))), TABLE)
     found = verify(casbin, FILES, replace(imported, files=wrong), snapshot, options)
     assert found.disagreements
+    assert found.equal + found.unnamed + found.narrower + len(found.disagreements) == found.asked
     assert any(not each.casbin for each in found.disagreements) is is_wider
+
+
+def test_a_user_whom_others_inherit_from_is_asked_about_as_a_user() -> None:
+    """A user who is named like a role may lose access, but not one whom the options state to be a user."""
+    files = CasbinFiles("model.conf", model(), {"policy.csv": "p, boss, stock, read\ng, ann, boss\n"})
+    options = ImportOptions("orders", subjects={"boss": "user:boss"})
+    casbin = read_casbin(files)
+    imported = import_policy(casbin, options, BASE, TABLE)
+    roles = imported.files["orders_roles.csv"]
+    wrong = {**imported.files, "orders_roles.csv": roles.replace("g, user:boss, role:orders-boss\n", "")}
+    assert wrong != imported.files
+    snapshot = build(parse(from_bytes(encode({**BASE.source.files, **wrong}))), TABLE)
+    found = verify(casbin, files, replace(imported, files=wrong), snapshot, options)
+    assert "boss" in {each.question.caller.subject for each in found.disagreements}
 
 
 def test_a_sample_of_many_requests_is_also_about_what_is_allowed() -> None:

@@ -180,6 +180,13 @@ def test_patterns_in_role_rows_need_a_word_of_the_author() -> None:
     assert rows_of(imported(text, *rows, options=ImportOptions("orders", matching={"g2": "none"})))
 
 
+def test_patterns_of_subjects_cannot_be_imported() -> None:
+    rows = ("p, admin, stock, read", "g, /staff/:id, admin")
+    (fault,) = faults(model(), *rows, options=ImportOptions("orders", matching={"g": "keyMatch2"}))
+    assert (fault.code, "cannot be imported" in fault.message) == ("matching", True)
+    assert rows_of(imported(model(), *rows, options=ImportOptions("orders", matching={"g": "none"})))
+
+
 def test_patterns_that_overlap_too_often() -> None:
     """Each pair has paths in common, and needs a template of its own."""
     text = model("r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="")

@@ -125,6 +125,13 @@ FAULTS: dict[str, tuple[str, str, int, int, str]] = {
         66,
         "`permissions` must be a text",
     ),
+    "number as permission": (
+        _one("{type: user, id: a, properties: {permissions: [catalog:read, 7]}}", "subjects"),
+        "wrong-type",
+        2,
+        66,
+        "`permissions` must be a text",
+    ),
     "empty list of permissions": (
         _one("{type: user, id: a, properties: {permissions: []}}", "subjects"),
         "wrong-type",
