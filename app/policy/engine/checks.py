@@ -58,7 +58,8 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
                 hint = f"`{{…}}` matches only a parameter of the route; `{wide}` matches literal segments too"
             else:
                 hint = near.hint(rule.resource) or (
-                    "`authz policy routes` lists the routes; rules name templates, such as `/api/v1/teams/{team_id}`"
+                    "`authz policy routes` lists the routes, with those of your handlers if AUTHZ_ROUTES is set; rules "
+                    "name templates, such as `/orders/{order_id}`"
                 )
             if rule.resource in table.closed:
                 hint = "its OpenAPI document is ambiguous about this path: see the findings about the document"
