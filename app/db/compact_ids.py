@@ -19,6 +19,7 @@ TIMED_BYTES = 8  # of an id of our own, whose decision was made soon: three of t
 TIMED_SECONDS = 2  # from the request to its decision
 _HASH_BYTES = 4
 _OWN_BYTES = 12  # an id of our own: see `app.http.door.request_id`
+_OWN_DIGITS = 2 * _OWN_BYTES
 _TIME_BYTES = 7
 _TIMED = TIMED_SECONDS * 1_000_000  # microseconds
 _TIMED_END = END - _TIMED
@@ -47,10 +48,10 @@ def compact(text: str) -> bytes:
 def compact_request_id(text: str, at: int) -> bytes:
     """The bytes of a request id whose decision was made at a time, in microseconds since 1970."""
     # As `timed_id` does, without an object for each row.
-    if len(text) == 2 * _OWN_BYTES and (raw := _bytes_of(text)) is not None:
+    if len(text) == _OWN_DIGITS and (raw := _bytes_of(text)) is not None:
         arrived = int.from_bytes(raw[:_TIME_BYTES], "big")
         if arrived <= at < arrived + _TIMED and arrived < _TIMED_END:
-            return raw[-TIMED_BYTES:]
+            return raw[_OWN_BYTES - TIMED_BYTES :]
     return compact(text)
 
 

@@ -54,10 +54,10 @@ class VolumeChanges:
     def __init__(self) -> None:
         self._changes: defaultdict[tuple[int, DecisionClass], _VolumeChange] = defaultdict(_VolumeChange)
 
-    def add_row(self, day: int, decision_class: DecisionClass, byte_count: int) -> None:
-        """Count a row of a day that was inserted."""
+    def add_rows(self, day: int, decision_class: DecisionClass, rows: int, byte_count: int) -> None:
+        """Count rows of a day that were inserted, and their bytes."""
         change = self._changes[day, decision_class]
-        change.rows += 1
+        change.rows += rows
         change.byte_count += byte_count
 
     def delete_row(self, day: int, decision_class: DecisionClass, byte_count: int) -> None:

@@ -19,7 +19,7 @@ from app.audit.decision_class import DecisionClass, class_of
 from app.audit.log import BatchNotStored
 from app.db.compact_ids import compact, compact_request_id
 from app.db.decision_keys import KeyStore
-from app.db.decision_times import day_of, split_time
+from app.db.decision_times import DAY, END, EPOCH, day_of, split_time
 from app.db.decision_volumes import VolumeChanges, row_bytes
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
@@ -30,6 +30,7 @@ _STATEMENT_SIZE = 100  # decisions in a statement, which takes almost a millisec
 _ADVISORY_LOCK = 0x617574687B
 _TABLE = "decision_rows"
 _COLUMNS = ("decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
+_MICROSECONDS = 1_000_000
 MAX_LATENCY = 2**31 - 1  # microseconds, which the column holds
 # The release before numbers its decisions by AUTOINCREMENT, so that ids of both tables are counted there.
 _TAKE_IDS = (
@@ -113,7 +114,12 @@ async def insert_batch(
     The caller holds the lock of the log's writers and commits. Raises BatchNotStored, or the errors of SQLAlchemy.
     """
     times = [row[0] for row in batch.rows]
-    days = (day_of(min(times)), day_of(max(times)))
+    first, latest = min(times), max(times)
+    days = (day_of(first), day_of(latest))
+    is_exact = first >= 0 and latest < END
+    epoch = EPOCH if is_exact else 0
+    # The number of rows by day, key, and bytes of request id and token id. Most rows are alike in all of these.
+    sizes: dict[tuple[int, int, int, int], int] = {}
     key_ids = await keys.ids(connection, batch.keys, days)
     one = 1 if connection.dialect.name == "sqlite" else None  # which takes no space
     changes, dialect = VolumeChanges(), connection.dialect.name
@@ -128,10 +134,16 @@ async def insert_batch(
         for at, latency, request_text, token_text, key_index, count in batch.rows[start : start + _STATEMENT_SIZE]:
             request_id = compact_request_id(request_text, at)
             token_id = None if token_text is None else _compact_token_id(token_text)
-            took, number = min(latency, MAX_LATENCY), one if count == 1 else count
-            rows.append((key_ids[key_index], *split_time(at), took, request_id, token_id, number))
-            changes.add_row(day_of(at), classes[key_index], row_bytes(dialect, len(request_id), len(token_id or b"")))
+            # As `split_time` does, without a call for each row.
+            second, microsecond = divmod(at, _MICROSECONDS) if is_exact else split_time(at)
+            took = latency if latency < MAX_LATENCY else MAX_LATENCY
+            number = one if count == 1 else count
+            rows.append((key_ids[key_index], second - epoch, microsecond, took, request_id, token_id, number))
+            size = at // DAY, key_index, len(request_id), 0 if token_id is None else len(token_id)
+            sizes[size] = sizes.get(size, 0) + 1
         await _insert_rows(connection, rows, None if ids is None else ids[start : start + _STATEMENT_SIZE])
+    for (day, key_index, *lengths), number_of_rows in sizes.items():
+        changes.add_rows(day, classes[key_index], number_of_rows, number_of_rows * row_bytes(dialect, *lengths))
     for decision_class, byte_count in keys.added_bytes.items():
         changes.add_keys(decision_class, byte_count)
     await changes.store(connection)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -22,8 +23,8 @@ from app.audit.decision_filter import DecisionFilter
 from app.audit.log import BatchNotStored, DecisionLog
 from app.audit.record import Record, StatedGrants, Unverified, grant_set
 from app.audit.retention import run_retention
-from app.db.decision_times import DAY
-from app.db.decision_writer import DecisionWriter
+from app.db.decision_times import DAY, END, split_time
+from app.db.decision_writer import MAX_LATENCY, DecisionWriter
 from app.db.decisions import LoggedRecord, LogPosition, everything, following, newest_id, page
 from app.db.old_decisions import OldDecisions
 from app.db.session import Sessions
@@ -198,6 +199,21 @@ async def test_a_page_without_rows_still_leads_back(sessions: Sessions) -> None:
         assert (list(found.rows), found.more_newer, found.more_older) == ([], True, False)
         found = await page(session, DecisionFilter(), size=10, newer_than=LogPosition(NOW + 2, 3))
         assert (list(found.rows), found.more_newer, found.more_older) == ([], False, True)
+
+
+@pytest.mark.parametrize("batches", ["together", "alone"])
+async def test_times_are_stored_exactly_as_far_as_the_columns_reach(sessions: Sessions, batches: str) -> None:
+    times = [NOW, NOW + 1, END - 1, *([END, END + 1_500_000] if batches == "together" else [])]
+    writer = DecisionWriter(sessions)
+    for part in [times] if batches == "together" else [[at] for at in times]:
+        await writer.write(Batch.of(varied(PLAIN, at=at, latency=2**40, request_id="r") for at in part))
+    async with sessions() as session:
+        rows = await session.execute(text("SELECT second, microsecond, latency FROM decision_rows ORDER BY id"))
+        volumes = await session.execute(text("SELECT day, row_count FROM decision_volumes WHERE row_count > 0"))
+        stored = [tuple(row) for row in rows]
+        assert stored == [(*split_time(at), MAX_LATENCY) for at in times]
+        counts = Counter(at // DAY for at in times)
+        assert dict([tuple(row) for row in volumes]) == counts
 
 
 async def test_an_export_contains_each_decision_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
