@@ -77,7 +77,7 @@ def read(directory: Path, unsaved: Mapping[str, bytes] = _NOTHING_UNSAVED) -> Po
 def file_names(directory: Path) -> list[str]:
     """The names of the policy files in a directory. Raises PolicyRefused if it holds stray files."""
     faults: list[Fault] = []
-    names, _ = _names(directory, faults)
+    names, _ = _names(Path(os.path.realpath(directory)), faults)
     if faults:
         raise PolicyRefused(faults)
     return names

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.policy.engine.live import LivePolicy
+from app.policy.language.directory import file_names, raw_files
 from app.policy.language.source import MAX_BYTES, MAX_FILES
 from tests.policy.conftest import Said
 from tests.policy.refusing import refused
@@ -200,3 +201,14 @@ async def test_a_file_that_is_not_text_is_refused(
     assert (code, file) in [(fault.code, fault.file) for fault in faults], faults
     assert not any("not for the eyes" in fault.text for fault in faults)
     said(fault for fault in faults if fault.file == file)
+
+
+@pytest.mark.parametrize("name", ["policies", "linked"])
+def test_a_directory_by_a_relative_path_or_a_link_has_its_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "policies", shipped_files())
+    (tmp_path / "linked").symlink_to("policies")
+    monkeypatch.chdir(tmp_path)
+    assert file_names(Path(name)) == sorted(shipped_files())
+    assert raw_files(Path(name)) == shipped_files()
