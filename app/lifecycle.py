@@ -26,7 +26,7 @@ from app.db.session import read
 from app.hangup import hangup
 from app.http.door.access_log import AccessLog
 from app.http.door.telemetry import telemetry
-from app.keys.other_prefix import other_prefix
+from app.keys.prefixes import other_prefix
 from app.logs import first_lines
 from app.oauth.open_scopes import first_scopes
 from app.policy.engine.live import LivePolicy, Reload

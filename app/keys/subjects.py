@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
-from sqlalchemy import Select, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -18,8 +18,8 @@ from app.db.tables.fields import MAX_ID
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import KeyRecord
 from app.identity.errors import CannotVerify
-from app.identity.token_format import current
 from app.keys.api_keys import RECORD, record_of
+from app.keys.prefixes import has_accepted_prefix
 from app.keys.status import accepted
 
 UNAVAILABLE = "API keys cannot be looked up now."
@@ -31,7 +31,14 @@ async def records(sessions: Sessions, ids: Collection[int]) -> Sequence[KeyRecor
     """The keys with these ids, also revoked and expired ones. Raises CannotVerify."""
     # A driver raises for a number beyond 64 bits, and no key has it as its id.
     known = sorted(number for number in ids if 0 < number <= MAX_ID)
-    return await _records(sessions, RECORD.where(col(ApiKey.id).in_(known))) if known else ()
+    if not known:
+        return ()
+
+    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
+        rows = await session.execute(RECORD.where(col(ApiKey.id).in_(known)))
+        return [record_of(row) for row in rows.all()]
+
+    return await _read(sessions, find)
 
 
 async def active(
@@ -51,7 +58,6 @@ async def active(
         RECORD.where(
             col(ApiKey.id) > after,
             col(ApiKey.environment).in_(sorted(environments)),
-            or_(*(col(ApiKey.key_prefix).startswith(start, autoescape=True) for start in current().starts)),
             accepted(now),
         )
         .order_by(col(ApiKey.id))
@@ -59,7 +65,12 @@ async def active(
     )
     if owner is not None:
         query = query.where(col(ApiKey.subject) == owner)
-    return await _records(sessions, query)
+
+    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
+        rows = await session.execute(query.where(has_accepted_prefix(session)))
+        return [record_of(row) for row in rows.all()]
+
+    return await _read(sessions, find)
 
 
 async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]:
@@ -73,13 +84,6 @@ async def owners(sessions: Sessions, *, after: str, limit: int) -> Sequence[str]
 
     async def find(session: AsyncSession) -> Sequence[str]:
         return (await session.scalars(query)).all()
-
-    return await _read(sessions, find)
-
-
-async def _records(sessions: Sessions, query: Select[*tuple[Any, ...]]) -> Sequence[KeyRecord]:
-    async def find(session: AsyncSession) -> Sequence[KeyRecord]:
-        return [record_of(row) for row in (await session.execute(query)).all()]
 
     return await _read(sessions, find)
 

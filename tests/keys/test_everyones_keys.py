@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
 from app.db.session import Sessions
+from app.db.tables.keys import ApiKey
 from app.identity.api_keys import MintedKey, mint
 from app.identity.token_format import DEFAULT_PREFIX
 from app.keys import api_keys
 from app.keys.listing import SORTS, KeyFilter, KeyPosition, Sort, Status, find, page, place_of
-from app.keys.other_prefix import other_prefix
+from app.keys.prefixes import has_accepted_prefix, has_other_prefix, other_prefix
 from app.token_prefixes import use_token_prefixes
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +122,11 @@ async def test_a_key_whose_prefix_is_not_in_the_setting_is_found(sessions: Sessi
                     await api_keys.insert(session, subject="user_new", name="new", new=new, scopes=[], now=NOW)
                     await session.commit()
                 assert await other_prefix(session, NOW) == found
+                every = set((await session.scalars(select(col(ApiKey.key_prefix)))).all())
+                ours = {text for text in every if text.partition("_")[0] in configured.split()}
+                for condition, fit in ((has_accepted_prefix, ours), (has_other_prefix, every - ours)):
+                    query = select(col(ApiKey.key_prefix)).where(condition(session))
+                    assert set((await session.scalars(query)).all()) == fit
         use_token_prefixes(["new"])
         async with sessions() as session:
             for key_id in await _all(sessions, KeyFilter(status="active")):
