@@ -30,6 +30,9 @@ from app.http.door.draining import draining
 
 _STEADY_SECONDS = 1.0  # a worker that served for that long is replaced at once
 _LONGEST_WAIT = 10.0
+# A first load of a large policy takes seconds, and ten times as long on a slow and busy machine.
+_START_SECONDS = 300.0
+_WHY_NO_START = "see what it logged last: it may wait for a disk, a lock of the database, or the network"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _log = structlog.stdlib.get_logger("server")
 
@@ -42,15 +45,17 @@ class _Worker:
     began: float
     heartbeat: Heartbeat
     ready: bool = False
-    hung: bool = False
+    starting_looks: int = 0  # of the supervisor, before it was ready
+    killed: str = ""  # why, if this process killed it
 
 
 class WorkerSupervisor:
     """Keeps `count` processes at `work` on a socket, until SIGTERM or SIGINT; SIGHUP is passed on.
 
     `started` is called when all of the first ones serve. A worker that has not ended `stop_seconds` after the signal
-    is killed, and so is one whose event loop has not run for `hung_seconds`. `abandoned` is called in each worker
-    when this process has died. `ended_by` is the signal that stopped them all.
+    is killed, and so is one that does not serve `start_seconds` after its start, and one whose event loop has not run
+    for `hung_seconds`. `abandoned` is called in each worker when this process has died. `ended_by` is the signal that
+    stopped them all.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class WorkerSupervisor:
         abandoned: Callable[[], None],
         stop_seconds: float,
         hung_seconds: float,
+        start_seconds: float = _START_SECONDS,
     ) -> None:
         self._count = count
         self._listener = listener
@@ -71,6 +77,7 @@ class WorkerSupervisor:
         self._abandoned = abandoned
         self._stop_seconds = stop_seconds
         self._hung_looks = math.ceil(hung_seconds / BEAT_SECONDS)
+        self._start_looks = math.ceil(start_seconds / BEAT_SECONDS)
         self._check_at = time.monotonic() + BEAT_SECONDS
         self._workers: dict[int, _Worker] = {}
         self._due: list[float] = []  # when replacements are to be started
@@ -189,7 +196,9 @@ class WorkerSupervisor:
     def _note_ready(self, pid: int) -> None:
         if pid in self._workers:
             self._workers[pid].ready = True
-        if not self._complete and self._kill_at is None and all(worker.ready for worker in self._workers.values()):
+        if self._complete or self._kill_at is not None or len(self._workers) < self._count:
+            return
+        if all(worker.ready for worker in self._workers.values()):
             self._complete = True
             self._started()
 
@@ -203,8 +212,8 @@ class WorkerSupervisor:
             if self._kill_at is not None:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            how = "hung" if worker.hung else f"signal {-code}" if code < 0 else f"exit code {code}"
-            if not self._complete:
+            how = worker.killed or (f"signal {-code}" if code < 0 else f"exit code {code}")
+            if not self._complete and not worker.killed:
                 _log.error("a worker did not start", worker=pid, how=how)
                 self._stop()
                 continue
@@ -215,11 +224,22 @@ class WorkerSupervisor:
             self._due.append(time.monotonic() + pause)
 
     def _kill_hung(self) -> None:
-        """Kill each worker whose event loop stands still; it cannot hear anything gentler."""
+        """Kill each worker whose event loop stands still, or that does not start; it cannot hear anything gentler.
+
+        Like beats, the seconds of a start are counted in checks: those in which the machine slept do not count.
+        """
         for pid, worker in self._workers.items():
-            if worker.heartbeat.look() >= self._hung_looks and not worker.hung:
-                worker.hung = True
+            worker.starting_looks += not worker.ready
+            if worker.killed:
+                continue
+            if worker.heartbeat.look() >= self._hung_looks:
+                worker.killed = "hung"
                 _log.error("a worker hung and is killed", worker=pid, silent_seconds=self._hung_looks * BEAT_SECONDS)
+            elif worker.starting_looks >= self._start_looks and self._kill_at is None:
+                worker.killed = "did not serve in time"
+                seconds = self._start_looks * BEAT_SECONDS
+                _log.error("a worker does not serve and is killed", worker=pid, in_seconds=seconds, hint=_WHY_NO_START)
+            if worker.killed:
                 os.kill(pid, signal.SIGKILL)
 
     def _act_in_time(self) -> None:

@@ -117,6 +117,52 @@ def test_a_worker_that_hangs_as_soon_as_it_is_ready_is_replaced() -> None:
     assert "a worker hung and is killed" in ended.stdout + ended.stderr
 
 
+_SERVES_EACH_SECOND_TIME = """
+import asyncio, os, signal, socket, sys, time
+from pathlib import Path
+from app.cli.server.workers import WorkerSupervisor
+
+forks = Path(sys.argv[1])
+
+def work(first, ready):
+    number = len(forks.read_text())
+    with forks.open("a") as file:
+        file.write("x")
+    print("fork", number, "first" if first else "replacement", flush=True)
+    if number % 2 == 0:
+        time.sleep(60)
+
+    async def serve():
+        ready()
+        await asyncio.sleep(0.2)
+        if number == 1:
+            os._exit(3)
+        os.kill(os.getppid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    asyncio.run(serve())
+
+forks.touch()
+listener = socket.create_server(("127.0.0.1", 0))
+said, nothing = lambda: print("started", flush=True), lambda: None
+supervisor = WorkerSupervisor(
+    1, listener, work, started=said, abandoned=nothing, stop_seconds=5, hung_seconds=30, start_seconds=1
+)
+print("complete", supervisor.run())
+"""
+
+
+def test_a_worker_that_hangs_before_it_serves_is_replaced(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SERVES_EACH_SECOND_TIME, str(tmp_path / "forks")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=40, check=True)
+    lines = (ended.stdout + ended.stderr).splitlines()
+    said = ["fork 0 first", "fork 1 first", "started", "fork 2 replacement", "fork 3 replacement", "complete True"]
+    assert [line for line in lines if line in said] == said
+    killed = [line for line in lines if "a worker does not serve and is killed" in line]
+    assert ["see what it logged last" in line for line in killed] == [True] * 2
+    assert sum("did not serve in time" in line for line in lines) == 2
+
+
 @pytest.mark.anyio
 async def test_a_paused_machine_does_not_count_as_a_hanging_worker() -> None:
     heartbeat = Heartbeat()
