@@ -11,7 +11,7 @@ from app.identity.issuer import TrustedIssuer
 from app.policy.analysis.callers import AppPattern
 from app.policy.analysis.reroute import Reroute
 from app.policy.analysis.terms import When
-from app.policy.engine.expand import Key
+from app.policy.engine.rule_index import Key
 from app.policy.language.rule import Membership, Rule
 
 Side = Literal["old", "new"]

@@ -9,7 +9,7 @@ from app.identity.app_facts import APP_FACTS, APP_METHOD
 from app.identity.principal import CONSENTED, ON_BEHALF
 from app.policy.analysis.access_change import AccessChange, Combination, ContributingRow, Kind, Side
 from app.policy.analysis.callers import AppCallers, AppPattern, merged
-from app.policy.engine.expand import Key
+from app.policy.engine.rule_index import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import ASK, SCOPE_TYPE, Rule
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 from app.policy.analysis.holders import Holders
 from app.policy.analysis.terms import Atoms, RuleMeaning, TooWide, meaning_of
-from app.policy.engine.expand import Key
+from app.policy.engine.rule_index import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Rule
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 
 from app.policy.analysis.case_runner import Outcome
-from app.policy.engine.expand import Key
+from app.policy.engine.rule_index import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Membership, Rule
 from app.policy.routing.routes import is_route

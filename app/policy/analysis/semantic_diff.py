@@ -23,7 +23,7 @@ from app.policy.analysis.callers import Callers, TooManyClasses, app_callers, di
 from app.policy.analysis.reroute import Reroute, Reroutes, TooManyPaths
 from app.policy.analysis.terms import RuleMeaning, TooWide
 from app.policy.analysis.thing_change import Region, RulesOfSides, ThingChange
-from app.policy.engine.expand import Key
+from app.policy.engine.rule_index import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.gc_control import natural_order, paused_gc, sorted_in_steps
 from app.policy.language.ask_rows import is_ask_row

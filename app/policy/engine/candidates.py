@@ -25,7 +25,7 @@ class Candidates:
         named = [(kind, identity) for kind, _, identity in (thing.partition(":") for thing in things) if identity]
         self._subjects = _by_type([*policy.entities.subjects, *users])
         self._resources = _by_type([*policy.entities.resources, *named])
-        self._resources[ROUTE_TYPE] = tuple(sorted_in_steps(table.templates, natural_order))
+        self._resources[ROUTE_TYPE] = table.templates
         self._actions: dict[str, set[str]] = {}
         for rule in policy.rules:
             if not rule.is_route:

@@ -15,7 +15,7 @@ from itertools import product
 from typing import TypeVar
 
 from app.policy.engine.enforcer import Enforcer
-from app.policy.engine.expand import Index, Key
+from app.policy.engine.rule_index import Index, Key
 from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.language.rule import Rule
 from app.policy.language.when.condition import NO_CONTEXT
@@ -127,7 +127,7 @@ def _row_questions(
     index: Index, trial: dict[Key, tuple[Rule, ...]], verified: VerifiedRules, contents: set[object]
 ) -> Iterator[_Question]:
     """Questions about the policy's own rows, for callers who hold nothing, the needs of one row, or all of them."""
-    for key in _some(list(index), MAX_SAMPLE):
+    for key in _spread(index, MAX_SAMPLE):
         rules = tuple(_some(index[key], MAX_RULES))
         content = tuple((rule.needs, rule.effect, rule.condition) for rule in rules)
         if content in verified:
@@ -155,6 +155,12 @@ def _combinations(
     chosen = random.Random(count)  # noqa: S311  # a reproducible sample; no secret
     for _ in range(MAX_COMBINATIONS):
         yield tuple(chosen.choice(options) for options in choices)
+
+
+def _spread(index: Index, most: int) -> Iterator[Key]:
+    """The keys that `_some` would choose, without a list of all."""
+    chosen = set(_some(range(len(index)), most))
+    return (key for number, key in enumerate(index) if number in chosen)
 
 
 def _some(items: Sequence[_Item], most: int) -> Sequence[_Item]:

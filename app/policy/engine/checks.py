@@ -242,13 +242,18 @@ def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
 
 def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """Denies of things that no row allows: there is no table of things, so this finds misspelt ones."""
-    allowed = {key for key, rules in snapshot.index.items() if any(rule.effect == "allow" for rule in rules)}
+    denies = [rule for rule in snapshot.policy.rules if rule.effect == "deny" and not rule.is_route]
+    if not denies:
+        return
+    allowed = {
+        key
+        for key, rules in snapshot.index.items()
+        if not key[0].startswith("/") and any(rule.effect == "allow" for rule in rules)
+    }
     near = NearWords({resource for resource, _ in allowed if not is_route(resource)})
     kinds = {(resource.partition(":")[0], action) for resource, action in allowed}
     types = {kind for kind, _ in kinds}
-    for rule in snapshot.policy.rules:
-        if rule.is_route or rule.effect == "allow":
-            continue
+    for rule in denies:
         for action in rule.actions:
             if (rule.resource, action) not in allowed and (rule.resource, action) not in kinds:
                 message = f"no row allows `{action}` on `{rule.resource}`, so this deny closes nothing"

@@ -9,7 +9,8 @@ from casbin.model import FastModel
 from casbin.persist import Adapter
 
 from app.policy.engine.casbin_private import CompiledMatcherEnforcer, compile_matcher
-from app.policy.engine.expand import Index, rows
+from app.policy.engine.expand import rows
+from app.policy.engine.rule_index import Index
 from app.policy.engine.verdict import Conditions
 from app.policy.language import model
 from app.policy.language.when.condition import ConditionError

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import cast
 
+from app.policy.engine.rule_index import Applying, Index, Key, RuleIndex
 from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.rule import Rule
 from app.policy.language.when.read import Path
@@ -21,15 +21,11 @@ MAX_REACH_KNOWN = 5_000  # resources with actions whose keys are cached during e
 # Condition variables that contain the method.
 _METHOD: frozenset[Path] = frozenset({("request", "method"), ("action", "name"), ("request",), ("action",)})
 
-# (resource, action) → the rules that apply to it, in file order.
-Key = tuple[str, str]
-Index = Mapping[Key, tuple[Rule, ...]]
 
-
-def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
+def expand(rules: Iterable[Rule], table: RouteTable) -> RuleIndex:
     """Index the rules by each (resource, action) that they name. Raises PolicyRefused for more than MAX_EXPANDED."""
     rules = tuple(rules)
-    index: dict[Key, tuple[Rule, ...] | list[Rule]] = {}
+    index: dict[str, dict[str, Applying | list[Rule]]] = {}
     things = _things(rules)
     reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
     count = 0
@@ -48,18 +44,23 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> Index:
             hint = "cover many resources with fewer rows"
             raise PolicyRefused([Fault("too-wide", rule.file, rule.line, 1, message, hint, text=str(rule))])
         for_head = _for_head(rule)
-        for key in keys:
-            applying = for_head if key[1] == "HEAD" else rule
-            # Most keys of a large policy have one rule: do not create a list for it.
-            found = index.get(key, ())
-            if isinstance(found, list):
+        for resource, action in keys:
+            applying = for_head if action == "HEAD" else rule
+            by_resource = index.get(action)
+            if by_resource is None:
+                by_resource = index[action] = {}
+            found = by_resource.get(resource)
+            if found is None:
+                by_resource[resource] = applying
+            elif isinstance(found, list):
                 found.append(applying)
             else:
-                index[key] = [*found, applying] if found else (applying,)
-    for key, found in index.items():
-        if isinstance(found, list):
-            index[key] = tuple(found)
-    return MappingProxyType(cast(dict[Key, tuple[Rule, ...]], index))
+                by_resource[resource] = [cast(Rule, found), applying]
+    for by_resource in index.values():
+        for resource, found in by_resource.items():
+            if isinstance(found, list):
+                by_resource[resource] = tuple(found)
+    return RuleIndex(cast(dict[str, dict[str, Applying]], index))
 
 
 def key_of(resource: str, action: str, index: Index) -> Key | None:

@@ -17,8 +17,9 @@ from app.policy.engine.delegation import (
     sides_of,
     sides_of_class,
 )
-from app.policy.engine.expand import Index, expand, key_of
+from app.policy.engine.expand import expand, key_of
 from app.policy.engine.limited_scopes import close_caller, in_force
+from app.policy.engine.rule_index import RuleIndex
 from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.gc_control import release_memory
 from app.policy.language.load import Policy
@@ -43,7 +44,7 @@ class Snapshot:
             policy.upstreams, (template for service in policy.services for template in service.closed)
         )
         self.revision = policy.revision
-        self.index: Index = expand(policy.rules, self.table)
+        self.index: RuleIndex = expand(policy.rules, self.table)
         self.has_conditions = any(rule.condition for rule in policy.rules)
         self._conditional = frozenset(key for key, rules in self.index.items() if any(rule.condition for rule in rules))
         # Grants that no row names cannot change a verdict: without them, principals fall into few classes.
@@ -131,7 +132,8 @@ class Snapshot:
         cached = (*self._memo.keys(), *self._memo.values(), *self._classes.keys())
         entities = (self.policy.entities.subjects, self.policy.entities.resources)
         known = (part for each in entities for part in (*each.keys(), *each.values()))
-        return [*self.policy.rules, *self.table.routes, *self.index.keys(), *self.index.values(), *cached, *known]
+        applying = (found for by_resource in self.index.by_action.values() for found in by_resource.values())
+        return [*self.policy.rules, *self.table.routes, *applying, *cached, *known]
 
     def _classify(self, held: frozenset[str]) -> frozenset[str]:
         """The relevant grants, as one object for all principals with the same ones; the cache is bounded."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from app.policy.engine.expand import Index, key_of
+from app.policy.engine.expand import key_of
+from app.policy.engine.rule_index import Index
 from app.policy.language.fault import did_you_mean
 from app.policy.routing.routes import RouteTable, is_parameter, is_route, segments, split_route
 from app.policy.routing.segment import composite, is_composite, values_in

@@ -31,6 +31,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", 
 _TEXT = r"[A-Za-z0-9._~!$'()+:@%=-]+"
 # Alternating text and parameters; two adjacent parameters would be ambiguous.
 _SEGMENT = re.compile(rf"(?:{_TEXT})?(?:\{{{NAME}\}}{_TEXT})*(?:\{{{NAME}\}})?|\*")
+_SIMPLE = re.compile(rf"(?:/(?:{_TEXT}|\{{{NAME}\}}))+")  # most patterns
 SERVICE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 # An unambiguous concrete path: no empty or dot segment, and no `;`. `%` is kept.
@@ -78,10 +79,11 @@ class RouteTable:
             methods = (*self._methods.get(route.template, ()), route.method)
             self._methods[route.template] = alike.setdefault(methods, methods)
         for template in self._methods:
-            self._root.add(template, segments(template))
-            self._add(template)
+            parts = segments(template)  # once: both trees keep them
+            self._root.add(template, parts)
+            self._add(template, parts)
         for template in self.closed:
-            self._add(template)
+            self._add(template, segments(template))
 
     def extended(self, more: Iterable[Route], closed: Iterable[str] = ()) -> RouteTable:
         """This table with more routes. The last result is reused while it is referenced and the routes are the same."""
@@ -99,7 +101,7 @@ class RouteTable:
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """Every template, once."""
+        """Every template, once, sorted."""
         return tuple(self._methods)
 
     @property
@@ -174,12 +176,11 @@ class RouteTable:
             found = (most_specific if service else match_like_litestar)(self._paths, root, parts)
         return "" if found in self.closed else found
 
-    def _add(self, template: str) -> None:
+    def _add(self, template: str, parts: tuple[str, ...]) -> None:
         """Index a template without the names of its parameters, and literal text both as spelled and decoded.
 
         A path that two templates share is indexed as ambiguous, with an empty template.
         """
-        parts = segments(template)
         for spelt in {normalized(template), unquote(template)}:
             if spelt.count("/") == template.count("/"):
                 self._literal[spelt] = template if self._literal.get(spelt, template) == template else ""
@@ -228,7 +229,7 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
     service, path = split_route(pattern)
     if service and not SERVICE.fullmatch(service):
         return f"`{service}` is not a valid service name", "use lower-case letters, digits and `-`"
-    if path == "/":
+    if path == "/" or _SIMPLE.fullmatch(path):
         return None
     if path.endswith("/"):
         return (

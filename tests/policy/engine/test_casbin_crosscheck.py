@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.policy.engine import casbin_crosscheck
-from app.policy.engine.expand import Index
 from app.policy.engine.live import build
+from app.policy.engine.rule_index import Index
 from app.policy.language import model
 from app.policy.language.fault import PolicyRefused
 from app.policy.language.rule import Rule
