@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from app.policy.language.fault import Fault
@@ -140,7 +141,9 @@ class _UpstreamReader:
                 self._ambiguous(at, beside.path, ", ".join(sorted(denied)))
         open_ = {name: each for name, each in self._templates.items() if each.methods and not each.closed}
         routes = tuple(
-            Route(f"{self._service}:{name}", method) for name, each in open_.items() for method in sorted(each.methods)
+            Route(template, method)
+            for template, each in ((f"{self._service}:{name}", each) for name, each in open_.items())
+            for method in sorted(each.methods)
         )
         if not routes and not self._denied:
             raise Unreadable("the document has no endpoints", EXAMPLE)
@@ -182,9 +185,10 @@ def _addresses(servers: Value) -> tuple[str, ...]:
     return tuple(filter(_ABSOLUTE.fullmatch, urls)) or tuple(filter(_ROOTED.fullmatch, urls))
 
 
-def _with_head(methods: set[str]) -> frozenset[str]:
+@lru_cache(maxsize=256)  # of few combinations
+def _with_head(methods: frozenset[str]) -> frozenset[str]:
     """The methods of a template, with HEAD if there is GET (RFC 9110 section 9.3.2)."""
-    return frozenset(methods | {"HEAD"} if "GET" in methods else methods)
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _written(template: Template) -> DocumentPath:

@@ -8,7 +8,7 @@ programs may choose either: both are closed. If one differs only by text within 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -36,27 +36,52 @@ class Ambiguity:
 class _Place:
     """A node in the tree of all templates. Its `templates` end here, and differ at most in the names of parameters.
 
-    `head` is the text that every match of the segment starts with.
+    A branch with a single template is stored as the template: most branches of a large document are of this kind.
     """
 
-    head: str = ""
+    depth: int = 0
     templates: list[str] = field(default_factory=list)
-    below: dict[str, _Place] = field(default_factory=dict)
-    patterns: dict[str, _Place] = field(default_factory=dict)  # those of `below` that are not text
+    below: dict[str, _Place | str] = field(default_factory=dict)
+    patterns: dict[str, _Place | str] = field(default_factory=dict)  # those of `below` that are not text
+
+    def add(self, template: str, parts: Sequence[str]) -> None:
+        """Add a template by its segments."""
+        place = self
+        for part in parts:
+            key = shape(part)
+            if key not in place.below:
+                place.put(key, template)
+                return
+            place = place.child(key)
+        place.templates.append(template)
+
+    def put(self, key: str, child: _Place | str) -> None:
+        """Set the child for a segment."""
+        self.below[key] = child
+        if "{" in key or key == TAIL:
+            self.patterns[key] = child
 
     def child(self, key: str) -> _Place:
-        """The child for a segment, created if necessary."""
-        found = self.below.get(key)
-        if found is None:
-            found = self.below[key] = _Place(_head(key))
-            if "{" in key or key == TAIL:
-                self.patterns[key] = found
+        """The child for a segment. It replaces a single template."""
+        found = self.below[key]
+        if isinstance(found, str):
+            place = _Place(self.depth + 1)
+            parts = _parts(found)
+            if place.depth < len(parts):
+                place.put(shape(parts[place.depth]), found)
+            else:
+                place.templates.append(found)
+            self.put(key, place)
+            found = place
         return found
 
     def subtree(self) -> Iterator[str]:
         yield from self.templates
         for place in self.below.values():
-            yield from place.subtree()
+            if isinstance(place, str):
+                yield place
+            else:
+                yield from place.subtree()
 
 
 def ambiguities(
@@ -68,16 +93,13 @@ def ambiguities(
     """
     budget = budget or DocumentBudget()
     root = _Place()
-    parts = {template: tuple(map(_decoded, template.split("/"))) for template in templates}
-    shapes = {tuple(map(shape, each)) for each in parts.values()}
-    for template, each in parts.items():
-        place = root
-        for part in each:
-            place = place.child(shape(part))
-        place.templates.append(template)
+    for template in templates:
+        root.add(template, _parts(template))
     walk = _Walk(root, budget)
-    for template, each in parts.items():
-        if template in closed:
+    shapes: set[tuple[str, ...]] = set()
+    for template in templates:
+        each = _parts(template)
+        if template in closed or walk.is_alone(template, each):
             continue
         shared: frozenset[str] = frozenset()
         first = ""
@@ -86,8 +108,10 @@ def ambiguities(
                 continue
             if wider and is_behind and other in closed:
                 continue  # their common paths resolve to the closed template first
-            if wider and _both(each, parts[other], budget) in shapes:
-                continue  # a third template matches all common paths, and is more specific than both
+            if wider:
+                shapes = shapes or {tuple(map(shape, _parts(known))) for known in templates}
+                if _both(each, _parts(other), budget) in shapes:
+                    continue  # a third template matches all common paths, and is more specific than both
             if wider or not narrower:
                 yield Ambiguity(template, other)
                 break
@@ -111,6 +135,18 @@ class _Walk:
         self._root = root
         self._budget = budget
 
+    def is_alone(self, template: str, parts: Sequence[str]) -> bool:
+        """Whether a text of a template separates it from all others, as in most; if so, the walk is as good as done."""
+        place: _Place | str = self._root
+        for part in parts:
+            if isinstance(place, str) or place.patterns or "{" in part or part == TAIL:
+                break
+            place = place.below[part]
+        if place != template:
+            return False
+        self._budget.spend(Work.COMPARISONS, _STEPS + sum(_cost(part, shape(part)) for part in parts))
+        return True
+
     def meeting(self, parts: tuple[str, ...]) -> Iterator[tuple[str, int, int, bool]]:
         waiting = [(self._root, 0, 0, 0, False)]
         while waiting:
@@ -121,31 +157,32 @@ class _Walk:
                 continue
             part = parts[at]
             head = _head(part)
-            for key, child in place.below.items() if "{" in part or part == TAIL else _textual(place, part):
-                if not (child.head.startswith(head) or head.startswith(child.head)):
+            for key in place.below if "{" in part or part == TAIL else _textual(place, part):
+                start = _head(key)
+                if not (start.startswith(head) or head.startswith(start)):
                     self._budget.spend(Work.COMPARISONS, 1)
                     continue
                 self._budget.spend(Work.COMPARISONS, _cost(part, key))
                 if TAIL in (key, part):
                     # A template that continues is narrower than a `**`.
                     less, more = _LESS * (part != TAIL), _LESS * (key != TAIL)
-                    for template in child.subtree():
+                    for template in place.child(key).subtree():
                         self._budget.spend(Work.COMPARISONS, _STEPS)
                         yield template, max(narrower, less), max(wider, more), is_behind
                 elif found := _compared(part, key):
                     behind = is_behind if narrower or wider else found[1] > 0 == found[0]
-                    waiting.append((child, at + 1, max(narrower, found[0]), max(wider, found[1]), behind))
+                    waiting.append((place.child(key), at + 1, max(narrower, found[0]), max(wider, found[1]), behind))
 
 
-def _textual(place: _Place, part: str) -> Iterator[tuple[str, _Place]]:
-    """The children that match a text, without visiting all others, of which there may be thousands."""
-    if child := place.below.get(part):
-        yield part, child
-    yield from place.patterns.items()
+def _textual(place: _Place, part: str) -> Iterator[str]:
+    """The keys of children that match a text, without visiting all others, of which there may be thousands."""
+    if part in place.below:
+        yield part
+    yield from place.patterns
 
 
 def _head(part: str) -> str:
-    """The text before the first parameter of a segment."""
+    """The text before the first parameter of a segment, with which every match starts."""
     return "" if part == TAIL else part.partition("{")[0]
 
 
@@ -189,6 +226,12 @@ def _both(one: tuple[str, ...], other: tuple[str, ...], budget: DocumentBudget) 
             return ()
         found.append(shape(right if compared[1] else left))
     return tuple(found)
+
+
+def _parts(template: str) -> tuple[str, ...]:
+    """The decoded segments of a template."""
+    parts = template.split("/")
+    return tuple(map(_decoded, parts) if "%" in template else parts)
 
 
 def _decoded(part: str) -> str:

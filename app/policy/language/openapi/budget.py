@@ -14,6 +14,8 @@ CHARACTERS = 6  # read in one step
 class Work(Enum):
     """A kind of work: the message if a document causes too much of it, and the hint."""
 
+    __hash__ = object.__hash__  # by identity, as members are compared: the hash of Enum is computed in Python
+
     REFERENCES = (
         "its references lead to too much text",
         "write shorter references, and delete operations with methods that rows cannot name",

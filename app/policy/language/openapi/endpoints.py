@@ -22,7 +22,8 @@ _PLACE_STEPS = 20
 _PART_STEPS = 4
 _NAME_STEPS = 8
 
-METHODS = frozenset(method.upper() for method in FIXED)
+_METHOD_OF = {key: key.upper() for key in FIXED}
+METHODS = frozenset(_METHOD_OF.values())
 _SINCE_3_2 = ("query", "additionalOperations")
 _VERSION = re.compile(r"3\.([0-2])(\..*)?")
 _METHOD_LIKE = re.compile(r"get|head|post|put|patch|delete|options|trace|query|connect", re.IGNORECASE)
@@ -50,7 +51,7 @@ class Denied:
 class Template:
     """One template: its methods, the paths that define it, and the path that closes it, if any."""
 
-    methods: set[str] = field(default_factory=set)
+    methods: frozenset[str] = frozenset()
     routes: list[DocumentPath] = field(default_factory=list)
     closed: DocumentPath | None = None
 
@@ -61,6 +62,7 @@ class DocumentEndpoints:
     def __init__(self, document: Branch, references: References, file: str, budget: DocumentBudget) -> None:
         self.templates: dict[str, Template] = {}
         self.denied: list[Denied] = []
+        self._alike: dict[frozenset[str], frozenset[str]] = {}  # interned: most templates have the same methods
         self._file = file
         self._references = references
         self._minor = _minor_version(document)
@@ -107,8 +109,8 @@ class DocumentEndpoints:
                 self._note(
                     "unread-method", at, message, "set `openapi:` to the version that the document is written for"
                 )
-            elif key in FIXED:
-                yield key.upper(), value
+            elif key in _METHOD_OF:
+                yield _METHOD_OF[key], value
             elif key == "additionalOperations" and isinstance(value, Branch):
                 self._budget.spend(Work.REFERENCES, _NAME_STEPS * len(value.entries))
                 for name, operation in value.entries.items():
@@ -125,7 +127,7 @@ class DocumentEndpoints:
 
     def _bases_of(self, branch: Value, default: tuple[str, ...]) -> tuple[str, ...]:
         """The base paths of the servers of a path or operation, if it has its own."""
-        if not isinstance(branch, Branch) or "servers" not in branch.lines:
+        if not isinstance(branch, Branch) or "servers" not in branch.entries:
             return default
         if branch.get("servers") in (None, []):
             raise Unreadable("its `servers` are empty", "delete them, or add a server")
@@ -157,12 +159,16 @@ class DocumentEndpoints:
         for closed in placed.closes:
             template = self._template(closed)
             template.closed = template.closed or at
-            template.methods |= methods
+            self._add_methods(template, methods)
         if placed.template is None:
             return
         template = self._template(placed.template)
         template.routes.append(at)
-        template.methods |= methods
+        self._add_methods(template, methods)
+
+    def _add_methods(self, template: Template, methods: set[str]) -> None:
+        together = template.methods | methods
+        template.methods = self._alike.setdefault(together, together)
 
     def _template(self, name: str) -> Template:
         if name not in self.templates and len(self.templates) >= MAX_PLACES:
@@ -180,7 +186,7 @@ def _minor_version(document: Branch) -> int:
     found = _VERSION.fullmatch(version) if isinstance(version, str) else None
     if found:
         return int(found[1])
-    if "swagger" in document.lines:
+    if "swagger" in document.entries:
         message = "this is a Swagger 2.0 document, not an OpenAPI 3 document"
         raise Unreadable(
             message, "convert it to OpenAPI 3, for example with Swagger Editor", document.line_of("swagger")

@@ -6,10 +6,23 @@ import json
 import re
 from json import JSONDecodeError
 
-from app.policy.language.openapi.tree import MAX_DEPTH, Branch, Mode, Unreadable, Value, below, duplicate_key, too_deep
+from app.policy.language.openapi.tree import (
+    MAX_DEPTH,
+    Branch,
+    Compaction,
+    Mode,
+    Unreadable,
+    Value,
+    below,
+    duplicate_key,
+    too_deep,
+)
 from app.policy.language.source import shown
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+# The start of a mapping, or what separates its values, and a key without escapes.
+_KEY = r'[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+'
+_FIRST_KEY, _NEXT_KEY = re.compile(r"\{" + _KEY), re.compile(r"[ \t\n\r]*+," + _KEY)
 _HALF = re.compile(r"[\ud800-\udfff]")  # an unpaired surrogate, which only an escape can write; no path has it
 _PIECES = 4  # levels of skipped values that are parsed in pieces; deeper values are small
 _decode = json.JSONDecoder().raw_decode
@@ -30,6 +43,7 @@ def read_json(text: str, mode: Mode) -> Value:
 class _JsonReader:
     def __init__(self, text: str) -> None:
         self._text = text
+        self._compaction = Compaction()
         self._at = self._skip(0)
         self._counted = 0  # characters whose line breaks are counted
         self._line = 1
@@ -65,24 +79,38 @@ class _JsonReader:
         return value
 
     def _mapping(self, mode: Mode, depth: int) -> Branch:
-        found = Branch(line=self._line_here())
-        while self._next("{" if not found.lines else ",", "}", first=not found.lines):
-            line = self._line_here()
-            if self._text[self._at : self._at + 1] != '"':
-                raise JSONDecodeError("Expecting property name enclosed in double quotes", self._text, self._at)
-            key = self._string(mode)
-            self._at = self._skip(self._at)
-            if self._text[self._at : self._at + 1] != ":":
-                raise JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
-            self._at = self._skip(self._at + 1)
-            within = below(mode, key)
+        found = Branch(line=self._line_at(self._at))
+        known, others = below(mode)
+        first = True
+        while (at := self._key(mode, first=first)) is not None:
+            first = False
+            key, start = at
+            line = self._line_at(start)
             if key in found.lines and mode is not Mode.NOTHING:
                 raise duplicate_key(shown(key), line)
             found.lines[key] = line
+            within = known.get(key, others)
             value = self._value(within, depth + 1)
             if mode is not Mode.NOTHING:
                 found.entries[key] = None if within is Mode.NOTHING else value
-        return found
+        return self._compaction.compacted(found, mode)
+
+    def _key(self, mode: Mode, *, first: bool) -> tuple[str, int] | None:
+        """Advance to the value of the next key; returns the key and its position, or None at the end."""
+        if plain := (_FIRST_KEY if first else _NEXT_KEY).match(self._text, self._at):
+            self._at = plain.end()
+            return plain[1], plain.start(1) - 1
+        if not self._next("{" if first else ",", "}", first=first):
+            return None
+        start = self._at
+        if self._text[start : start + 1] != '"':
+            raise JSONDecodeError("Expecting property name enclosed in double quotes", self._text, start)
+        key = self._string(mode)
+        self._at = self._skip(self._at)
+        if self._text[self._at : self._at + 1] != ":":
+            raise JSONDecodeError("Expecting ':' delimiter", self._text, self._at)
+        self._at = self._skip(self._at + 1)
+        return key, start
 
     def _items(self, mode: Mode, depth: int) -> list[Value]:
         found: list[Value] = []
@@ -113,7 +141,8 @@ class _JsonReader:
         found = _SPACE.match(self._text, at)
         return found.end() if found else at
 
-    def _line_here(self) -> int:
-        self._line += self._text.count("\n", self._counted, self._at)
-        self._counted = self._at
+    def _line_at(self, at: int) -> int:
+        """The line of a position that is not before the last one."""
+        self._line += self._text.count("\n", self._counted, at)
+        self._counted = at
         return self._line

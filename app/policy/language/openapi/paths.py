@@ -25,6 +25,8 @@ _BEHIND = re.compile(r"[?#](?![^{}]*\})")
 _ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(r":[A-Za-z_][A-Za-z0-9_]*|\[[^\[\]]+\]|<[^<>]+>")
 _ONE = "{_}"
+# What nearly all paths are: literal text that rows write as it is, and parameters. They need no closer look.
+_PLAIN = re.compile(rf"(?:/(?!:|\.{{1,2}}(?:/|\Z))(?:[A-Za-z0-9{re.escape(_SAFE)}]+|\{{{NAME}\}}))+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,26 @@ def place(path: str, base: str = "") -> RoutedPath:
     path = base + path
     if len(path) > MAX_LENGTH:
         return _denied((f"/{TAIL}",), f"it has more than {MAX_LENGTH} characters", "write a shorter one")
+    if _is_plain(plain := path.removesuffix("/")):
+        return RoutedPath(plain)
     if mark := _BEHIND.search(path):
         what = "a query" if mark[0] == "?" else "a fragment"
         # Requests reach such an endpoint by its path alone.
         closes = place(path[: mark.start()] or "/").every
         message = f"it has {what}, which is not a part of a path"
         return _denied(closes, message, "remove it; the path without it is denied")
-    parts = _split(path.removesuffix("/"))
+    parts = _split(plain)
     if parts is None or len(parts) > MAX_SEGMENTS:
         message = "its braces do not match" if parts is None else f"it has more than {MAX_SEGMENTS} segments"
         return _denied((f"{_before(path)}/{TAIL}",), message, "write a parameter as `{id}`")
     return _place(parts)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path is its own template."""
+    if not _PLAIN.fullmatch(path) or path.count("/") > MAX_SEGMENTS:
+        return False
+    return path.count("{") < 2 or len(names := _PIECES.findall(path)) == len(set(names))
 
 
 def _place(parts: list[str]) -> RoutedPath:

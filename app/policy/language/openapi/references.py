@@ -37,6 +37,8 @@ class References:
 
     def follow(self, branch: Branch, file: str) -> tuple[Branch, str]:
         """Resolve a mapping that may be a reference; returns the target and its file. Raises Unreadable."""
+        if "$ref" not in branch.entries:
+            return branch, file
         seen: set[tuple[str, str]] = set()
         while "$ref" in branch.entries:
             reference = branch.get("$ref")

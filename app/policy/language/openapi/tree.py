@@ -37,12 +37,16 @@ class Branch:
         return self.lines.get(key, self.line)
 
 
+_PLAIN_OPERATION = Branch()
+
 # A number is represented by its text.
 Value = Branch | list["Value"] | str | None
 
 
 class Mode(Enum):
     """The role of a value in its document, which determines the parts of it that are parsed."""
+
+    __hash__ = object.__hash__  # by identity, as members are compared: the hash of Enum is computed in Python
 
     DOCUMENT = auto()
     COMPONENTS = auto()
@@ -55,6 +59,8 @@ class Mode(Enum):
     NOTHING = auto()
 
 
+_OPERATION = {"servers": Mode.ALL, "$ref": Mode.ALL}
+_ITEM = {**_OPERATION, **dict.fromkeys(FIXED, Mode.OPERATION), "additionalOperations": Mode.OPERATIONS}
 _DOCUMENT = {
     "openapi": Mode.ALL,
     "swagger": Mode.ALL,
@@ -62,29 +68,45 @@ _DOCUMENT = {
     "paths": Mode.PATHS,
     "components": Mode.COMPONENTS,
 }
-_OPERATION = {"servers": Mode.ALL, "$ref": Mode.ALL}
-_ITEM = {**_OPERATION, **dict.fromkeys(FIXED, Mode.OPERATION), "additionalOperations": Mode.OPERATIONS}
+_BELOW: dict[Mode, tuple[dict[str, Mode], Mode]] = {
+    Mode.DOCUMENT: (_DOCUMENT, Mode.NOTHING),
+    Mode.COMPONENTS: ({"pathItems": Mode.PATHS}, Mode.NOTHING),
+    Mode.PATHS: ({}, Mode.ITEM),
+    Mode.ITEM: (_ITEM, Mode.NOTHING),
+    Mode.OPERATIONS: ({}, Mode.OPERATION),
+    Mode.OPERATION: (_OPERATION, Mode.NOTHING),
+    Mode.FRAGMENT: (_ITEM, Mode.FRAGMENT),
+    Mode.ALL: ({}, Mode.ALL),
+    Mode.NOTHING: ({}, Mode.NOTHING),
+}
+_NO_LINES: dict[str, int] = {}
 
 
-def below(mode: Mode, key: str) -> Mode:
-    """The mode of the value of a key."""
-    match mode:
-        case Mode.ALL | Mode.NOTHING:
-            return mode
-        case Mode.DOCUMENT:
-            return _DOCUMENT.get(key, Mode.NOTHING)
-        case Mode.COMPONENTS:
-            return Mode.PATHS if key == "pathItems" else Mode.NOTHING
-        case Mode.PATHS:
-            return Mode.ITEM
-        case Mode.ITEM:
-            return _ITEM.get(key, Mode.NOTHING)
-        case Mode.OPERATIONS:
-            return Mode.OPERATION
-        case Mode.OPERATION:
-            return _OPERATION.get(key, Mode.NOTHING)
-        case Mode.FRAGMENT:
-            return _ITEM.get(key, Mode.FRAGMENT)
+def below(mode: Mode) -> tuple[dict[str, Mode], Mode]:
+    """The modes of the values in a mapping: by key, and of all other keys."""
+    return _BELOW[mode]
+
+
+class Compaction:
+    """Drops the parts of one document that nothing reads, and shares what is equal then: most of a large document.
+
+    Only its servers and references matter of an operation, and only the line of a reference of an item.
+    """
+
+    def __init__(self) -> None:
+        self._alike: dict[tuple[object, ...], Branch] = {}
+
+    def compacted(self, branch: Branch, mode: Mode) -> Branch:
+        """A complete mapping without what nothing reads."""
+        if mode is Mode.OPERATION and _OPERATION.keys().isdisjoint(branch.entries):
+            return _PLAIN_OPERATION
+        if mode is Mode.ITEM and "$ref" not in branch.entries:
+            branch.lines = _NO_LINES
+            values = branch.entries.values()
+            if all([value is _PLAIN_OPERATION or value is None for value in values]):  # noqa: C419  # faster
+                key = (*branch.entries, *(value is None for value in values))
+                return self._alike.setdefault(key, branch)
+        return branch
 
 
 def duplicate_key(key: str, line: int) -> Unreadable:

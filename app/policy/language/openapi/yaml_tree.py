@@ -10,6 +10,7 @@ from app.policy.language.openapi.tree import (
     MAX_DEPTH,
     MAX_MERGED,
     Branch,
+    Compaction,
     Mode,
     Unreadable,
     Value,
@@ -44,6 +45,7 @@ class _YamlReader:
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_LOADER))
+        self._compaction = Compaction()
         self._anchored: dict[str, Value] = {}
         self._merged = 0
 
@@ -88,6 +90,7 @@ class _YamlReader:
     def _mapping(self, line: int, mode: Mode, depth: int) -> Branch:
         found = Branch(line=line)
         merges: list[Value] = []
+        known, others = below(mode)
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
@@ -99,10 +102,10 @@ class _YamlReader:
             if key in found.lines:
                 raise duplicate_key(shown(key), line)
             found.lines[key] = line
-            found.entries[key] = self._value(next(self._events), below(mode, key), depth + 1)
+            found.entries[key] = self._value(next(self._events), known.get(key, others), depth + 1)
         for merge in merges:
             self._merge(found, merge, line)
-        return found
+        return self._compaction.compacted(found, mode)
 
     def _merge(self, into: Branch, merge: Value, line: int) -> None:
         """Add the keys of other mappings that a mapping lacks; the first of several mappings takes precedence."""
@@ -115,8 +118,8 @@ class _YamlReader:
             if self._merged > MAX_MERGED:
                 raise Unreadable(f"merges copy more than {MAX_MERGED} keys", "write them out", line)
             for key, value in other.entries.items():
-                if key not in into.lines:
-                    into.lines[key] = other.lines[key]
+                if key not in into.entries:
+                    into.lines[key] = other.line_of(key)
                     into.entries[key] = value
 
     def _skip(self, event: yaml.Event, depth: int) -> None:
