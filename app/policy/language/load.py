@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from app.policy.language.roles import Roles
 from app.policy.language.rows import Rows
 from app.policy.language.rule import Membership, Rule
 from app.policy.language.source import PolicySource
+from app.policy.language.text_edit import edit_between
 from app.policy.language.upstreams import Upstream
 from app.policy.routing.routes import Route
 
@@ -111,10 +112,24 @@ def _rows(
             rows.rules += rules.get(file, ())
             rows.memberships += memberships.get(file, ())
         else:
-            lines = files[file].split("\n") if file in files else []
-            known = {lines[row.line - 1]: row for row in (*rules.get(file, ()), *memberships.get(file, ()))}
-            rows.parse(file, text, known)
+            _parse_edited(rows, file, files.get(file, ""), text, (*rules.get(file, ()), *memberships.get(file, ())))
     return rows
+
+
+def _parse_edited(rows: Rows, file: str, before: str, text: str, known: Sequence[Rule | Membership]) -> None:
+    """Parse the lines of a file that changed. The `known` rows of other lines, and of equal lines, are reused."""
+    edit = edit_between(before, text)
+    edited: list[Rule | Membership] = []
+    after: list[Rule | Membership] = []
+    for row in known:
+        if row.line < edit.first:
+            rows.add(row, row.line)
+        else:
+            (edited if row.line <= edit.last_before else after).append(row)
+    lines = edit.before.split("\n")
+    rows.parse(file, edit.now, {lines[row.line - edit.first]: row for row in edited}, edit.first)
+    for row in after:
+        rows.add(row, row.line + edit.last_now - edit.last_before)
 
 
 def _by_file(rows: Iterable[_Row]) -> Mapping[str, list[_Row]]:

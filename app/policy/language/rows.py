@@ -68,12 +68,15 @@ class Rows:
         # Interned: rules and routes share one string for each resource.
         self.good_resources: dict[str, str] = {template: template for template in templates}
 
-    def parse(self, file: str, text: str, known: Mapping[str, Rule | Membership] = _NONE_KNOWN) -> None:
-        """Parse the text of one file. `known` are rows of the file by their lines, of a policy with this catalogue."""
+    def parse(self, file: str, text: str, known: Mapping[str, Rule | Membership] = _NONE_KNOWN, first: int = 1) -> None:
+        """Parse the text of one file, or a part of it from the line `first`.
+
+        `known` are rows of the file by their lines, of a policy with this catalogue.
+        """
         before = len(self.faults)
-        for number, line in enumerate(lines_of(text), 1):
+        for number, line in enumerate(lines_of(text), first):
             if (row := known.get(line)) is not None:
-                self._add(row if row.line == number else replace(row, line=number))
+                self.add(row, number)
                 continue
             if not line or line[0] == "#" or line.isspace() or len(line) > MAX_LINE:
                 continue  # a longer line is a fault of the source
@@ -83,7 +86,10 @@ class Rows:
                 return
             _Row(self, file, number, line).parse()
 
-    def _add(self, row: Rule | Membership) -> None:
+    def add(self, row: Rule | Membership, line: int) -> None:
+        """Add a row of a policy with this catalogue, which is at this line now."""
+        if row.line != line:
+            row = replace(row, line=line)
         if isinstance(row, Rule):
             self.rules.append(row)
         else:
