@@ -7,12 +7,13 @@ wider parts: by the index on the key, or all rows of a part are compared if ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     LargeBinary,
     Select,
     and_,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     text,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -56,6 +58,7 @@ _PLANNING = text(
 _WIDER = 16  # times that the part of a span is wider than the one before
 _rows = table_of(DecisionRow)
 _COLUMNS = ("id", "decision_key_id", "second", "microsecond", "latency", "request_id", "token_id", "count")
+_IS_LAST = "is_last"
 _indexed_part = literal_column(REQUEST_ID_PART, LargeBinary)
 # Not a column, which on SQLite would be compared with 1, so that the partial index would not be used.
 _is_untimed = text(IS_UNTIMED)
@@ -65,7 +68,7 @@ _is_untimed = text(IS_UNTIMED)
 class _Span:
     """Rows between two times, in their order: newest first, or oldest first.
 
-    They come after the position `beyond`, and end with the position `up_to`.
+    They come after the position `beyond`.
     """
 
     dialect: str
@@ -73,20 +76,17 @@ class _Span:
     since: int | None
     until: int | None
     beyond: LogPosition | None = None
-    up_to: LogPosition | None = None
 
     @property
     def low(self) -> int | None:
         """The smallest second."""
-        edge = self.up_to if self.newest_first else self.beyond
-        times = (self.since, edge.at if edge else None)
+        times = (self.since, self.beyond.at if self.beyond and not self.newest_first else None)
         return max((split_time(time)[0] for time in times if time is not None), default=None)
 
     @property
     def high(self) -> int | None:
         """The largest second."""
-        edge = self.beyond if self.newest_first else self.up_to
-        times = (self.until, edge.at if edge else None)
+        times = (self.until, self.beyond.at if self.beyond and self.newest_first else None)
         return min((split_time(time)[0] for time in times if time is not None), default=None)
 
     def condition(self, index: Literal["second", "key"] | None = "second") -> ColumnElement[bool]:
@@ -108,9 +108,6 @@ class _Span:
         if self.beyond is not None:
             edge = tuple_(*split_time(self.beyond.at), self.beyond.id)
             terms.append(own < edge if self.newest_first else own > edge)
-        if self.up_to is not None:
-            edge = tuple_(*split_time(self.up_to.at), self.up_to.id)
-            terms.append(own >= edge if self.newest_first else own <= edge)
         return and_(true(), *terms)
 
     def ordered(self, query: Select[Any], rows: Any = None) -> Select[Any]:
@@ -187,7 +184,7 @@ async def newest_id(session: AsyncSession) -> int:
 async def records(
     session: AsyncSession, rows: Sequence[Row[Any]], known: dict[int, DecisionKey] | None = None
 ) -> list[LoggedRecord]:
-    """The decisions of rows with `_COLUMNS`. `known` caches keys by their ids."""
+    """The decisions of rows that begin with `_COLUMNS`. `known` caches keys by their ids."""
     found = {} if known is None else known
     found.update(await load_keys(session, {row.decision_key_id for row in rows} - found.keys()))
     # As tuples, since attributes of rows take most of the time.
@@ -203,7 +200,7 @@ async def records(
                 count or 1,
             ),
         )
-        for row_id, key_id, second, microsecond, latency, request_id, token_id, count in map(tuple, rows)
+        for row_id, key_id, second, microsecond, latency, request_id, token_id, count, *_ in map(tuple, rows)
         if key_id in found  # retention may have deleted both in between
     ]
 
@@ -237,32 +234,33 @@ async def _near(
     More are compared if so many match that these are likely to be enough.
     """
     compared = max(_COMPARED * size, _MIN_COMPARED)
-    found = await _compare(session, filters, span, size, lambda rows: rows.limit(compared))
-    if len(found) == size:
-        return found, None
-    number = compared if len(found) * (1 + _FURTHER) < size else (1 + _FURTHER) * compared
-    # Where they end is read first, and then they are compared once more, up to there: while a flood is deleted, the row
-    # with this number is another one in each statement, and rows between these would be in neither part.
-    last = (await session.execute(span.ordered(_select(span.condition())).offset(number - 1).limit(1))).one_or_none()
-    if last is None:
-        return await _compare(session, filters, span, size), None
-    edge = LogPosition(join_time(last.second, last.microsecond), last.id)
-    return await _compare(session, filters, replace(span, up_to=edge), size), replace(span, beyond=edge)
+    found, edge = await _compare(session, filters, span, size, compared)
+    if edge is not None and len(found) < size <= len(found) * (1 + _FURTHER):
+        span = replace(span, beyond=edge)
+        more, edge = await _compare(session, filters, span, size - len(found), _FURTHER * compared)
+        found += more
+    return found, None if edge is None else replace(span, beyond=edge)
 
 
 async def _compare(
-    session: AsyncSession,
-    filters: DecisionFilter,
-    span: _Span,
-    size: int,
-    # A subquery with an offset is not merged with the other one, so that its order and its index are kept.
-    limited: Callable[[Select[Any]], Select[Any]] = lambda rows: rows.offset(0),
-) -> list[Row[Any]]:
-    """The first rows of a span that match; the rows are read in order and compared."""
+    session: AsyncSession, filters: DecisionFilter, span: _Span, size: int, number: int
+) -> tuple[list[Row[Any]], LogPosition | None]:
+    """The first rows that match among the first `number` rows of a span, and the last of these if there are so many.
+
+    In one statement, since on PostgreSQL each reads all rows of a block, and since another one could see other rows:
+    while a flood is deleted, rows between the last of the one and the first of the next would be in neither.
+    """
     in_order = span.ordered(_select(span.condition())).add_columns(*time_block(span.dialect))
-    near = limited(in_order).subquery()
+    near = in_order.limit(number).cte("near").prefix_with("MATERIALIZED")
     matching = select(*near.c[_COLUMNS]).where(is_of_key(filters, near.c.decision_key_id))
-    return await _all(session, span.ordered(matching, near).limit(size))
+    first = span.ordered(matching, near).limit(size).subquery()
+    last = span.ordered(select(*near.c[_COLUMNS]), near).offset(number - 1).limit(1).subquery()
+    both = union_all(select(*first.c, literal_column("0").label(_IS_LAST)), select(*last.c, literal_column("1")))
+    found = await _all(session, both)
+    edge = next((LogPosition(join_time(row.second, row.microsecond), row.id) for row in found if row.is_last), None)
+    found = [row for row in found if not row.is_last]
+    found.sort(key=lambda row: (row.second, row.microsecond, row.id), reverse=span.newest_first)
+    return found, edge
 
 
 async def _of_request(session: AsyncSession, filters: DecisionFilter, span: _Span, size: int) -> Sequence[Row[Any]]:
@@ -323,7 +321,7 @@ def _is_timed_id(dialect: str, request_id: str) -> ColumnElement[bool] | None:
     return seconds_between(dialect, first, first + TIMED_SECONDS) & (_rows.c.request_id == timed.data)
 
 
-async def _all(session: AsyncSession, query: Select[Any]) -> list[Row[Any]]:
+async def _all(session: AsyncSession, query: Select[Any] | CompoundSelect[Any]) -> list[Row[Any]]:
     return list(await session.execute(query))
 
 
