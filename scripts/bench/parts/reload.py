@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import tempfile
 import threading
 import time
@@ -34,8 +35,10 @@ _RULES = {True: 400, False: 40_000}  # by whether it is tiny
 
 def measure(options: Options) -> Iterator[Row]:
     """Measure in a separate process, for its memory, then in one that serves."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        yield from pool.submit(_measured, options).result()
+    with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        directory = Path(place, "policies")
+        write_policy(directory, _RULES[options.tiny])  # here, since its memory is not that of a server
+        yield from pool.submit(_measured, options, directory).result()
     yield _meanwhile(options)
 
 
@@ -77,48 +80,46 @@ def _edit(file: Path, text: str, number: int, stop: threading.Event) -> None:
         file.with_suffix(".new").replace(file)
 
 
-def _measured(options: Options) -> list[Row]:
+def _measured(options: Options, directory: Path) -> list[Row]:
     use_one_heap()  # as `authz serve` does
-    return asyncio.run(_reloads(options))
+    return asyncio.run(_reloads(options, directory))
 
 
-async def _reloads(options: Options) -> list[Row]:
+async def _reloads(options: Options, directory: Path) -> list[Row]:
     assert handlers()
     rules, times = _RULES[options.tiny], 3 if options.tiny else 100
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place, "policies")
-        write_policy(directory, rules)
-        file = directory / "bench.csv"
-        text = file.read_text()  # before the memory is measured
-        table = RouteTable([*shipped_routes().routes, Route("/bench/{number}", "GET")])
-        before = _megabytes()
+    file, original = directory / "bench.csv", directory.with_name("original.csv")
+    shutil.copy(file, original)
+    table = RouteTable([*shipped_routes().routes, Route("/bench/{number}", "GET")])
+    before = _megabytes()
+    started = time.perf_counter()
+    live = LivePolicy(directory, table)
+    first = [time.perf_counter() - started]
+    loaded = _megabytes()
+    seconds, pauses, judging, after = [], [], [], []
+    for number in range(times):
+        # One or two lines before all others, so that each row is on another line than before.
+        file.write_text(f"# {number}\n" * (1 + number % 2) + original.read_text())
         started = time.perf_counter()
-        live = LivePolicy(directory, table)
-        first = [time.perf_counter() - started]
-        loaded = _megabytes()
-        seconds, pauses, judging, after = [], [], [], []
-        for number in range(times):
-            file.write_text(f"# {number}\n{text}")
-            started = time.perf_counter()
-            reload = asyncio.create_task(live.reload())
-            pause = await longest_pause(reload)
-            if (outcome := await reload).outcome == "refused":
-                raise RuntimeError("the policy was refused: " + "; ".join(map(str, outcome.faults[:3])))
-            if number < options.rounds:
-                seconds.append(time.perf_counter() - started)
-                pauses.append(pause * 1000)
-            gc.collect()
-            after.append(_megabytes())
-        other = build(load_policy(directory), table)
-        for _ in range(options.rounds):
-            judged = asyncio.create_task(asyncio.to_thread(_judge, other, live.active))
-            judging.append(await longest_pause(judged) * 1000)
-            await judged
-        # A reload reuses parts of the previous policy, so a first load is one without it.
-        for _ in range(options.rounds - 1):
-            started = time.perf_counter()
-            LivePolicy(directory, RouteTable(table.routes))
-            first.append(time.perf_counter() - started)
+        reload = asyncio.create_task(live.reload())
+        pause = await longest_pause(reload)
+        if (outcome := await reload).outcome == "refused":
+            raise RuntimeError("the policy was refused: " + "; ".join(map(str, outcome.faults[:3])))
+        if number < options.rounds:
+            seconds.append(time.perf_counter() - started)
+            pauses.append(pause * 1000)
+        gc.collect()
+        after.append(_megabytes())
+    other = build(load_policy(directory), table)
+    for _ in range(options.rounds):
+        judged = asyncio.create_task(asyncio.to_thread(_judge, other, live.active))
+        judging.append(await longest_pause(judged) * 1000)
+        await judged
+    # A reload reuses parts of the previous policy, so a first load is one without it.
+    for _ in range(options.rounds - 1):
+        started = time.perf_counter()
+        LivePolicy(directory, RouteTable(table.routes))
+        first.append(time.perf_counter() - started)
     return [
         Row("reload", f"{rules:,} rules loaded, checked, built", "s", spread(first), "under 2 s", rules),
         Row("reload", f"{rules:,} rules loaded again beside an event loop", "s", spread(seconds), "under 2 s", rules),
