@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from app.assembly import route_table
+from app.console.authorization_entrance import PATH as AUTHORIZATION
 from app.console.config import is_page
 from app.db.session import Sessions
 from app.http.api.oauth.entrance import CLIENT_ENDPOINTS
@@ -39,7 +40,7 @@ _BOTH = ("catalog:read", "holdings:read")
 # Pages read the cookie of a session and no token, so only the application has a door for them.
 ROUTES = tuple(route for route in route_table().routes if not is_page(route.template))
 # Here the application reads no bearer token, so it does not refuse one that is not accepted.
-_UNREAD = frozenset(route for route in ROUTES if route.template in CLIENT_ENDPOINTS)
+_UNREAD = frozenset(route for route in ROUTES if route.template in (*CLIENT_ENDPOINTS, AUTHORIZATION))
 
 
 @dataclass(frozen=True, slots=True)
