@@ -91,6 +91,9 @@ def test_the_sample_api_is_left_out(own: Server, issuer: LiveIssuer) -> None:
         paths = document["paths"]
         assert document["info"]["title"] == TITLE
         assert not [tag for tag in document["tags"] if tag["name"] in ("catalog", "holdings")]
+        assert paths["/v1/orders"]["get"]["tags"] == [TITLE]
+        names = [tag["name"] for tag in document["tags"] if tag["description"]]
+        assert (TITLE in names, names) == (True, sorted(set(names)))
     assert {"/v1/orders", "/v1/orders/{order_id}"} <= paths.keys()
     assert not [path for path in paths if "teams" in path or "sources" in path]
 
@@ -137,7 +140,8 @@ def test_a_title_is_shown_as_text(own: Server) -> None:
 def test_the_documentation_begins_with_the_handlers(own: Server) -> None:
     with own.client() as client:
         titles = re.findall(r"<h2 id=\"([^\"]+)", client.get("/docs").text)
-    assert titles[:2] == ["other", "authzen"]
+    assert html.unescape(titles[0]) == TITLE.replace(" ", "-")
+    assert titles[1] == "authzen"
     assert titles[-2:] == ["health", "responses-of-all-operations"]
 
 

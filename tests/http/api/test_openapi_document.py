@@ -350,6 +350,22 @@ def test_a_handler_of_a_team_may_have_names_that_the_api_has() -> None:
     assert document["paths"]["/other"]["get"]["responses"]["400"] == {"$ref": "#/components/responses/BadRequest"}
 
 
+def test_each_tag_of_a_team_is_declared() -> None:
+    @get("/own", sync_to_thread=False, tags=["stock", "api keys"])
+    def own() -> list[str]:
+        return []
+
+    @get("/other", sync_to_thread=False)
+    def other() -> list[str]:
+        return []
+
+    info = ApiInfo("Shop", "An API.", {"api keys": "Keys."}, None)
+    document = base_document(lambda config: Litestar([own, other], openapi_config=config), info)
+    assert document["paths"]["/other"]["get"]["tags"] == ["Shop"]
+    assert [tag["name"] for tag in document["tags"]] == ["Shop", "api keys", "stock"]
+    assert [tag["description"] for tag in document["tags"]][1] == "Keys."
+
+
 def test_a_get_of_a_team_without_head_says_so() -> None:
     @get("/own", sync_to_thread=False)
     def own() -> list[str]:

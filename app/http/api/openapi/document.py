@@ -59,10 +59,22 @@ def base_document(assemble: Assemble, info: ApiInfo) -> dict[str, Any]:
     document["paths"] = {
         path: _path_item(item, handlers.get(path, {}), composer) for path, item in sorted(document["paths"].items())
     }
+    _complete_tags(document, info.title)
     if any(WITHOUT_HEAD in item.get("get", {}) for item in document["paths"].values()):
         document["info"]["description"] = document["info"]["description"].replace(_GET, _SOME_GET)
     document["components"] = {"schemas": schemas, **components()}
     return document
+
+
+def _complete_tags(document: dict[str, Any], title: str) -> None:
+    """Declare the tags of a team's handlers. Those that name none are tagged with the title of the API."""
+    tags = {tag["name"]: tag for tag in document.get("tags", ())}
+    for item in document["paths"].values():
+        for operation in (each for method, each in item.items() if method in METHODS):
+            operation["tags"] = operation.get("tags") or [title]
+            for name in operation["tags"]:
+                tags.setdefault(name, {"name": name, "description": "Operations of this deployment."})
+    document["tags"] = [tags[name] for name in sorted(tags)]
 
 
 def _config(info: ApiInfo) -> OpenAPIConfig:

@@ -47,7 +47,7 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             if operation is None:
                 continue
             methods = "GET, HEAD" if method == "get" and WITHOUT_HEAD not in operation else method.upper()
-            tag = (operation.get("tags") or ["other"])[0]
+            tag = operation["tags"][0]
             entry = {"method": methods, "path": path, "body": _body(document, operation), **operation}
             entry["answers"] = _answers(operation)
             groups.setdefault(tag, []).append(entry)
