@@ -5,14 +5,15 @@ from __future__ import annotations
 from itertools import product
 
 from app.policy.casbin_import.carried_rule import RoutePattern
-from app.policy.casbin_import.path_pattern import ANY
+from app.policy.casbin_import.path_pattern import ANY, AnySegment
 
 TEXTS = ("a", "b", "c")  # no pattern has the last one
 PATHS = [path for length in range(4) for path in product(TEXTS, repeat=length)]
+SEGMENTS: tuple[str | AnySegment, ...] = ("a", "b", ANY)
 PATTERNS = [
     RoutePattern(segments, least)
     for length in range(3)
-    for segments in product(("a", "b", ANY), repeat=length)
+    for segments in product(SEGMENTS, repeat=length)
     for least in (None, 0, 1)
 ]
 
