@@ -55,8 +55,10 @@ def of_handlers_alone(
 ) -> list[tuple[CarriedRule, tuple[CasbinRow, ...]]]:
     """The rules, with one for each route in place of a pattern that other routes have, too. Raises ImportRefused."""
     found: list[CarriedRule] = []
+    own = frozenset(handlers.templates)
     for rule, sources in rules:
-        for each in _narrowed(rule, handlers, table):
+        is_shared = rule.route is not None and not own.issuperset(table.match(rule.resource))
+        for each in _by_route(rule, handlers) if is_shared else (rule,):
             found += (replace(each, source=source) for source in sources)
             if len(found) > len(rules) + MAX_SPLIT:
                 message = f"more than {MAX_SPLIT:,} rows would be necessary, since other endpoints of authz match them"
@@ -65,11 +67,7 @@ def of_handlers_alone(
     return merged(found)
 
 
-def _narrowed(rule: CarriedRule, handlers: RouteTable, table: RouteTable) -> Iterator[CarriedRule]:
-    own = frozenset(handlers.templates)
-    if rule.route is None or own.issuperset(table.match(rule.resource)):
-        yield rule
-        return
+def _by_route(rule: CarriedRule, handlers: RouteTable) -> Iterator[CarriedRule]:
     for template in handlers.match(rule.resource):
         actions = tuple(action for action in rule.actions if action in handlers.methods(template))
         if actions:

@@ -146,7 +146,7 @@ class _Asker:
         except NoSuchTarget as missing:
             return missing
         handlers = self._options.handlers
-        if handlers is not None and is_route(target.resource) and target.resource not in handlers.templates:
+        if handlers is not None and is_route(target.resource) and not handlers.methods(target.resource):
             return NoSuchTarget(NOT_FOUND, "", "")  # rows of the base decide about other routes of the application
         held = frozenset({*question.caller.held, ANYONE})
         context = NO_CONTEXT
