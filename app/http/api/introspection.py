@@ -67,7 +67,9 @@ class _FormOperation(Operation):
     """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
 
     def __post_init__(self) -> None:
-        token = Schema(type="string", description="The token, a JWT, an API key or the access token of an app.")  # type: ignore[arg-type]  # a name
+        token = Schema(
+            type="string", min_length=1, description="The token, a JWT, an API key or the access token of an app."
+        )  # type: ignore[arg-type]  # a name
         hint = Schema(type="string", description="Ignored: the prefix of a token shows its type.")  # type: ignore[arg-type]  # as above
         form = Schema(type="object", required=["token"], properties={"token": token, "token_type_hint": hint})  # type: ignore[arg-type]  # as above
         self.request_body = RequestBody(content={_FORM: OpenAPIMediaType(schema=form)}, required=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -50,7 +50,7 @@ class _RegistrationOperation(Operation):
         text = Schema(type="string")  # type: ignore[arg-type]  # a name
         texts = Schema(type="array", items=text)  # type: ignore[arg-type]  # as above
         properties = {
-            "redirect_uris": texts,
+            "redirect_uris": replace(texts, min_items=1),
             "client_name": text,
             "token_endpoint_auth_method": text,
             "grant_types": texts,
