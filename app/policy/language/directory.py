@@ -126,7 +126,9 @@ def read_regular(path: Path, most: int) -> bytes:
             raise OSError(None, "it is not a regular file")
         if status.st_size > most:
             raise OSError(None, f"it has {status.st_size} bytes, the limit is {most}")
-        data = file.read(most + 1)
+        data = file.read(status.st_size + 1)  # a buffer of the limit would be allocated for each file
+        if len(data) > status.st_size:  # it grew meanwhile
+            data += file.read(most + 1 - len(data))
     if len(data) > most:
         raise OSError(None, f"it grew beyond {most} bytes while it was read")
     return data

@@ -147,6 +147,19 @@ def test_a_file_that_outgrows_the_bound_during_reading_is_refused(
     assert faults == {"rows.csv": "cannot be read: it grew beyond 10000 bytes while it was read"}
 
 
+def test_a_file_that_grows_within_the_bound_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file, honest = tmp_path / "rows.csv", os.fstat
+    file.write_bytes(b"short")
+
+    def growing(handle: int) -> os.stat_result:
+        found = honest(handle)
+        file.write_bytes(b"#" * 9_000)
+        return found
+
+    monkeypatch.setattr(os, "fstat", growing)
+    assert reading.read_regular(file, 10_000) == b"#" * 9_000
+
+
 def reading_while(monkeypatch: pytest.MonkeyPatch, directory: Path, changes: list[Mapping[str, bytes]]) -> PolicySource:
     """Read a directory whose files change after each read, as long as there are changes."""
     look = reading._look
