@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import httpx
 
 from app.oauth.client_document import DocumentAddress
+from app.oauth.httpx_private import limit_received
 from app.oauth.public_address import Address, Resolve, TooManyLookups, is_public, resolve
 
 MAX_BYTES = 5 * 1024
+MAX_RECEIVED = 24 * 1024  # with the head of the answer, interim responses and the encoding of the body
 SECONDS = 3.0
 MAX_FETCHES = 32  # at once in a process
 MIN_AGE_SECONDS, MAX_AGE_SECONDS = 300, 86_400
@@ -104,6 +106,7 @@ async def _exchange(address: DocumentAddress, host: Address, tls: ssl.SSLContext
     connect = max(ends - asyncio.get_running_loop().time(), 0.01) * _CONNECT_SHARE
     # With a transport httpx reads no proxy from the environment.
     transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=httpx.Limits(max_connections=1))
+    limit_received(transport, MAX_RECEIVED, _too_much)
     literal = f"[{host}]" if host.version == 6 else str(host)
     headers = {
         "Host": address.authority,
@@ -123,6 +126,10 @@ async def _exchange(address: DocumentAddress, host: Address, tls: ssl.SSLContext
         ) as answer,
     ):
         return await _read(answer)
+
+
+def _too_much() -> DocumentNotFetched:
+    return DocumentNotFetched(f"the answer has over {MAX_RECEIVED:,} bytes with its head")
 
 
 async def _read(answer: httpx.Response) -> FetchedDocument:
