@@ -356,12 +356,13 @@ def test_each_tag_of_a_team_is_declared() -> None:
         return []
 
     @get("/other", sync_to_thread=False)
-    def other() -> list[str]:
+    def list_others() -> list[str]:
         return []
 
     info = ApiInfo("Shop", "An API.", {"api keys": "Keys."}, None)
-    document = base_document(lambda config: Litestar([own, other], openapi_config=config), info)
-    assert document["paths"]["/other"]["get"]["tags"] == ["Shop"]
+    document = base_document(lambda config: Litestar([own, list_others], openapi_config=config), info)
+    operation = document["paths"]["/other"]["get"]
+    assert (operation["tags"], operation["summary"]) == (["Shop"], "List others")
     assert [tag["name"] for tag in document["tags"]] == ["Shop", "api keys", "stock"]
     assert [tag["description"] for tag in document["tags"]][1] == "Keys."
 

@@ -136,6 +136,8 @@ def _operation(operation: Mapping[str, Any], handler: HTTPRouteHandler, composer
             for status, each in responses.items()
         },
     }
+    if not handler.summary:  # Litestar makes `ListOrders` of `list_orders`
+        complete["summary"] = handler.handler_name.replace("_", " ").strip().capitalize()
     if "requestBody" in operation:
         own = example_bodies().get(operation["operationId"])
         complete["requestBody"] = _with_examples(operation["requestBody"], composer, own)
