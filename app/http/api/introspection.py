@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import MediaType, Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from app.http.wire.problems import Problem, detail_spec
 from app.identity.errors import Unauthenticated
@@ -67,11 +67,13 @@ class _FormOperation(Operation):
     """An operation with a form, which is documented here because Litestar does not parse it: its parser is lenient."""
 
     def __post_init__(self) -> None:
+        text = OpenAPIType.STRING
         token = Schema(
-            type="string", min_length=1, description="The token, a JWT, an API key or the access token of an app."
-        )  # type: ignore[arg-type]  # a name
-        hint = Schema(type="string", description="Ignored: the prefix of a token shows its type.")  # type: ignore[arg-type]  # as above
-        form = Schema(type="object", required=["token"], properties={"token": token, "token_type_hint": hint})  # type: ignore[arg-type]  # as above
+            type=text, min_length=1, description="The token, a JWT, an API key or the access token of an app."
+        )
+        hint = Schema(type=text, description="Ignored: the prefix of a token shows its type.")
+        fields = {"token": token, "token_type_hint": hint}
+        form = Schema(type=OpenAPIType.OBJECT, required=["token"], properties=dict(fields))
         self.request_body = RequestBody(content={_FORM: OpenAPIMediaType(schema=form)}, required=True)
 
 
