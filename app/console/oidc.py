@@ -19,6 +19,7 @@ import structlog
 from app.console.config import Console
 from app.console.discovery import Discovery, IssuerEndpoints, Undiscovered
 from app.console.login_state import LoginState
+from app.identity.compact import unverified_claims
 from app.identity.errors import CannotVerify, Cause, Unauthenticated
 from app.identity.fetch import FetchFailed, fetch, new_client
 from app.identity.issuer import ID_TOKENS
@@ -194,7 +195,9 @@ class OpenId:
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), login.nonce.encode()):
             raise _refused("the ID token has the nonce of another sign-in")
         granted = await self._granted(tokens.get("access_token"), user)
-        act = stored_act(granted.claims) or stored_act(claims)
+        # Also in an access token that is not for the API: otherwise who acts as the user would be the user here.
+        stated = (granted.claims, claims, unverified_claims(str(tokens.get("access_token")).encode(errors="replace")))
+        act = next(filter(None, map(stored_act, stated)), None)
         name = _name(claims, user.subject)
         return SignedIn(user.subject, name, _permissions(granted), granted.organization, act)
 

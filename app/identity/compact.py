@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -127,6 +127,15 @@ def unverified_issuer(token: bytes) -> str:
     if not isinstance(issuer, str):
         raise Unauthenticated(AuthenticationFault.ISSUER)
     return issuer
+
+
+def unverified_claims(token: bytes) -> Mapping[str, Any]:
+    """The claims of a token whose signature is not verified, only to refuse something; none if it is not a JWT."""
+    parts = token.split(b".")
+    try:
+        return _read_payload(_decode(parts[1])) if len(parts) == 3 else {}
+    except (ValueError, Unauthenticated):
+        return {}
 
 
 def read_claims(token: bytes, keys: Iterable[RSAPublicKey]) -> dict[str, Any]:

@@ -167,6 +167,29 @@ async def test_permissions_come_from_an_access_token_that_the_api_accepts(
         assert (await signed_in(openid, issuer, attempt)).permissions == granted
 
 
+@pytest.mark.parametrize(
+    ("access", "act"),
+    [
+        ({"aud": "x", "act": {"sub": "user_support"}}, {"sub": "user_support"}),
+        ({"aud": "x", "act": {}}, {"sub": "unknown"}),
+        ({"sts": "pending", "act": "user_support"}, {"sub": "unknown"}),
+        ({"sub": "user_support", "aud": "x", "act": {"sub": "user_support"}}, {"sub": "user_support"}),
+        ({"aud": "x"}, None),
+        ("opaque", None),
+        ("a.b.c", None),
+        ("..", None),
+        ("\u00e9.e30.x", None),
+    ],
+    ids=str,
+)
+async def test_who_acts_as_the_user_is_read_from_a_token_for_another_service_too(
+    openid: OpenId, issuer: LiveIssuer, attempt: LoginState, access: Any, act: dict[str, str] | None
+) -> None:
+    stated = issuer.token(**{"sub": "user_alice", **access}) if isinstance(access, dict) else access
+    with tokens(issuer, attempt, access_token=stated):
+        assert (await signed_in(openid, issuer, attempt)).act == act
+
+
 async def test_an_access_token_of_another_subject_is_refused(
     openid: OpenId, issuer: LiveIssuer, attempt: LoginState
 ) -> None:
