@@ -18,7 +18,7 @@ from app.audit.shadowing import Shadowing
 from app.audit.size_limit import SizeLimit
 from app.audit.tally import Outcomes, Series, Tally
 from app.console.authorization_entrance import PATH as AUTHORIZATION
-from app.console.authorization_entrance import AuthorizationEntrance
+from app.console.authorization_entrance import authorization_entrance
 from app.console.config import console_of, is_page
 from app.console.entrance import ConsoleEntrance
 from app.console.oidc import OpenId
@@ -172,7 +172,7 @@ def create_app(
         live,
         decision_log,
         ApiEntrance(authenticator, refusals),
-        {**pages, AUTHORIZATION: AuthorizationEntrance(), **app_entrances(authenticator, refusals)},
+        {**pages, AUTHORIZATION: authorization_entrance(), **app_entrances(authenticator, refusals)},
         proxies=proxies,
         budgets=budgets,
         throttle=RefusalThrottle(traffic),

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.http.api.oauth import registration
 from app.http.api.oauth.errors import TokenError
+from app.http.door.anonymous_entrance import AnonymousEntrance
 from app.http.door.budgets import TOO_MANY
 from app.http.door.enforcement import Entrance
 from app.http.door.refusal import FORBIDDEN, Refusal, Refusals, json_refusal
 from app.identity.authenticate import Authenticator
 from app.identity.errors import HEADER_FAULTS, AuthenticationFault, CannotVerify
-from app.identity.principal import ANONYMOUS, Principal
 from app.policy.engine.decision import Decision
 from app.policy.engine.suspended import CannotDecide
 
 # Where an app authenticates, if at all, as a client (RFC 6749 section 2.3).
 CLIENT_ENDPOINTS = ("/oauth/par", "/oauth/token", "/oauth/revoke")
-DENIED = "The policy of this deployment does not allow this."
-
-
-class ClientEntrance:
-    """The entrance where an app authenticates as a client: to the policy every caller is anonymous.
-
-    Only the handler reads the `Authorization` header. A bearer token authenticates no client, whether it is valid or
-    not, so it is not verified.
-    """
-
-    name = "app"
-
-    def cached(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """The anonymous caller."""
-        return ANONYMOUS
-
-    async def verify(self, credential: object) -> Principal:
-        """The anonymous caller."""
-        return ANONYMOUS
-
-    def unauthenticated(self, fault: AuthenticationFault) -> Refusal:
-        """A 403: credentials would not help. `invalid_client` would make some apps register again."""
-        return _refusal(403, "access_denied", DENIED)
-
-    def forbidden(self, decision: Decision) -> Refusal:
-        """As for every caller."""
-        return _refusal(403, "access_denied", DENIED)
-
-    def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
-        """The 503, with `Retry-After`."""
-        return _later(503, fault.detail, fault.retry_after)
 
 
 class RegistrationEntrance:
@@ -73,7 +42,7 @@ class RegistrationEntrance:
 
     def unavailable(self, fault: CannotVerify | CannotDecide) -> Refusal:
         """The 503, with `Retry-After`."""
-        return _later(503, fault.detail, fault.retry_after)
+        return _unavailable(fault)
 
 
 def too_many(wait: int) -> Refusal:
@@ -87,12 +56,23 @@ TOO_MANY_AT: Mapping[str, Callable[[int], Refusal]] = {registration.PATH: too_ma
 
 def app_entrances(authenticator: Authenticator, refusals: Refusals) -> dict[str, Entrance[Any, Refusal]]:
     """The entrances of the endpoints for apps, by template."""
-    entrances: dict[str, Entrance[Any, Refusal]] = dict.fromkeys(CLIENT_ENDPOINTS, ClientEntrance())
+    # A bearer token authenticates no client, whether it is valid or not, so it is not verified.
+    client = AnonymousEntrance(_deny, _unavailable)
+    entrances: dict[str, Entrance[Any, Refusal]] = dict.fromkeys(CLIENT_ENDPOINTS, client)
     return {**entrances, registration.PATH: RegistrationEntrance(authenticator, refusals)}
 
 
 def _refusal(status: int, code: str, description: str, *headers: tuple[bytes, bytes]) -> Refusal:
     return json_refusal(status, TokenError(code, description), (b"pragma", b"no-cache"), *headers)
+
+
+def _deny() -> Refusal:
+    # Not `invalid_client`, which would make some apps register again.
+    return _refusal(403, "access_denied", "The policy of this deployment does not allow this.")
+
+
+def _unavailable(fault: CannotVerify | CannotDecide) -> Refusal:
+    return _later(503, fault.detail, fault.retry_after)
 
 
 def _later(status: int, description: str, wait: int) -> Refusal:
