@@ -115,6 +115,7 @@ BOUNDS: dict[str, float] = {
     "language.rows.MAX_FAULTS_IN_ROW": 20,
     "analysis.semantic_diff.MAX_STEPS": 3_000_000,
     "analysis.semantic_diff.MAX_ALL_STEPS": 20_000_000,
+    "analysis.starter._MAX_CHARACTERS": 260_144,
     "analysis.thing_change.MAX_SIMPLIFIED": 1_000,
     "analysis.callers.MAX_CLASSES": 200,
     "analysis.reach.MAX_CHOICES": 200,
