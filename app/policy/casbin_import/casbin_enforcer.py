@@ -20,7 +20,10 @@ _NEVER, _IN_DENIES = "(1 == 2)", '(p.eft == "deny")'
 
 
 class ReferenceEnforcer:
-    """Decides requests with pycasbin. `without` are the lines of rows to leave out, by file."""
+    """Decides requests with pycasbin. `without` are the lines of rows to leave out, by file.
+
+    Raises ImportRefused if Casbin cannot load the files.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,10 @@ class ReferenceEnforcer:
         self._file = files.model_file
         model = Model()
         model.load_model_from_text(_model_text(policy, files))
-        self._casbin = casbin.Enforcer(model, _Lines(files.rows, without))
+        try:
+            self._casbin = casbin.Enforcer(model, _Lines(files.rows, without))
+        except Exception as error:  # such as one about rows that it cannot order
+            raise self._failure("the rows", error) from error
         for group, function in matching.items():
             self._casbin.add_named_matching_func(group, function_of(function))
         # Casbin logs the subject of every denial.
@@ -43,9 +49,12 @@ class ReferenceEnforcer:
         try:
             return bool(self._casbin.enforce(*request))
         except Exception as error:  # Casbin and its functions raise plain exceptions
-            message = f"pycasbin fails at the request ({', '.join(request)}): {shown(str(error))}"
-            hint = "a program with these files fails at it, too: correct them"
-            raise ImportRefused([Fault("casbin-failure", self._file, 0, 0, message, hint)]) from error
+            raise self._failure(f"the request ({', '.join(request)})", error) from error
+
+    def _failure(self, what: str, error: Exception) -> ImportRefused:
+        message = f"pycasbin fails at {what}: {shown(str(error))}"
+        hint = "a program with these files fails at it, too: correct them"
+        return ImportRefused([Fault("casbin-failure", self._file, 0, 0, message, hint)])
 
 
 class _Lines(Adapter):  # type: ignore[misc]  # Casbin is untyped
