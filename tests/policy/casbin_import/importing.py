@@ -40,6 +40,11 @@ def model(
     )
 
 
+def path_model(function: str, subject: str = "r.sub == p.sub", action: str = "r.act == p.act") -> str:
+    """The text of a model that compares objects by a pattern function."""
+    return model(f"{subject} && {function}(r.obj, p.obj) && {action}", groups="")
+
+
 def imported(text: str, *rows: str, options: ImportOptions | None = None) -> FinishedImport:
     """Import rows. Raises ImportRefused."""
     casbin = CasbinFiles("model.conf", text, {"policy.csv": "".join(f"{row}\n" for row in rows)})

@@ -105,8 +105,9 @@ def test_the_base_must_not_open_a_handler(row: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/keys/{key_id}", "/v1/keys/{id}"])
 def test_a_handler_that_rows_cannot_tell_from_the_application_refuses_the_import(path: str) -> None:
-    with pytest.raises(ImportRefused, match="would be about other endpoints of authz"):
+    with pytest.raises(ImportRefused, match="would be about other endpoints of authz") as refused:
         carried("p, ann, /v1/keys/*, PATCH, allow", handlers=(f"PATCH {path}", "GET /v1/orders"))
+    assert [(each.code, each.file, each.line, each.column) for each in refused.value.faults] == [("route", ".", 0, 0)]
 
 
 def test_a_row_of_the_base_that_denies_is_named_as_a_possible_cause() -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from app.policy.casbin_import import priorities
+from app.policy.casbin_import.casbin_policy import CasbinFiles, read_casbin
 from app.policy.casbin_import.import_options import ImportOptions
-from tests.policy.casbin_import.importing import ACL, codes, imported, model, rows_of, snapshot
+from tests.policy.casbin_import.importing import ACL, RBAC, codes, imported, model, path_model, rows_of, snapshot
 from tests.support.casbin_policies import ALLOW_AND_DENY, DENY_OVERRIDE, PRIORITY
 
 WITH_EFFECT = "sub, obj, act, eft"
 DOMAINS = "g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act"
 DOMAIN_FIELDS = "sub, dom, obj, act"
-
-
-def path(function: str, subject: str = "r.sub == p.sub", action: str = "r.act == p.act") -> str:
-    return model(f"{subject} && {function}(r.obj, p.obj) && {action}", groups="")
+ROW = "p, ann, stock, read"
 
 
 def test_access_lists() -> None:
@@ -60,6 +59,14 @@ def test_objects_that_are_not_paths(name: str) -> None:
     assert not found.decide(frozenset({"user:ann"}), "orders", "read")
 
 
+@pytest.mark.parametrize("name", ["a#b", "f(a,b)", "a\u200bb", "a b", "a|b", "a{b}", "a*"])
+def test_an_object_that_rows_cannot_name_is_left_out(name: str) -> None:
+    """A comma or `#` within a resource would end it, so that the row would be about another thing."""
+    options = ImportOptions("orders", samples=30, objects=("stock", name))
+    done = imported(path_model("keyMatch"), "p, ann, *, read", options=options)
+    assert (codes(done, "left-out"), rows_of(done)) == ({"object"}, ["p, user:ann, orders:stock, read, allow"])
+
+
 def test_domains_are_organizations() -> None:
     rows = (
         "p, admin, north, stock, write",
@@ -74,6 +81,9 @@ def test_domains_are_organizations() -> None:
     assert found.decide(frozenset({"user:ann", "org:north"}), "orders:stock", "write")
     assert not found.decide(frozenset({"user:ann", "org:south"}), "orders:price", "write")
     assert not found.decide(frozenset({"user:ann"}), "orders:stock", "write")
+    names = [line.strip() for line in done.files["tests/orders.yaml"].decode().split("\n") if "- name:" in line]
+    assert '- name: "org:north user:ann"' in names
+    assert len(names) == len(set(names))
 
 
 def test_roles_in_one_domain_alone_need_no_organization() -> None:
@@ -166,6 +176,22 @@ def test_the_first_row_by_priority_decides() -> None:
     assert found.decide(frozenset({"user:cy"}), "orders:price", "read")
 
 
+def test_denies_of_paths_are_exact_unless_they_are_too_many_to_compare() -> None:
+    text = model(
+        "r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="", policy=WITH_EFFECT, effect=PRIORITY
+    )
+    rows = (
+        *("p, ann, /a/b, GET, deny", "p, ann, /a/:id, GET, allow", "p, bob, /a/b, GET, allow"),
+        *("p, ann, stock, read, deny", "p, ann, stock, read, allow"),
+    )
+    done = imported(text, *rows)
+    assert (done.is_exact, codes(done, "wider-deny")) == (True, set())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(priorities, "MAX_COMPARED", 0)
+        done = imported(text, *rows)
+    assert [(note.code, note.line) for note in done.notes if note.kind == "wider-deny"] == [("order", 1)]
+
+
 def test_a_deny_that_an_earlier_allow_covers_in_part_stays_and_is_reported() -> None:
     text = model(
         "r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="", policy=WITH_EFFECT, effect=PRIORITY
@@ -175,76 +201,6 @@ def test_a_deny_that_an_earlier_allow_covers_in_part_stays_and_is_reported() -> 
     assert codes(done, "wider-deny") == {"order"}
     found = snapshot(done)
     assert not found.decide(frozenset({"user:ann"}), "orders:/a/b", "GET")
-
-
-@pytest.mark.parametrize(
-    ("function", "pattern", "resource"),
-    [
-        ("keyMatch", "/orders/7", "/orders/7"),
-        ("keyMatch", "/orders/*", "/orders/*/**"),
-        ("keyMatch", "/orders/*/items", "/orders/*/**"),  # for Casbin the pattern ends at its `*`
-        ("keyMatch", "/*", "/**"),
-        ("keyMatch2", "/orders/:id", "/orders/*"),
-        ("keyMatch2", "/orders/:id/items/*", "/orders/*/items/*/**"),
-        ("keyMatch3", "/orders/{id}", "/orders/*"),
-        ("keyMatch3", "/orders/{id}/*", "/orders/*/*/**"),
-        ("keyMatch4", "/orders/{id}", "/orders/*"),
-        ("keyMatch5", "/orders/{id}/items", "/orders/*/items"),
-        ("regexMatch", "^/orders/[^/]+$", "/orders/*"),
-        ("regexMatch", "^/orders$", "/orders"),
-        ("regexMatch", "^/orders/?$", "/orders"),
-        ("regexMatch", "^/orders/.+$", "/orders/*/**"),
-        ("regexMatch", "^/v1\\.0/orders$", "/v1.0/orders"),
-    ],
-)
-def test_patterns_of_paths(function: str, pattern: str, resource: str) -> None:
-    done = imported(path(function), f"p, ann, {pattern}, GET")
-    assert done.is_exact
-    assert rows_of(done)[0] == f"p, user:ann, orders:{resource}, GET, allow"
-    assert "p, anyone, orders:/**, HEAD, deny" in rows_of(done)  # Casbin allows GET alone
-
-
-def test_alternatives_of_a_regular_expression_are_rows() -> None:
-    done = imported(path("regexMatch"), "p, ann, ^/(orders|items)/(7|8)$, GET")
-    assert [row.split(", ")[2] for row in rows_of(done)[:4]] == [
-        "orders:/orders/7",
-        "orders:/orders/8",
-        "orders:/items/7",
-        "orders:/items/8",
-    ]
-
-
-def test_segments_that_must_be_equal() -> None:
-    """The comparison with pycasbin includes paths with equal and with other segments."""
-    done = imported(path("keyMatch4"), "p, ann, /a/{id}/b/{id}, GET")
-    assert rows_of(done)[0] == 'p, user:ann, orders:/a/*/b/*, GET, allow, "params.p2 == params.p4"'
-
-
-@pytest.mark.parametrize(
-    ("action", "cell", "methods"),
-    [
-        ("regexMatch(r.act, p.act)", "(GET)|(POST)", "GET|POST"),
-        ("regexMatch(r.act, p.act)", "GET|POST", "GET|POST"),
-        ("regexMatch(r.act, p.act)", "P", "POST|PUT|PATCH"),  # for Casbin it matches the start
-        ("keyMatch(r.act, p.act)", "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
-        ('(r.act == p.act || p.act == "*")', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
-        # For `regexMatch` it is no pattern, and Casbin does not look at it.
-        ('(p.act == "*" || regexMatch(r.act, p.act))', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
-        ('r.act in ("GET", p.act)', "POST", "GET|POST"),
-        ("r.act == p.act", "TRACE", "TRACE"),
-    ],
-)
-def test_actions_are_methods(action: str, cell: str, methods: str) -> None:
-    done = imported(path("keyMatch2", action=action), f"p, ann, /orders, {cell}")
-    assert done.is_exact
-    assert rows_of(done)[0] == f"p, user:ann, orders:/orders, {methods}, allow"
-
-
-def test_actions_that_stand_for_methods() -> None:
-    options = ImportOptions("orders", samples=30, methods={"read": ("GET", "HEAD"), "write": ("POST",)})
-    done = imported(path("keyMatch2"), "p, ann, /orders, read", "p, bob, /orders, write", options=options)
-    assert done.is_exact
-    assert rows_of(done) == ["p, user:ann, orders:/orders, GET|HEAD, allow", "p, user:bob, orders:/orders, POST, allow"]
 
 
 def test_rows_that_a_negated_comparison_leaves_out() -> None:
@@ -299,6 +255,57 @@ def test_conditions_on_attributes_are_left_out_of_allows_and_denies_apply_withou
     found = snapshot(done)
     assert found.decide(frozenset({"user:ann"}), "orders:stock", "read")
     assert not found.decide(frozenset({"user:bob"}), "orders:stock", "read")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        *(f"r.sub.Age {operator} 18" for operator in ("==", "!=", "<", ">", "<=", ">=")),
+        *('r.sub.Group in ("a", "b")', "r.sub in p.sub", "!(r.sub == p.sub)", "g(r.sub.Name, p.sub)"),
+        *('r.sub.Group in ["a", "b"]', "ipMatch(r.sub, p.sub)", "keyMatch(r.sub.Name, p.sub)"),
+    ],
+)
+def test_tests_without_counterpart_are_left_out_of_models_with_roles(test: str) -> None:
+    text = model(f"{RBAC} && p.obj == 'price' || {RBAC} && {test}".replace("'", '"'), groups="g = _, _\ng2 = _, _, _")
+    done = imported(text, "p, staff, stock, read", "p, staff, price, read", "g, ann, staff")
+    assert codes(done, "left-out") == {"attributes"}
+    assert rows_of(done) == ["p, role:orders-staff, orders:price, read, allow"]
+
+
+def test_lines_of_a_model_that_look_like_sections_and_comments() -> None:
+    text = model('r.obj == p.obj && r.act == p.act \\\n    && r.sub in ["ann", "bob"]', groups="")
+    text = text.replace("[matchers]\n", "; m = r.obj == p.obj\n# m = r.act == p.act\n\n[matchers]\n")
+    done = imported(text, "p, cy, stock, read")
+    assert [row.split(", ")[1] for row in rows_of(done)] == ["user:ann", "user:bob"]
+
+
+@pytest.mark.parametrize(
+    "request_fields",
+    [
+        *(f"sub, obj, {name}" for name in ("act", "action", "method", "operation", "verb", "Act")),
+        *(f"sub, {name}, act" for name in ("object", "resource", "res", "path", "url", "uri", "route", "URL")),
+        *(f"{name}, obj, act" for name in ("subject", "user", "username", "role", "who", "User")),
+    ],
+)
+def test_the_names_of_fields(request_fields: str) -> None:
+    subject, thing, action = request_fields.split(", ")
+    text = model(f"r.{subject} == p.sub && r.{thing} == p.obj && r.{action} == p.act", request=request_fields)
+    fields = read_casbin(CasbinFiles("model.conf", text, {"policy.csv": ROW})).fields
+    assert (fields.subject, fields.domain, fields.object, fields.action) == (subject, None, thing, action)
+
+
+@pytest.mark.parametrize("name", ["dom", "domain", "tenant", "org", "organization", "Tenant"])
+def test_the_names_of_domains(name: str) -> None:
+    text = model(f"r.sub == p.sub && r.{name} == p.dom", request=f"{name}, act, sub, obj", policy="sub, dom")
+    fields = read_casbin(CasbinFiles("model.conf", text, {"policy.csv": "p, ann, north"})).fields
+    assert (fields.subject, fields.domain, fields.object, fields.action) == ("sub", name, "obj", "act")
+
+
+def test_a_comment_names_the_rows_of_a_new_row() -> None:
+    rows = [f"p, ann, stock, {action}" for action in ("a", "b", "c", "d")]
+    texts = [imported(model(), *rows[:count]).files["orders.csv"].decode() for count in (3, 4)]
+    places = "# policy.csv:1, policy.csv:2, policy.csv:3"
+    assert [f"{places}\n" in texts[0], f"{places} and 1 more\n" in texts[1]] == [True, True]
 
 
 def test_rules_in_cells_are_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.policy.casbin_import import casbin_rows
 from app.policy.casbin_import.casbin_enforcer import ReferenceEnforcer
 from app.policy.casbin_import.casbin_policy import CasbinFiles, read_casbin
 from app.policy.casbin_import.import_fault import ImportRefused
@@ -11,7 +12,7 @@ from app.policy.casbin_import.import_options import ImportOptions
 from app.policy.casbin_import.import_run import run_import
 from tests.policy.casbin_import.importing import ACL, BASE, RBAC, codes, faults, imported, model, rows_of
 from tests.policy.small import TABLE
-from tests.support.casbin_policies import ALLOW_AND_DENY
+from tests.support.casbin_policies import ALLOW_AND_DENY, PRIORITY
 
 WITH_EFFECT = "sub, obj, act, eft"
 DENIES = model(ACL, groups="", policy=WITH_EFFECT, effect=ALLOW_AND_DENY)
@@ -33,7 +34,13 @@ ROW = "p, ann, stock, read"
         ("keyMatch9(r.obj, p.obj)", 5, "not a function of Casbin"),
         ("r.sub == p.sub && r.owner == p.sub", 23, "does not define `r.owner`"),
         ("keyMatch(p.obj, r.obj)", 5, "in this order"),
+        ("keyMatch(p.obj, p.act)", 5, "in this order"),
+        ('keyMatch("/a", p.obj)', 5, "in this order"),
+        ("keyMatch(r.obj, r.act)", 5, "in this order"),
+        ("keyMatch(r.obj)", 5, "two arguments"),
         ("g(p.sub, r.sub)", 5, "in this order"),
+        ("g(p.sub, p.obj)", 5, "in this order"),
+        ("g(r.sub, r.obj)", 5, "in this order"),
         ("g(r.sub)", 5, "two arguments"),
         ("r.sub", 5, "not a test"),
         ("r.sub == p.sub == p.obj", 20, "two sides"),
@@ -60,32 +67,44 @@ def test_a_matcher_that_cannot_be_read(matcher: str, column: int, part: str) -> 
 
 def test_the_place_of_a_fault_in_a_matcher_of_several_lines() -> None:
     (fault,) = faults(model("r.sub == p.sub && \\\n    g3(r.obj, p.obj)"), ROW)
-    assert (fault.line, fault.column) == (11, 5)
+    assert (fault.line, fault.column, fault.length) == (11, 5, len("g3(r.obj, p.obj)"))
+    (fault,) = faults(model("r.sub == p.sub &&"), ROW)
+    assert (fault.column, fault.length) == (22, 1)  # the end, which has no length
 
 
 @pytest.mark.parametrize(
-    ("text", "part"),
+    ("text", "place", "part"),
     [
-        (model().replace("[matchers]", "[matcher]"), "does not read the section"),
-        (model().replace("m = ", "m2 = "), "second definition"),
-        (model() + "m = r.sub == p.sub\n", "defined twice"),
-        (model().replace("[policy_effect]\ne = some(where (p.eft == allow))\n", ""), "does not define `e`"),
-        (model(effect="some(where (p.eft==allow))"), "not an effect"),
-        (model(effect="subjectPriority(p.eft) || deny"), "not an effect"),
-        (model(groups="g = _, _, (_, _)"), "not of the form"),
-        (model(groups="g2 = _, _"), "without `g`"),
-        (model("r.sub == p.sub", request="sub, act"), "no field for an object"),
-        (model(request="sub, obj, obj, act"), "occurs twice"),
-        (model(policy="sub, obj act"), "is not a name"),
-        ("r = sub\n", "before the first section"),
-        ("[request_definition]\nnothing\n", "not `key = value`"),
-        ("x" * 200_000, "characters"),
-        ("\ufeff" + model(), "byte order mark"),
-        (model("r.sub == p.sub") + "# was:\rm = r.sub == p.sub && r.obj == p.obj\n", "begins a line there"),
+        (model().replace("[matchers]", "[matcher]"), (9, 2), "does not read the section"),
+        (model().replace("m = ", "m2 = "), (10, 1), "second definition"),
+        (model() + "m = r.sub == p.sub\n", (11, 5), "defined twice"),
+        (model().replace("[policy_effect]\ne = some(where (p.eft == allow))\n", ""), (1, 1), "does not define `e`"),
+        (model(effect="some(where (p.eft==allow))"), (8, 5), "not an effect"),
+        (model(effect="subjectPriority(p.eft) || deny"), (8, 5), "not an effect"),
+        (model(groups="g = _, _, (_, _)"), (6, 5), "not of the form"),
+        (model(groups="g2 = _, _"), (6, 6), "without `g`"),
+        (model("r.sub == p.sub", request="sub, act"), (1, 1), "no field for an object"),
+        (model(request="sub, obj, obj, act"), (2, 10), "occurs twice"),
+        (model(policy="sub, obj act"), (4, 10), "is not a name"),
+        ("r = sub\n", (1, 1), "before the first section"),
+        (model().replace("[matchers]", "[matchers"), (9, 1), "not `key = value`"),
+        ("[request_definition]\nnothing\n", (2, 1), "not `key = value`"),
+        ("x" * 200_000, (1, 1), "characters"),
+        ("\ufeff" + model(), (1, 1), "byte order mark"),
+        (model("r.sub == p.sub") + "# was:\rm = r.sub == p.sub && r.obj == p.obj\n", (11, 7), "begins a line there"),
     ],
 )
-def test_a_model_that_cannot_be_read(text: str, part: str) -> None:
-    assert part in faults(text, ROW)[0].message
+def test_a_model_that_cannot_be_read(text: str, place: tuple[int, int], part: str) -> None:
+    fault = faults(text, ROW)[0]
+    assert part in fault.message
+    assert (fault.code, fault.file, fault.line, fault.column) == ("casbin-model", "model.conf", *place)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("matcher", "did you mean `matchers`?"), ("x", "the sections are [request")]
+)
+def test_a_section_that_casbin_does_not_read_has_a_hint(name: str, hint: str) -> None:
+    assert hint in faults(model().replace("[matchers]", f"[{name}]"), ROW)[0].hint
 
 
 @pytest.mark.parametrize(
@@ -114,10 +133,52 @@ def test_a_row_that_casbin_would_ignore_or_read_differently(row: str, column: in
     assert (fault.file, fault.line, fault.column) == ("policy.csv", 1, column)
 
 
+def test_files_without_rows_and_with_too_many() -> None:
+    (fault,) = faults(model(), "# p, ann, stock, read", "g, ann, staff")
+    assert (fault.code, fault.file, fault.line, "no `p` rows" in fault.message) == ("casbin-row", "policy.csv", 1, True)
+    assert len(faults(model(), *["q, ann"] * 150)) == casbin_rows.MAX_FAULTS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(casbin_rows, "MAX_ROWS", 2)
+        assert imported(model(), ROW, ROW)
+        (fault,) = faults(model(), ROW, ROW, ROW, ROW)
+    assert (fault.code, fault.line, "more than 2 rows" in fault.message) == ("casbin-row", 3, True)
+
+
 @pytest.mark.parametrize("effect", ["denny", "Deny", "deny # why", "", "allow;"])
 def test_an_effect_that_casbin_would_ignore(effect: str) -> None:
     (fault,) = faults(DENIES, "p, ann, stock, read, allow", f"p, ann, stock, read, {effect}")
     assert (fault.line, "ignores this row in silence" in fault.message) == (2, True)
+
+
+PRIORITIES = ["first", "-1", "+1", "1.5", "1_0", "\u00b2", "\u0663"]
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_a_priority_by_which_casbin_cannot_order_rows(priority: str) -> None:
+    fields, row = "priority, sub, obj, act, eft", f"  p, {priority}, ann, stock, write, allow"
+    (fault,) = faults(model(policy=fields, effect=PRIORITY), "p, 0, ann, stock, read, allow", row)
+    assert (fault.code, fault.file, fault.line, fault.column) == ("casbin-row", "policy.csv", 2, 3)
+    assert f"the priority `{priority}`" in fault.message
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_rows_that_pycasbin_cannot_order_under_another_effect_refuse_the_import(priority: str) -> None:
+    """It orders rows by their priority under every effect, and fails where texts are among numbers."""
+    rows = (f"p, {priority}, ann, stock, read", "p, 1, bob, stock, read")
+    text = model(policy="priority, sub, obj, act")
+    if priority == "\u0663":  # a digit, also for pycasbin
+        assert imported(text, *rows).is_exact
+        return
+    (fault,) = faults(text, *rows)
+    assert (fault.code, fault.file, "pycasbin fails at the rows" in fault.message) == (
+        "casbin-failure",
+        "model.conf",
+        True,
+    )
+
+
+def test_priorities_that_are_texts_are_in_order_for_pycasbin() -> None:
+    assert imported(model(policy="priority, sub, obj, act"), "p, low, ann, stock, read", "p, high, bob, a, b").is_exact
 
 
 @pytest.mark.parametrize(
@@ -137,6 +198,21 @@ def test_a_deny_for_a_subject_without_a_name_refuses_if_something_is_open_to_all
     (fault,) = faults(text, "p, *, stock, read, allow", row)
     assert (fault.code, fault.line, part in fault.message) == ("unstated-deny", 2, True)
     assert codes(imported(text, "p, ann, stock, read, allow", row), "no-effect") == {"idle-deny"}
+
+
+def test_a_deny_in_a_domain_without_a_name_refuses_if_other_rows_are_open_to_all_domains() -> None:
+    fields = "sub, dom, obj, act"
+    text = model(
+        'r.sub == p.sub && (p.dom == "*" || r.dom == p.dom) && r.obj == p.obj && r.act == p.act',
+        request=fields,
+        policy=f"{fields}, eft",
+        groups="",
+        effect=ALLOW_AND_DENY,
+    )
+    deny = "p, ann, a b, stock, read, deny"
+    (fault,) = faults(text, "p, ann, *, stock, read, allow", deny)
+    assert (fault.code, fault.line, "organization" in fault.message) == ("unstated-deny", 2, True)
+    assert codes(imported(text, "p, ann, north, stock, read, allow", deny), "no-effect") == {"idle-deny"}
 
 
 @pytest.mark.parametrize("pattern", ["/v1.0/orders", "/caf\u00e9", "/a//b", "/a%2Fb", "/a/(b|c)*", "/a/<b>"])
@@ -192,7 +268,7 @@ def test_patterns_that_overlap_too_often() -> None:
     text = model("r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="")
     rows = [f"p, ann, /{'/'.join('k' if place == at else ':x' for place in range(12))}, GET" for at in range(12)]
     (fault,) = faults(text, *rows)
-    assert fault.code == "too-many-paths"
+    assert (fault.code, fault.file, fault.line, fault.column) == ("too-many-paths", ".", 0, 0)
 
 
 def test_a_chain_of_roles_that_casbin_does_not_follow() -> None:
@@ -214,6 +290,7 @@ def test_a_chain_of_roles_that_casbin_does_not_follow() -> None:
 def test_a_service_that_cannot_have_the_name(name: str, part: str) -> None:
     (fault,) = faults(model(), ROW, options=ImportOptions(name))
     assert part in fault.message
+    assert (fault.code, fault.file, fault.line, fault.column) == ("service-name", ".", 0, 0)
 
 
 def test_a_service_that_exists() -> None:
@@ -221,13 +298,14 @@ def test_a_service_that_exists() -> None:
     options = ImportOptions("rows")  # the base has a file rows.csv
     with pytest.raises(ImportRefused) as refused:
         run_import(casbin, options, BASE, TABLE)
-    assert "already" in refused.value.faults[0].message
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.line, fault.column, "already" in fault.message) == ("service-name", 0, 0, True)
 
 
 @pytest.mark.parametrize("grant", ["anyone", "auth:jwt", "role:unknown", "env:live", "nonsense", "app:x"])
 def test_a_grant_that_others_hold_cannot_be_a_subject(grant: str) -> None:
     (fault,) = faults(model(), ROW, options=ImportOptions("orders", subjects={"ann": grant}))
-    assert fault.code == "subject"
+    assert (fault.code, fault.line, fault.column) == ("subject", 0, 0)
 
 
 def test_nothing_is_written_if_nothing_is_left() -> None:

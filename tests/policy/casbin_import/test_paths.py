@@ -1,0 +1,104 @@
+"""Patterns of paths and methods are carried over with the verdicts of pycasbin."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.policy.casbin_import.import_options import ImportOptions
+from tests.policy.casbin_import.importing import codes, imported, path_model, rows_of
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern", "resource"),
+    [
+        ("keyMatch", "/orders/7", "/orders/7"),
+        ("keyMatch", "/orders/*", "/orders/*/**"),
+        ("keyMatch", "/orders/*/items", "/orders/*/**"),  # for Casbin the pattern ends at its `*`
+        ("keyMatch", "/*", "/**"),
+        ("keyMatch2", "/orders/:id", "/orders/*"),
+        ("keyMatch2", "/orders/:id/items/*", "/orders/*/items/*/**"),
+        ("keyMatch3", "/orders/{id}", "/orders/*"),
+        ("keyMatch3", "/orders/{id}/*", "/orders/*/*/**"),
+        ("keyMatch4", "/orders/{id}", "/orders/*"),
+        ("keyMatch5", "/orders/{id}/items", "/orders/*/items"),
+        ("regexMatch", "^/orders/[^/]+$", "/orders/*"),
+        ("regexMatch", "^/orders$", "/orders"),
+        ("regexMatch", "^/orders/?$", "/orders"),
+        ("regexMatch", "^/orders/.+$", "/orders/*/**"),
+        ("regexMatch", "^/v1\\.0/orders$", "/v1.0/orders"),
+    ],
+)
+def test_patterns_of_paths(function: str, pattern: str, resource: str) -> None:
+    done = imported(path_model(function), f"p, ann, {pattern}, GET")
+    assert done.is_exact
+    assert rows_of(done)[0] == f"p, user:ann, orders:{resource}, GET, allow"
+    assert "p, anyone, orders:/**, HEAD, deny" in rows_of(done)  # Casbin allows GET alone
+
+
+def test_alternatives_of_a_regular_expression_are_rows() -> None:
+    done = imported(path_model("regexMatch"), "p, ann, ^/(orders|items)/(7|8)$, GET")
+    assert [row.split(", ")[2] for row in rows_of(done)[:4]] == [
+        "orders:/orders/7",
+        "orders:/orders/8",
+        "orders:/items/7",
+        "orders:/items/8",
+    ]
+
+
+def test_segments_that_must_be_equal() -> None:
+    """The comparison with pycasbin includes paths with equal and with other segments."""
+    done = imported(path_model("keyMatch4"), "p, ann, /a/{id}/b/{id}, GET")
+    assert rows_of(done)[0] == 'p, user:ann, orders:/a/*/b/*, GET, allow, "params.p2 == params.p4"'
+    assert "condition" in codes(done, "remark")
+
+
+def test_names_with_segments_that_must_be_equal_need_no_condition() -> None:
+    options = ImportOptions("orders", samples=30, objects=("a/7/7", "a/7/8"))
+    done = imported(path_model("keyMatch4"), "p, ann, a/{x}/{x}, read", options=options)
+    assert rows_of(done) == ["p, user:ann, orders:a/7/7, read, allow"]
+    assert "condition" not in codes(done, "remark")
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern", "allowed"),
+    [
+        ("keyMatch2", "/v1.0/b", ["/v1.0/b"]),  # what its author meant
+        ("regexMatch", "^/a/x[0-9]$", ["/a/x7"]),
+        ("regexMatch", "^/a/.7$", ["/a/.7", "/a/x7"]),
+        ("regexMatch", "^/a/.$", ["/a/a", "/a/y"]),
+        ("regexMatch", "^/a/y?x?7$", ["/a/x7"]),
+    ],
+)
+def test_patterns_of_parts_of_segments_allow_what_the_files_name(
+    function: str, pattern: str, allowed: list[str]
+) -> None:
+    done = imported(path_model(function), f"p, ann, {pattern}, GET", "p, bob, /x7/y, GET")
+    assert [row.split(", ")[2] for row in rows_of(done) if "user:ann" in row] == [f"orders:{each}" for each in allowed]
+    assert codes(done, "left-out") == {"pattern"}
+
+
+@pytest.mark.parametrize(
+    ("action", "cell", "methods"),
+    [
+        ("regexMatch(r.act, p.act)", "(GET)|(POST)", "GET|POST"),
+        ("regexMatch(r.act, p.act)", "GET|POST", "GET|POST"),
+        ("regexMatch(r.act, p.act)", "P", "POST|PUT|PATCH"),  # for Casbin it matches the start
+        ("keyMatch(r.act, p.act)", "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
+        ('(r.act == p.act || p.act == "*")', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
+        # For `regexMatch` it is no pattern, and Casbin does not look at it.
+        ('(p.act == "*" || regexMatch(r.act, p.act))', "*", "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"),
+        ('r.act in ("GET", p.act)', "POST", "GET|POST"),
+        ("r.act == p.act", "TRACE", "TRACE"),
+    ],
+)
+def test_actions_are_methods(action: str, cell: str, methods: str) -> None:
+    done = imported(path_model("keyMatch2", action=action), f"p, ann, /orders, {cell}")
+    assert done.is_exact
+    assert rows_of(done)[0] == f"p, user:ann, orders:/orders, {methods}, allow"
+
+
+def test_actions_that_stand_for_methods() -> None:
+    options = ImportOptions("orders", samples=30, methods={"read": ("GET", "HEAD"), "write": ("POST",)})
+    done = imported(path_model("keyMatch2"), "p, ann, /orders, read", "p, bob, /orders, write", options=options)
+    assert done.is_exact
+    assert rows_of(done) == ["p, user:ann, orders:/orders, GET|HEAD, allow", "p, user:bob, orders:/orders, POST, allow"]
