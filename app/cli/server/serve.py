@@ -18,6 +18,7 @@ from app.cli.server.limits import limits_of, raise_descriptor_limit
 from app.cli.server.listening import STOP_SECONDS, bind, read_tls, say_listening
 from app.cli.server.run import serve
 from app.cli.server.run_directory import remove, run_directory
+from app.cli.server.thread_slices import use_short_slices
 from app.cli.server.workers import WorkerSupervisor
 from app.hangup import hangup
 from app.policy.gc_control import long_lived_build, shorten_collections, use_one_heap
@@ -72,6 +73,7 @@ def serve_command(
     if fault := directory_fault(settings.policy_dir):
         fail(f"AUTHZ_POLICY_DIR: {fault}.")
     use_one_heap()
+    use_short_slices()
     shorten_collections()
     with (
         long_lived_build()
