@@ -99,7 +99,9 @@ def test_an_allow_of_a_part_of_a_handler_is_left_out() -> None:
 def test_the_base_must_not_open_a_handler(row: str) -> None:
     with pytest.raises(PolicyRefused) as refused:
         carried("p, ann, /v1/orders, GET, allow", base=(row,))
-    assert [(each.file, each.line, each.code) for each in refused.value.faults] == [("rows.csv", 4, "route")]
+    assert [(each.file, each.line, each.column, each.code) for each in refused.value.faults] == [
+        ("rows.csv", 4, 1, "route")
+    ]
     assert "delete this row" in refused.value.faults[0].hint
 
 

@@ -263,10 +263,13 @@ def test_conditions_on_attributes_are_left_out_of_allows_and_denies_apply_withou
         *(f"r.sub.Age {operator} 18" for operator in ("==", "!=", "<", ">", "<=", ">=")),
         *('r.sub.Group in ("a", "b")', "r.sub in p.sub", "!(r.sub == p.sub)", "g(r.sub.Name, p.sub)"),
         *('r.sub.Group in ["a", "b"]', "ipMatch(r.sub, p.sub)", "keyMatch(r.sub.Name, p.sub)"),
+        # Requests have a field that says none of who, where, what and how.
+        *("r.env == p.sub", "g(r.env, p.sub)", "g2(r.sub, p.sub, r.env)", "keyMatch(r.env, p.obj)"),
     ],
 )
 def test_tests_without_counterpart_are_left_out_of_models_with_roles(test: str) -> None:
-    text = model(f"{RBAC} && p.obj == 'price' || {RBAC} && {test}".replace("'", '"'), groups="g = _, _\ng2 = _, _, _")
+    text = f"{RBAC} && p.obj == 'price' || {RBAC} && {test}".replace("'", '"')
+    text = model(text, request="sub, obj, act, env", groups="g = _, _\ng2 = _, _, _")
     done = imported(text, "p, staff, stock, read", "p, staff, price, read", "g, ann, staff")
     assert codes(done, "left-out") == {"attributes"}
     assert rows_of(done) == ["p, role:orders-staff, orders:price, read, allow"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.policy.casbin_import.import_options import ImportOptions
-from tests.policy.casbin_import.importing import codes, imported, path_model, rows_of
+from tests.policy.casbin_import.importing import codes, imported, model, path_model, rows_of
+from tests.support.casbin_policies import ALLOW_AND_DENY
 
 
 @pytest.mark.parametrize(
@@ -102,3 +103,29 @@ def test_actions_that_stand_for_methods() -> None:
     done = imported(path_model("keyMatch2"), "p, ann, /orders, read", "p, bob, /orders, write", options=options)
     assert done.is_exact
     assert rows_of(done) == ["p, user:ann, orders:/orders, GET|HEAD, allow", "p, user:bob, orders:/orders, POST, allow"]
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern", "resource", "is_wider"),
+    [
+        ("keyMatch2", "/a/:id", "/a/*", False),
+        ("keyMatch", "/a/*", "/a/**", True),  # the path with a last slash is that without one
+        ("keyMatch2", "/a/:id/", "/a/*", True),
+        ("keyMatch4", "/{id}/{id}", "/*/*", True),
+        ("regexMatch", "^/a/x[0-9]$", "/a/*", True),
+        ("regexMatch", "^/a/.+$", "/a/*/**", False),
+        ("regexMatch", "^/.*/b$", "/**", True),
+    ],
+)
+def test_denies_of_paths_close_at_least_what_casbin_denies(
+    function: str, pattern: str, resource: str, is_wider: bool
+) -> None:
+    text = model(
+        f"r.sub == p.sub && {function}(r.obj, p.obj) && r.act == p.act",
+        groups="",
+        policy="sub, obj, act, eft",
+        effect=ALLOW_AND_DENY,
+    )
+    done = imported(text, f"p, ann, {pattern}, GET, deny", "p, ann, /a/b, GET, allow", "p, bob, /a/b, GET, allow")
+    assert f"p, user:ann, orders:{resource}, GET, deny" in rows_of(done)
+    assert codes(done, "wider-deny") == ({"pattern"} if is_wider else set())
