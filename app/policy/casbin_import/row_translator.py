@@ -200,6 +200,9 @@ class RowTranslator:
         elif needs.problem and not needs.names:
             holders, is_wider = [(EVERYONE, False)], True
             self.found.note("wider-deny", "subject", row, f"{needs.problem}: it denies everyone", _HINTS["subject"])
+        elif needs.unnamed:
+            message = f"rows cannot name the subject `{needs.unnamed}`, which has this role"
+            self._unstated(row, message, _HINTS["subject"], is_unnamed_path=False)
         if not meaning.methods and not meaning.verbs:
             self.found.note("no-effect", "action", row, "no request here has its action, so it denies nothing")
         if objects.problem:

@@ -38,12 +38,14 @@ class SubjectNeeds:
     """Alternatives, each of which is enough. `names` are those for a caller who is named like a role.
 
     `problem` says which callers they leave out; empty if none. With `is_unnameable` rows cannot name these at all.
+    `unnamed` is a subject with a role that rows cannot give it, so that a deny would miss it.
     """
 
     alternatives: tuple[Needs, ...]
     names: tuple[Needs, ...] = ()
     problem: str = ""
     is_unnameable: bool = False
+    unnamed: str = ""
 
 
 class SubjectReader:
@@ -60,6 +62,7 @@ class SubjectReader:
         self._names = names
         self._members = members
         self._domains = domains
+        self._unnamed = frozenset(name for name in members if names.subject(name) is None)
         self._known: dict[tuple[tuple[ResolvedTest, ...], tuple[ResolvedTest, ...]], SubjectNeeds] = {}
 
     def needs(self, tests: Sequence[ResolvedTest], domain_tests: Sequence[ResolvedTest]) -> SubjectNeeds:
@@ -75,7 +78,7 @@ class SubjectReader:
 
     def _read(self, tests: Sequence[ResolvedTest], domain_tests: Sequence[ResolvedTest]) -> SubjectNeeds:
         domains, problem = self._matching_domains(domain_tests)
-        is_unnameable = False
+        is_unnameable, unnamed = False, ""
         found: dict[Needs, None] = {}
         names: dict[Needs, None] = {}
         for domain in domains:
@@ -86,6 +89,7 @@ class SubjectReader:
             options = [self._options(test, domain) for test in tests]
             problem = next((each.problem for each in options if each.problem), problem)
             is_unnameable = is_unnameable or any(each.is_unnameable for each in options)
+            unnamed = next((each.unnamed for each in options if each.unnamed), unnamed)
             base = frozenset({org}) if org else frozenset()
             found.update(dict.fromkeys(_combined(base, [each.alternatives for each in options])))
             with_names = [(*each.alternatives, *each.names) for each in options]
@@ -94,7 +98,7 @@ class SubjectReader:
             problem = f"it is about more than {MAX_NEEDS} combinations of roles and domains"
             return SubjectNeeds((), problem=problem, is_unnameable=True)
         others = tuple(each for each in names if each not in found)
-        return SubjectNeeds(tuple(found), others, problem, is_unnameable)
+        return SubjectNeeds(tuple(found), others, problem, is_unnameable, unnamed)
 
     def _matching_domains(self, tests: Sequence[ResolvedTest]) -> tuple[Sequence[str | None], str]:
         """The domains that tests allow, and which are left out; None stands for any."""
@@ -158,7 +162,9 @@ class SubjectReader:
                 role = self._names.role(graph.key(place, test.value))
                 found.append(frozenset({role, org} if org else {role}))
         if found:
-            return SubjectNeeds(tuple(found), self._names_with_role(graph, test.value), problem, bool(problem))
+            names = self._names_with_role(graph, test.value)
+            unnamed = self._unnamed_with_role(graph, (place for place, _ in places), test.value)
+            return SubjectNeeds(tuple(found), names, problem, bool(problem), unnamed)
         named = self._named(test.value)
         if named.names:  # a role in other domains only has no holder here
             return SubjectNeeds((), named.names)
@@ -169,6 +175,13 @@ class SubjectReader:
         names = {name: None for place in graph.domains for name in graph.reaching(place, role) if self.is_role(name)}
         grants = (self._names.subject(name) for name in (role, *names))
         return tuple(dict.fromkeys(frozenset({grant}) for grant in grants if grant))
+
+    def _unnamed_with_role(self, graph: RoleGraph, places: Iterable[str], role: str) -> str:
+        """A subject that has a role in one of these domains, and that rows cannot name; empty if there is none."""
+        if not self._unnamed:
+            return ""
+        holders = (name for place in places for name in graph.reaching(place, role))
+        return next((name for name in holders if name in self._unnamed), "")
 
 
 def _combined(base: Needs, options: Sequence[Sequence[Needs]]) -> Iterable[Needs]:

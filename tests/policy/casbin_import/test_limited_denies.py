@@ -1,12 +1,13 @@
-"""Denies whose conditions or combinations grow with the rows: exact up to a limit, and never lost beyond it."""
+"""Denies of roles that rows cannot state in full become wider or refuse the import, and are never lost."""
 
 from __future__ import annotations
 
 import pytest
 
 from app.policy.casbin_import import priorities, subject_needs
-from tests.policy.casbin_import.importing import codes, faults, imported, model, rows_of
-from tests.support.casbin_policies import ALLOW_AND_DENY, PRIORITY
+from app.policy.casbin_import.import_options import ImportOptions
+from tests.policy.casbin_import.importing import codes, faults, imported, model, rows_of, snapshot
+from tests.support.casbin_policies import ALLOW_AND_DENY, DENY_OVERRIDE, PRIORITY
 
 PRIORITY_OF_ROLES = model(policy="sub, obj, act, eft", effect=PRIORITY)
 
@@ -46,3 +47,48 @@ def test_a_deny_of_too_many_combinations_of_roles_refuses_the_import() -> None:
         patch.setattr(subject_needs, "MAX_NEEDS", 2)
         (fault,) = faults(text, *rows)
     assert (fault.code, fault.line, "more than 2 combinations" in fault.message) == ("unstated-deny", 2, True)
+
+
+def open_to_all(effect: str = ALLOW_AND_DENY, domain: str = "", groups: str = "g = _, _") -> str:
+    """A model whose rows may be about every subject."""
+    return model(
+        f'(p.sub == "*" || g(r.sub, p.sub{domain})) && r.obj == p.obj && r.act == p.act',
+        policy="sub, obj, act, eft",
+        groups=groups,
+        effect=effect,
+    )
+
+
+DENY, OPEN, CLOSED = "p, banned, stock, read, deny", "p, *, stock, read, allow", "p, ann, stock, read, allow"
+
+
+@pytest.mark.parametrize("effect", [ALLOW_AND_DENY, DENY_OVERRIDE, PRIORITY])
+@pytest.mark.parametrize(
+    "links",
+    [
+        ("g, Zo\u00eb, banned",),
+        ("g, bob, banned", "g, a b, gang", "g, gang, banned"),
+        ("g, bob, Bad Guys", "g, Bad Guys, banned"),  # for Casbin also the name of a user
+    ],
+)
+def test_a_deny_of_a_role_whose_member_has_no_name_refuses_if_something_is_open_to_all(
+    effect: str, links: tuple[str, ...]
+) -> None:
+    (fault,) = faults(open_to_all(effect), DENY, OPEN, *links)
+    assert (fault.code, fault.file, fault.line, fault.column) == ("unstated-deny", "policy.csv", 1, 1)
+    if effect != DENY_OVERRIDE:  # which opens everything
+        assert "idle-deny" in codes(imported(open_to_all(effect), DENY, CLOSED, *links), "no-effect")
+
+
+def test_a_member_without_a_name_that_stands_for_a_user_is_denied() -> None:
+    options = ImportOptions("orders", samples=30, subjects={"Zo\u00eb": "user:zoe"})
+    found = snapshot(imported(open_to_all(), DENY, OPEN, "g, Zo\u00eb, banned", options=options))
+    assert not found.decide(frozenset({"user:zoe", "auth:jwt"}), "orders:stock", "read")
+    assert found.decide(frozenset({"user:ann", "auth:jwt"}), "orders:stock", "read")
+
+
+def test_members_without_a_name_in_other_domains_are_not_denied() -> None:
+    text = open_to_all(domain=', "north"', groups="g = _, _, _")
+    rows = (DENY, OPEN, "g, bob, banned, north")
+    assert not codes(imported(text, *rows, "g, Zo\u00eb, banned, south"), "wider-deny")
+    assert [fault.code for fault in faults(text, *rows, "g, Zo\u00eb, banned, north")] == ["unstated-deny"]
