@@ -54,6 +54,7 @@ def test_rows_are_about_the_handlers() -> None:
     done = carried("p, ann, /v1/orders, GET, allow", "p, ann, /v1/orders/*, *, allow")
     assert allowed(done) == {"GET /v1/orders", "GET /v1/orders/{id}", "PUT /v1/orders/{id}"}
     assert "p, user:ann, /v1/orders, GET, allow" in rows_of(done)
+    assert [row for row in rows_of(done) if "/v1/orders/*/**" in row]  # no other endpoint matches it
     assert "p, anyone, /v1/orders, POST, deny" in rows_of(done)
     assert not [name for name in done.added if name.startswith("upstreams/")]
     assert done.is_exact

@@ -85,11 +85,22 @@ def test_a_deny_of_what_no_row_opens_is_dropped(deny: str) -> None:
     assert [row for row in rows_of(done) if "ann" in row] == ["p, user:ann, orders:/orders/*, GET, allow"]
 
 
+def test_a_deny_of_a_part_of_what_another_deny_closes_is_dropped() -> None:
+    rows = ("p, ann, /orders/:id, GET, allow", "p, ann, /orders/:id, PUT, deny", "p, ann, /orders/archive, PUT, deny")
+    done = carried(ORDERS, *rows)
+    assert [row for row in rows_of(done) if "PUT, deny" in row][:1] == ["p, user:ann, orders:/orders/*, PUT, deny"]
+    assert not snapshot(done).decide(ANN, "orders:/orders/{id}", "PUT").allowed
+
+
 def test_an_allow_of_a_part_of_a_route_is_left_out() -> None:
     done = carried(ORDERS, "p, ann, /orders, GET, allow", "p, ann, /orders/archive, GET, allow")
     assert [row for row in rows_of(done) if "ann" in row] == ["p, user:ann, orders:/orders, GET, allow"]
     assert (done.is_exact, codes(done, "left-out")) == (False, {"document"})
     assert done.verification.narrower
+    rows = ("p, ann, /orders/:id, GET, allow", "p, bob, /orders/archive, GET, allow", "p, ann, stock, GET, allow")
+    done = carried(ORDERS, *rows, "p, bob, stock, GET, deny")
+    assert not [row for row in rows_of(done) if "bob" in row and "orders:/" in row]
+    assert "p, user:ann, orders:stock, GET, allow" in rows_of(done)
 
 
 def test_what_the_document_does_not_have_is_without_effect() -> None:

@@ -46,6 +46,38 @@ def test_alternatives_of_a_regular_expression_are_rows() -> None:
     ]
 
 
+def test_groups_that_are_nested_too_deeply_are_left_out() -> None:
+    for depth, found in ((20, set()), (21, {"object"})):
+        done = imported(path_model("regexMatch"), f"p, ann, ^/{'(' * depth}a{')' * depth}$, GET", "p, bob, ^/b$, GET")
+        assert codes(done, "left-out") == found
+
+
+def test_segments_that_must_be_equal_cannot_be_in_a_role_of_objects() -> None:
+    text = model("r.sub == p.sub && g2(r.obj, p.obj) && r.act == p.act", groups="g = _, _\ng2 = _, _")
+    options = ImportOptions("orders", samples=30, matching={"g2": "keyMatch4"})
+    rows = ("p, ann, books, GET", "g2, /a/{x}/{x}, books", "p, bob, shelf, GET", "g2, /b/{x}, shelf")
+    done = imported(text, *rows, options=options)
+    assert [row for row in rows_of(done) if "orders:/" in row and "allow" in row] == [
+        "p, user:bob, orders:/b/*, GET, allow"
+    ]
+    assert codes(done, "left-out") == {"object"}
+
+
+@pytest.mark.parametrize(
+    ("obj", "action", "without"),
+    [("/a/b", "*", set()), ("/a/b", "GET", set()), ("/a/b", "7", {"action"}), ("stock", "read", {"idle-deny"})],
+)
+def test_a_deny_of_what_is_no_action_has_no_effect(obj: str, action: str, without: set[str]) -> None:
+    text = model(
+        "r.sub == p.sub && r.obj == p.obj && keyMatch(r.act, p.act)",
+        groups="",
+        policy="sub, obj, act, eft",
+        effect=ALLOW_AND_DENY,
+    )
+    done = imported(text, f"p, ann, {obj}, {action}, deny", "p, ann, /a/b, *, allow")
+    assert codes(done, "no-effect") == without
+
+
 def test_segments_that_must_be_equal() -> None:
     """The comparison with pycasbin includes paths with equal and with other segments."""
     done = imported(path_model("keyMatch4"), "p, ann, /a/{id}/b/{id}, GET")

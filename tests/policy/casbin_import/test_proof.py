@@ -42,6 +42,7 @@ REFUSALS = {"unstated-deny", "nothing-left", "matching", "casbin-pattern", "role
         (", orders:stock, read, deny", ", orders:stock, write, deny", True),
         ("p, role:orders-staff, orders:stock, read, allow", "p, anyone, orders:stock, read, allow", True),
         ("p, user:ann, orders:stock, read, deny", "p, user:bob, orders:stock, read, deny", True),
+        ("p, user:ann, orders:stock, read, deny", "p, anyone, orders:stock, read, deny", False),
         ("p, role:orders-staff, orders:stock, read", "p, user:carl, orders:stock, read", False),
         ("g, user:bob, role:orders-staff", "g, user:carl, role:orders-staff", False),
     ],
