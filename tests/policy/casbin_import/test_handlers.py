@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from app.policy.casbin_import import handler_routes
 from app.policy.casbin_import.casbin_policy import CasbinFiles
 from app.policy.casbin_import.import_fault import ImportRefused
 from app.policy.casbin_import.import_options import ImportOptions
@@ -111,6 +112,17 @@ def test_a_handler_that_rows_cannot_tell_from_the_application_refuses_the_import
     with pytest.raises(ImportRefused, match="would be about other endpoints of authz") as refused:
         carried("p, ann, /v1/keys/*, PATCH, allow", handlers=(f"PATCH {path}", "GET /v1/orders"))
     assert [(each.code, each.file, each.line, each.column) for each in refused.value.faults] == [("route", ".", 0, 0)]
+
+
+def test_a_pattern_that_would_need_too_many_rows_refuses_the_import() -> None:
+    row = "p, ann, /v1/*, *, allow"  # which becomes two
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handler_routes, "MAX_SPLIT", 1)
+        assert carried(row)
+        patch.setattr(handler_routes, "MAX_SPLIT", 0)
+        with pytest.raises(ImportRefused, match="more than 0 rows would be necessary") as refused:
+            carried(row)
+    assert [(each.code, each.file, each.line) for each in refused.value.faults] == [("route", "policy.csv", 1)]
 
 
 def test_a_row_of_the_base_that_denies_is_named_as_a_possible_cause() -> None:

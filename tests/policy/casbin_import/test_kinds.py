@@ -67,6 +67,15 @@ def test_an_object_that_rows_cannot_name_is_left_out(name: str) -> None:
     assert (codes(done, "left-out"), rows_of(done)) == ({"object"}, ["p, user:ann, orders:stock, read, allow"])
 
 
+@pytest.mark.parametrize(
+    ("count", "part"), [(1, "`r0` became a role"), (5, "`r4` became roles"), (6, "`r4` and others")]
+)
+def test_a_remark_names_the_roles(count: int, part: str) -> None:
+    rows = [f"{row}{at}" for at in range(count) for row in (f"p, r{at}, stock, a", "g, ann, r")]
+    (note,) = (note for note in imported(model(), *rows).notes if note.code == "role-name")
+    assert (note.kind, note.file, note.line, part in note.message) == ("remark", "model.conf", 10, True)
+
+
 def test_domains_are_organizations() -> None:
     rows = (
         "p, admin, north, stock, write",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from app.policy.casbin_import.import_options import ImportOptions
@@ -34,6 +36,12 @@ def test_patterns_of_paths(function: str, pattern: str, resource: str) -> None:
     assert done.is_exact
     assert rows_of(done)[0] == f"p, user:ann, orders:{resource}, GET, allow"
     assert "p, anyone, orders:/**, HEAD, deny" in rows_of(done)  # Casbin allows GET alone
+
+
+def test_the_generated_document_names_its_parameters() -> None:
+    done = imported(path_model("keyMatch2"), "p, ann, /orders/:id/items/:item, GET")
+    paths = json.loads(done.files["upstreams/orders.openapi.json"])["paths"]
+    assert [each["name"] for each in paths["/orders/{p2}/items/{p4}"]["parameters"]] == ["p2", "p4"]
 
 
 def test_alternatives_of_a_regular_expression_are_rows() -> None:
