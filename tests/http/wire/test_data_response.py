@@ -96,7 +96,7 @@ def _both(content_of: Callable[[], Any], **options: Any) -> list[Litestar]:
     return found
 
 
-@pytest.mark.parametrize("options", _OPTIONS, ids=str)
+@pytest.mark.parametrize("options", _OPTIONS, ids=", ".join)
 async def test_responses_are_equal(options: dict[str, Any]) -> None:
     content: Any = None
     theirs, ours = _both(lambda: content, **options)
