@@ -285,7 +285,7 @@ def test_tests_without_counterpart_are_left_out_of_models_with_roles(test: str) 
 
 
 def test_lines_of_a_model_that_look_like_sections_and_comments() -> None:
-    text = model('r.obj == p.obj && r.act == p.act \\\n    && r.sub in ["ann", "bob"]', groups="")
+    text = model('r.obj == p.obj &&\\\nr.act == p.act \\\n    && r.sub in ["ann", "bob"]', groups="")
     text = text.replace("[matchers]\n", "; m = r.obj == p.obj\n# m = r.act == p.act\n\n[matchers]\n")
     done = imported(text, "p, cy, stock, read")
     assert [row.split(", ")[1] for row in rows_of(done)] == ["user:ann", "user:bob"]

@@ -92,3 +92,28 @@ def test_members_without_a_name_in_other_domains_are_not_denied() -> None:
     rows = (DENY, OPEN, "g, bob, banned, north")
     assert not codes(imported(text, *rows, "g, Zo\u00eb, banned, south"), "wider-deny")
     assert [fault.code for fault in faults(text, *rows, "g, Zo\u00eb, banned, north")] == ["unstated-deny"]
+
+
+def test_patterns_of_subjects_allow_the_users_whom_the_files_name_and_deny_everyone() -> None:
+    text = model(
+        "keyMatch(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", policy="sub, obj, act, eft", effect=ALLOW_AND_DENY
+    )
+    rows = ("p, team-*, stock, read, allow", "p, team-a, price, read, allow", "p, bob, price, read, allow")
+    done = imported(text, *rows)
+    assert [row for row in rows_of(done) if "stock" in row] == ["p, user:team-a, orders:stock, read, allow"]
+    assert codes(done, "left-out") == {"subject"}
+    done = imported(text, *rows, "p, t*, stock, read, deny")
+    assert codes(done, "wider-deny") == {"subject"}
+    assert "p, anyone, orders:stock, read, deny" in rows_of(done)
+
+
+def test_a_regular_expression_without_an_end_is_not_one_subject() -> None:
+    """It also matches longer names."""
+    text = model(
+        "(regexMatch(r.sub, p.sub) && r.obj == p.obj) && r.act == p.act",
+        policy="sub, obj, act, eft",
+        effect=ALLOW_AND_DENY,
+    )
+    done = imported(text, "p, ^bob$, stock, read, allow", "p, ann, stock, read, deny")
+    assert codes(done, "wider-deny") == {"subject"}
+    assert "p, anyone, orders:stock, read, deny" in rows_of(done)

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from app.policy.casbin_import.import_options import ImportOptions
-from tests.policy.casbin_import.importing import codes, imported, model, path_model, rows_of
+from app.policy.casbin_import.path_pattern import patterns_of
+from tests.policy.casbin_import.importing import codes, faults, imported, model, path_model, rows_of
 from tests.support.casbin_policies import ALLOW_AND_DENY
 
 
@@ -42,6 +43,12 @@ def test_the_generated_document_names_its_parameters() -> None:
     done = imported(path_model("keyMatch2"), "p, ann, /orders/:id/items/:item, GET")
     paths = json.loads(done.files["upstreams/orders.openapi.json"])["paths"]
     assert [each["name"] for each in paths["/orders/{p2}/items/{p4}"]["parameters"]] == ["p2", "p4"]
+    assert "depth" not in codes(done, "remark")
+    for depth in (1, 3):
+        done = imported(path_model("keyMatch"), "p, ann, /a/*, GET", options=ImportOptions("orders", depth=depth))
+        paths = json.loads(done.files["upstreams/orders.openapi.json"])["paths"]
+        assert list(paths) == ["/a/" + "/".join(f"{{p{at}}}" for at in range(2, 3 + more)) for more in range(depth + 1)]
+        assert "depth" in codes(done, "remark")
 
 
 def test_alternatives_of_a_regular_expression_are_rows() -> None:
@@ -84,6 +91,41 @@ def test_a_deny_of_what_is_no_action_has_no_effect(obj: str, action: str, withou
     )
     done = imported(text, f"p, ann, {obj}, {action}, deny", "p, ann, /a/b, *, allow")
     assert codes(done, "no-effect") == without
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("^/+a$", "first slash is repeated"),
+        ("^/?a$", "first slash is repeated"),
+        ("^.?/a$", "does not start with a slash"),
+        ("^[a-z]?/a$", "does not start with a slash"),
+        ("^.b$", "does not start with a slash"),
+        ("^[^a]b/c$", "does not start with a slash"),
+        ("^/a//b$", "empty segment"),
+        ("^/a/+b$", "repeats a slash"),
+        ("^/a/b.*c$", "can match slashes"),
+    ],
+)
+def test_regular_expressions_that_no_row_can_state(pattern: str, part: str) -> None:
+    assert part in patterns_of("regexMatch", pattern).fault
+    done = imported(path_model("regexMatch"), f"p, ann, {pattern}, GET", "p, bob, ^/b$, GET")
+    assert codes(done, "left-out") == {"object"}
+    assert not [row for row in rows_of(done) if "user:ann" in row]
+    text = model(
+        "r.sub == p.sub && regexMatch(r.obj, p.obj) && r.act == p.act",
+        groups="",
+        policy="sub, obj, act, eft",
+        effect=ALLOW_AND_DENY,
+    )
+    (fault,) = faults(text, f"p, ann, {pattern}, GET, deny", "p, ann, ^/b$, GET, allow")
+    assert (fault.code, fault.line, part in fault.message) == ("unstated-deny", 1, True)
+
+
+@pytest.mark.parametrize("pattern", [".*", "^.+$", "^.*$", "^/.*$"])
+def test_a_regular_expression_that_all_paths_match(pattern: str) -> None:
+    done = imported(path_model("regexMatch"), f"p, ann, {pattern}, GET", "p, bob, ^/b$, GET")
+    assert "p, user:ann, orders:/**, GET, allow" in rows_of(done)
 
 
 def test_segments_that_must_be_equal() -> None:

@@ -43,6 +43,9 @@ ROW = "p, ann, stock, read"
         ("g(r.sub, r.obj)", 5, "in this order"),
         ("g(r.sub)", 5, "two arguments"),
         ("r.sub", 5, "not a test"),
+        ("q.sub == p.sub", 5, "has no meaning"),
+        ("r.sub == )", 14, "cannot be read here"),
+        ("r == p.sub", 5, "has no meaning"),
         ("r.sub == p.sub == p.obj", 20, "two sides"),
         ("!r.sub == p.sub", 8, "`!` may only precede"),
         ("!g(r.sub, p.sub) == true", 22, "negates the whole comparison"),
@@ -233,7 +236,7 @@ def test_a_deny_of_paths_without_a_name_refuses_if_paths_are_open(pattern: str) 
 def test_a_pattern_at_which_pycasbin_fails(function: str, pattern: str) -> None:
     text = model(f"r.sub == p.sub && {function}(r.obj, p.obj) && r.act == p.act", groups="")
     (fault,) = faults(text, "p, ann, /orders, GET", f"p, ann, {pattern}, GET")
-    assert (fault.line, fault.code) == (2, "casbin-pattern")
+    assert (fault.code, fault.file, fault.line, fault.column) == ("casbin-pattern", "policy.csv", 2, 1)
 
 
 def test_a_request_at_which_pycasbin_fails() -> None:
@@ -256,6 +259,9 @@ def test_patterns_in_role_rows_need_a_word_of_the_author() -> None:
 
 def test_patterns_of_subjects_cannot_be_imported() -> None:
     rows = ("p, admin, stock, read", "g, /staff/:id, admin")
+    for group, function in (("g", "custom"), ("g2", "keyMatch2")):
+        (fault,) = faults(model(), *rows, options=ImportOptions("orders", matching={group: function}))
+        assert (fault.code, "is not a role definition" in fault.message) == ("matching", True)
     (fault,) = faults(model(), *rows, options=ImportOptions("orders", matching={"g": "keyMatch2"}))
     assert (fault.code, "cannot be imported" in fault.message) == ("matching", True)
     assert rows_of(imported(model(), *rows, options=ImportOptions("orders", matching={"g": "none"})))
@@ -308,7 +314,7 @@ def test_a_grant_that_others_hold_cannot_be_a_subject(grant: str) -> None:
 
 def test_nothing_is_written_if_nothing_is_left() -> None:
     found = faults(model(), "p, ann, /orders, read")
-    assert found[0].code == "nothing-left"
+    assert (found[0].code, found[0].file, found[0].line, found[0].column) == ("nothing-left", "model.conf", 1, 1)
     assert any("no method is `read`" in fault.message for fault in found)
 
 
