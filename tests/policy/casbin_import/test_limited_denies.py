@@ -117,3 +117,15 @@ def test_a_regular_expression_without_an_end_is_not_one_subject() -> None:
     done = imported(text, "p, ^bob$, stock, read, allow", "p, ann, stock, read, deny")
     assert codes(done, "wider-deny") == {"subject"}
     assert "p, anyone, orders:stock, read, deny" in rows_of(done)
+
+
+@pytest.mark.parametrize(("subject", "found"), [("ann", set()), ("a.b", {"subject"})])  # for Casbin the dot is any mark
+def test_a_pattern_of_a_subject_is_exact_without_dots(subject: str, found: set[str]) -> None:
+    text = model(
+        "keyMatch2(r.sub, p.sub) && r.obj == p.obj && r.act == p.act",
+        policy="sub, obj, act, eft",
+        effect=ALLOW_AND_DENY,
+    )
+    assert codes(imported(text, f"p, {subject}, stock, read, allow"), "left-out") == found
+    rows = ("p, bob, stock, read, allow", f"p, {subject}, stock, read, deny")
+    assert codes(imported(text, *rows), "wider-deny") == set(found)
