@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -56,10 +56,10 @@ class MetricSources:
     refused: Mapping[str, int]  # refusals by budget
     log_stream: LogStream
 
-    def add_up(self) -> None:
-        """Add up the recent durations, which frees their memory."""
+    def add_up(self) -> Iterator[None]:
+        """Add up the recent durations, which frees their memory, and yield between steps."""
         for tally in (self.decision_log.outcomes, self.requests, self.lookups, self.lag):
-            tally.add_up()
+            yield from tally.add_up()
 
 
 def read(sources: MetricSources, misses_before: int) -> Values:

@@ -87,7 +87,8 @@ class Metrics:
                 await asyncio.sleep(LAG_EVERY_SECONDS)
                 self._sources.lag.recent.append(int(max(loop.time() - due, 0) * _NANO))
             try:
-                self._sources.add_up()
+                for _ in self._sources.add_up():
+                    await asyncio.sleep(0)
                 if self._workers is not None:
                     await self._share()
             except Exception:  # noqa: BLE001  # an unexpected error must not end the updates

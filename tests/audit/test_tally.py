@@ -21,6 +21,19 @@ def test_durations_become_a_sum_and_numbers_by_bits() -> None:
     assert series.added_up() == (4097, {0: 1, 1: 1, 10: 1, 11: 3})
 
 
+def test_many_durations_are_added_up_in_steps_while_more_arrive() -> None:
+    counted = Tally()
+    recent = counted.recent("a")
+    recent.extend([1] * 12_000)
+    steps = counted.add_up()
+    next(steps)
+    assert 5_000 <= len(recent) < 12_000  # the rest waits
+    recent.append(2)
+    counted.recent("b").append(4)  # a label that is new meanwhile
+    assert [(labels, total) for labels, total, _ in counted.added_up()] == [(("a",), 12_002), (("b",), 4)]
+    assert list(steps) == []
+
+
 def test_outcomes_have_fixed_labels() -> None:
     outcomes = Outcomes(lambda resource: resource == "/a")
     allowed, denied = Decision(True, Reason.ALLOWED, "r"), Decision(False, Reason.NOT_HELD, "r")
