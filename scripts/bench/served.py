@@ -82,6 +82,7 @@ def server(
         access_log=str(access_log).lower(),
         gateway_secrets=SECRET,
         decision_log_sample=sample,
+        decision_log_seal_seconds="1",  # at once, not while another server is measured
     )
     found.env["PYTHONPATH"] = str(ROOT)
     return found
