@@ -12,6 +12,7 @@ from rich.text import Text
 
 from app.cli.failure import explained
 from app.cli.operator import operator
+from app.cli.paging import page_options
 from app.cli.terminal import plural, quoted, rfc3339, show_table, show_view
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def block_command(sub: str, *, as_json: bool) -> None:
 
 
 @people_group.command("list")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show those with ids below this one: the next page.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@page_options("Show those")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
 def list_command(*, before: int | None, limit: int, as_json: bool) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
-from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +22,7 @@ from app.db import console_sessions
 from app.db.availability import RETRY_AFTER_SECONDS
 from app.db.session import Sessions, read
 from app.http.door.refusal import Refusal
+from app.http.wire.scope_types import HTTP
 from app.identity.errors import AuthenticationFault, CannotVerify
 from app.identity.organization import from_json
 from app.identity.principal import ANONYMOUS, Principal, user_principal
@@ -91,7 +91,7 @@ class SignInRedirect:
     """Redirect to the sign-in, which leads back here; a form is not sent again."""
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and scope["method"] in ("GET", "HEAD"):
+        if scope["type"] == HTTP and scope["method"] in ("GET", "HEAD"):
             query = scope["query_string"].decode("latin-1")
             here = quote(scope["path"], safe="/-._~{}") + (f"?{query}" if query else "")
             headers = [

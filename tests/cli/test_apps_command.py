@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import command
-from tests.support.server import prepared_database
+from tests.support.server import database_copy
 
 REDIRECT = "https://scores.example/cb"
 
@@ -21,9 +21,7 @@ REDIRECT = "https://scores.example/cb"
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """The environment of a database without apps."""
-    file = tmp_path / "authz.db"
-    file.write_bytes(prepared_database().read_bytes())
-    return {"AUTHZ_DATABASE_URL": f"sqlite:///{file}"}
+    return {"AUTHZ_DATABASE_URL": database_copy(tmp_path)}
 
 
 def run(env: dict[str, str], *words: str) -> str:

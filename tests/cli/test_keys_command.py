@@ -17,7 +17,7 @@ from app.db.session import sessions_of
 from app.identity.api_keys import MintedKey, mint
 from app.keys import api_keys
 from tests.cli.command import command
-from tests.support.server import ROOT, prepared_database
+from tests.support.server import ROOT, database_copy
 
 KEYS = [mint("live") for _ in range(3)]
 
@@ -25,9 +25,7 @@ KEYS = [mint("live") for _ in range(3)]
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """The environment of a database with three keys."""
-    file = tmp_path / "authz.db"
-    file.write_bytes(prepared_database().read_bytes())
-    url = f"sqlite:///{file}"
+    url = database_copy(tmp_path)
     asyncio.run(_issue(url, KEYS))
     return {"AUTHZ_DATABASE_URL": url}
 

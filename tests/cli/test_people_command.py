@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command
-from tests.support.server import prepared_database
+from tests.support.server import database_copy
 
 UNKNOWN = "No user with this `sub` has signed in to the console or had a key: check its spelling.\n"
 
@@ -16,9 +16,7 @@ UNKNOWN = "No user with this `sub` has signed in to the console or had a key: ch
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """The environment of a database without people."""
-    file = tmp_path / "authz.db"
-    file.write_bytes(prepared_database().read_bytes())
-    return {"AUTHZ_DATABASE_URL": f"sqlite:///{file}"}
+    return {"AUTHZ_DATABASE_URL": database_copy(tmp_path)}
 
 
 def run(env: dict[str, str], *words: str) -> str:

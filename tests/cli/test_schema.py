@@ -31,7 +31,7 @@ from app.keys import api_keys
 from tests.cli.command import command
 from tests.cli.json_output import check_json, validator
 from tests.db.records import RECORD, varied
-from tests.support.server import ROOT, prepared_database
+from tests.support.server import ROOT, database_copy
 
 READ_LEAGUES = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow\n"
 ROW = {"file", "line", "column", "row"}
@@ -101,9 +101,7 @@ class Deployment:
         self.directory = directory
         shutil.copytree(ROOT / "policies", directory / "policies")
         self.candidate = Path(shutil.copytree(ROOT / "policies", directory / "candidate"))
-        file = directory / "authz.db"
-        file.write_bytes(prepared_database().read_bytes())
-        url = f"sqlite:///{file}"
+        url = database_copy(directory)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
         self._env = {**kept, "AUTHZ_DATABASE_URL": url, "AUTHZ_POLICY_DIR": str(directory / "policies")}
         asyncio.run(_fill(url))

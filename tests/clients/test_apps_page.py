@@ -17,11 +17,11 @@ from app.oauth.client_document import read_document
 from app.oauth.errors import ErrorCode
 from tests.cli.command import command
 from tests.cli.examples import example, fits
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.asking import answer_of, click, new_browser, opened
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
-from tests.support.server import ROOT, Server, prepared_database
+from tests.support.server import ROOT, Server, database_copy
 from tests.support.walkthrough import steps
 
 PAGE = ROOT / "scripts" / "clients" / "apps.md"
@@ -31,8 +31,7 @@ LOCAL = "http://127.0.0.1:8000"
 @pytest.fixture(scope="module")
 def open_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server at which apps register themselves."""
-    server = console_server(issuer, tmp_path_factory.mktemp("apps"), app_registration="true")
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    server = server_for_apps(issuer, tmp_path_factory.mktemp("apps"), app_registration="true")
     with server:
         yield server
 
@@ -45,10 +44,8 @@ def run(server: Server, command: str, known: Mapping[str, str] | None = None) ->
 
 
 def test_an_app_is_registered_as_shown(tmp_path: Path) -> None:
-    file = tmp_path / "authz.db"
-    file.write_bytes(prepared_database().read_bytes())
     words = "apps add Scores --redirect https://scores.example/callback --confidential"
-    done = command(*words.split(), env={"AUTHZ_DATABASE_URL": f"sqlite:///{file}"})
+    done = command(*words.split(), env={"AUTHZ_DATABASE_URL": database_copy(tmp_path)})
     assert fits(done.stdout, example(f"authz {words}", PAGE))
 
 

@@ -79,3 +79,10 @@ def console_server(
     }
     command = (str(AUTHZ), "serve", "--port", str(port), *options)
     return Server(directory, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, **stated)
+
+
+def server_for_apps(issuer: LiveIssuer, directory: Path, **settings: str) -> Server:
+    """Such a server that gives tokens to apps: its public address is its own."""
+    server = console_server(issuer, directory, None, **settings)
+    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    return server

@@ -18,7 +18,7 @@ from app.settings_variables import SettingsError
 from tests.cli.command import command
 from tests.console.admins import officer
 from tests.support.issuer import LiveIssuer
-from tests.support.server import AUTHZ, Server, free_port, prepared_database
+from tests.support.server import AUTHZ, Server, database_copy, free_port
 
 ROUTES = "tests.apps.own_api:ROUTES"
 TITLE = """Orders <b>of</b> "the" shop & 'Co' {{ 7 * 7 }} ${7*7} </title> API"""
@@ -167,9 +167,7 @@ def test_no_help_of_a_command_is_about_the_sample_api() -> None:
 
 
 def test_a_database_that_has_tables_of_the_sample_api_keeps_them_and_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "authz.db"
-    file.write_bytes(prepared_database().read_bytes())
-    env = {"AUTHZ_DATABASE_URL": f"sqlite:///{file}"}
+    env = {"AUTHZ_DATABASE_URL": database_copy(tmp_path)}
     assert "sample API" not in command("db", "upgrade", env=env).stdout
     said = command("db", "upgrade", env={**env, "AUTHZ_SAMPLE_API": "false"}).stdout
     assert "The tables of the sample API stay, since they may have rows. Nothing uses them." in said

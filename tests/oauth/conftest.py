@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.browsing import Browser
-from tests.console.conftest import console, console_server
+from tests.console.conftest import console, server_for_apps
 from tests.oauth.asking import new_browser
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -21,8 +21,7 @@ __all__ = ["console"]
 def app_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped policy, for tests that do not change the policy. Its public address is its own."""
     # Each browser and each app has an address of its own, since requests have a budget by address.
-    server = console_server(issuer, tmp_path_factory.mktemp("apps"), trusted_proxies="127.0.0.1")
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    server = server_for_apps(issuer, tmp_path_factory.mktemp("apps"), trusted_proxies="127.0.0.1")
     with server:
         yield server
 
@@ -30,8 +29,7 @@ def app_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def own_apps(issuer: LiveIssuer, tmp_path: Path) -> Iterator[Callable[[], Server]]:
     """A function that starts such a server for one test, which may stop it or spend its budgets."""
-    server = console_server(issuer, tmp_path, trusted_proxies="127.0.0.1")
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    server = server_for_apps(issuer, tmp_path, trusted_proxies="127.0.0.1")
     yield server.start
     server.stop()
 

@@ -12,7 +12,7 @@ import pytest
 from app.http.declared_routes import route_table
 from app.policy.engine.app_checks import CLOSED_TO_APPS
 from app.policy.routing.routes import Route
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server, eventually
@@ -31,8 +31,7 @@ TEAMS = "/api/v1/teams"
 @pytest.fixture(scope="module")
 def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with gateways, where `user_root` has the role of administrators and some are denied."""
-    started = console_server(issuer, tmp_path_factory.mktemp("doors"), trusted_proxies="127.0.0.1")
-    started.env["AUTHZ_PUBLIC_URL"] = started.env["AUTHZ_CONSOLE_URL"]
+    started = server_for_apps(issuer, tmp_path_factory.mktemp("doors"), trusted_proxies="127.0.0.1")
     started.env["AUTHZ_GATEWAY_SECRETS"] = SECRET
     roles = started.policy_dir / "roles.csv"
     more = "g, user:user_root, role:admin\np, user:user_eve, /api/v1/teams/**, GET, deny\n# end\n"

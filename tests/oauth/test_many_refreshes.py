@@ -8,7 +8,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.flows import VERIFIER
 from tests.oauth.served import ServedApp
 from tests.support.databases import Kind
@@ -21,9 +21,7 @@ def workers(kind: Kind, issuer: LiveIssuer, request: pytest.FixtureRequest) -> S
     """A server with four workers on each kind of database, not yet started."""
     found = {"database_url": request.getfixturevalue("url")} if kind == "postgresql" else {}
     directory = request.getfixturevalue("tmp_path_factory").mktemp("workers")
-    server = console_server(issuer, directory, trusted_proxies="127.0.0.1", workers="4", **found)
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
-    return server
+    return server_for_apps(issuer, directory, trusted_proxies="127.0.0.1", workers="4", **found)
 
 
 def test_fifty_refreshes_are_one_rotation_and_its_siblings(workers: Server) -> None:

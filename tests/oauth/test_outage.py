@@ -12,7 +12,7 @@ import pytest
 
 from app.identity.oauth_tokens import mint_token
 from tests.console.browsing import Browser
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.asking import ask
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
@@ -22,8 +22,7 @@ from tests.support.server import DATABASE, Server
 @pytest.fixture
 def locked(issuer: LiveIssuer, tmp_path: Path) -> Iterator[tuple[ServedApp, dict[str, str]]]:
     """An app with tokens, of a server that cannot read access tokens, nor write anything."""
-    server = console_server(issuer, tmp_path, trusted_proxies="127.0.0.1", database_timeout_seconds="1")
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    server = server_for_apps(issuer, tmp_path, trusted_proxies="127.0.0.1", database_timeout_seconds="1")
     with server:
         app = ServedApp(server)
         held = {**app.tokens(), "code": app.consent()}

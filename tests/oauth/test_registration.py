@@ -13,7 +13,7 @@ import pytest
 
 from app.oauth.dynamic_clients import UNUSED
 from tests.console.browsing import Browser
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.asking import answer_of, ask, click, opened
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
@@ -28,8 +28,7 @@ _addresses = count(1)
 def open_server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server at which apps register themselves and ask for access, behind a proxy that states their addresses."""
     directory = tmp_path_factory.mktemp("open")
-    started = console_server(issuer, directory, app_registration="true", trusted_proxies="127.0.0.1")
-    started.env["AUTHZ_PUBLIC_URL"] = started.env["AUTHZ_CONSOLE_URL"]
+    started = server_for_apps(issuer, directory, app_registration="true", trusted_proxies="127.0.0.1")
     file = started.policy_dir / "apps.csv"
     file.write_text(file.read_text().replace("# end", "p, app-kind:dynamic, scope:catalog:read, ask, allow\n# end"))
     with started:

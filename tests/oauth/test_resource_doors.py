@@ -11,7 +11,7 @@ import pytest
 
 from app.oauth.errors import OAuthError
 from app.oauth.resource import covers, covers_upstream, resource_of, resource_of_upstream
-from tests.console.conftest import console_server
+from tests.console.conftest import server_for_apps
 from tests.oauth.served import ServedApp
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -126,8 +126,7 @@ def test_the_resource_of_a_path_of_an_upstream(servers: tuple[str, ...], path: s
 def server(issuer: LiveIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with three upstreams behind gateways, of which one has an address and one a path of its own."""
     directory: Path = tmp_path_factory.mktemp("doors")
-    server = console_server(issuer, directory, trusted_proxies="127.0.0.1", gateway_secrets=SECRET)
-    server.env["AUTHZ_PUBLIC_URL"] = server.env["AUTHZ_CONSOLE_URL"]
+    server = server_for_apps(issuer, directory, trusted_proxies="127.0.0.1", gateway_secrets=SECRET)
     upstreams = server.policy_dir / "upstreams"
     upstreams.mkdir()
     (upstreams / "orders.openapi.yaml").write_text(ORDERS)

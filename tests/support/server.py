@@ -181,6 +181,13 @@ def prepared_database() -> Path:
     return path
 
 
+def database_copy(directory: Path) -> str:
+    """The URL of a copy of that database."""
+    path = directory / DATABASE
+    path.write_bytes(prepared_database().read_bytes())
+    return f"sqlite:///{path}"
+
+
 def free_port() -> int:
     """A free port below the range of ephemeral ports."""
     while True:

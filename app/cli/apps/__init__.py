@@ -14,6 +14,7 @@ from rich.text import Text
 from app.cli.apps.act import act_on, by_client_id, in_session
 from app.cli.failure import explained
 from app.cli.operator import operator
+from app.cli.paging import page_options
 from app.cli.terminal import printable, quoted, rfc3339, show_table, show_view
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def apps_group() -> None:
 @apps_group.command("list")
 @click.option("--kind", type=click.Choice(_KINDS), help="Only apps of this kind.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only apps with this status.")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show apps with ids below this one: the next page.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@page_options("Show apps")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
 def list_command(*, kind: str | None, status: str | None, before: int | None, limit: int, as_json: bool) -> None:
@@ -112,8 +112,7 @@ def add_command(*, name: str, redirects: tuple[str, ...], confidential: bool, as
 
 @apps_group.command("grants")
 @click.argument("client_id")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show those with ids below this one: the next page.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@page_options("Show those")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
 def grants_command(*, client_id: str, before: int | None, limit: int, as_json: bool) -> None:

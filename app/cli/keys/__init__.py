@@ -18,6 +18,7 @@ from app.cli.failure import explained, fail
 from app.cli.keys.check import check_command
 from app.cli.keys.owner_options import ORG, owner_of
 from app.cli.operator import operator
+from app.cli.paging import page_options
 from app.cli.terminal import plural, printable, quoted, rfc3339, show_table, show_view
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ keys_group.add_command(check_command)
 @click.option("--issued-by", help="Only keys of organizations that this user issued, by its `sub`.")
 @click.option("--prefix", help="Only keys with this prefix, as the list shows it.")
 @click.option("--status", type=_StatusChoice(_STATUSES), help="Only keys with this status.")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Show keys with ids below this one: the next page.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@page_options("Show keys")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON array.")
 @explained
 def list_command(

@@ -14,6 +14,7 @@ import rich_click as click
 from app.cli.database import with_session, with_sessions
 from app.cli.failure import explained, fail
 from app.cli.operator import operator
+from app.cli.paging import page_options
 from app.cli.policy.cases_text import entry_lines
 from app.cli.policy.directory import issuer_faults, show_faults
 from app.cli.policy.publish_text import print_published, print_trial, refuse
@@ -63,8 +64,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a document f
 
 
 @click.command("history")
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Entries with ids below this one: the next page.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to show.")
+@page_options("Entries", limit=20)
 @_JSON
 @explained
 def history_command(before: int | None, limit: int, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from app.settings import Settings
 TARGET_BYTES = 8_192
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 100  # as granian has it; each takes a hundred times as long as the bytes of the smallest one
+LINE_BYTES = 4  # of a header field, apart from its name and value
 # Descriptors reserved for policy files, the database and everything else; at most half of all.
 _RESERVED_DESCRIPTORS = 96
 _PLENTY_OF_DESCRIPTORS = 65_536

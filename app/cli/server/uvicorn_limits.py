@@ -16,12 +16,11 @@ import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.cli.server.limits import ConnectionLimits, max_connections
+from app.cli.server.limits import LINE_BYTES, ConnectionLimits, max_connections
 from app.cli.server.peer_connections import PeerConnections
 from app.http.door.budgets import TOO_MANY
 
 _CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of the line that ends the chunk
-_LINE_BYTES = 4  # of a header field, apart from its name and value
 _PIECE_BYTES = 16_384
 _LEAST_PIECE_BYTES = 256  # in which there are no more than some fourteen requests
 _END_OF_HEAD = b"\r\n\r\n"
@@ -167,7 +166,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Bound the fields, and drop trailers: they must not become headers (RFC 9110 section 6.5.1)."""
         if not self._in_head:
-            self._trailer_bytes += len(name) + len(value) + _LINE_BYTES
+            self._trailer_bytes += len(name) + len(value) + LINE_BYTES
             self._trailers += 1
             if self._trailers > self._limits.head_fields or self._trailer_bytes > self._limits.head_bytes:
                 self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -195,7 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._answering = self.cycle
 
     def _complete_head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + _LINE_BYTES for name, value in self.headers)
+        return len(self.url) + sum(len(name) + len(value) + LINE_BYTES for name, value in self.headers)
 
     def on_response_complete(self) -> None:
         """Go on with the next of pipelined requests."""

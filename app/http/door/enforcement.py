@@ -63,15 +63,9 @@ def decide(
     action: str,
     context: Context,
     started: int,
-    unmatched: Reason | None = None,
 ) -> Decision:
-    """Decide, and write the decision to the log.
-
-    `unmatched` is the reason to log if the request matches no route. Raises CannotDecide, which is not logged.
-    """
+    """Decide, and write the decision to the log. Raises CannotDecide, which is not logged."""
     decision = snapshot.decide(principal.held, resource, action, context)
-    if unmatched is not None:
-        decision = replace(decision, reason=unmatched)
     if log is not None:
         log.note(door, resource, action, principal, decision, started=started)
     return decision
@@ -84,7 +78,7 @@ class Gate(Generic[_Answer]):
     `context` is called only if a row about the resource has a condition and no decision is cached. `count_failure`
     counts bad credentials, and returns the refusal if there were too many. `covers` is called for a token that is bound
     to a resource. `snapshot` is the policy in which the resource was looked up, if Litestar's router did not match it;
-    `unmatched` is as in `decide`.
+    `unmatched` is the reason to log if the request matches no route.
     """
 
     entrance: Entrance[Any, _Answer]

@@ -11,12 +11,12 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.door.budgets import BUDGET_REFUSALS, LONG_WORK, TOO_MANY
 from app.http.door.traffic import Traffic
 from app.http.wire.problems import Problem
+from app.http.wire.scope_types import HTTP
 from app.services import services_of
 
 MAX_CONCURRENT = 4  # callers of a process, so that one that waits for the database does not block the others
@@ -120,7 +120,7 @@ def in_turn(app: ASGIApp) -> ASGIApp:
     """Middleware for handlers whose GET is long work. The turn ends when the response starts, for a slow client."""
 
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["method"] not in _READ:
+        if scope["type"] != HTTP or scope["method"] not in _READ:
             await app(scope, receive, send)
             return
         work = services_of(scope["litestar_app"]).long_work

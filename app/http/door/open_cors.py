@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.door.refusal import Refusal
+from app.http.wire.scope_types import HTTP
 
 OPEN = ("/oauth/par", "/oauth/token", "/oauth/revoke", "/oauth/register")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource")
@@ -34,7 +34,7 @@ def with_open_cors(app: ASGIApp) -> ASGIApp:
     """The application, with these endpoints open to the scripts of any site."""
 
     def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != ScopeType.HTTP or not _is_open(scope["path"]):
+        if scope["type"] != HTTP or not _is_open(scope["path"]):
             return app(scope, receive, send)
         names = {name for name, _ in scope["headers"]}
         if b"origin" not in names:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from litestar.enums import ScopeType
 from litestar.types import Scope
 
 from app.gateway.proxies import TrustedProxies
+from app.http.wire.scope_types import HTTP
 from app.identity.principal import Principal
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.when.condition import Context
@@ -46,7 +46,7 @@ def link_context(
 
 def _request(scope: Scope, proxies: TrustedProxies) -> Request:
     request: Request = {**_sender(scope, proxies), "path": scope["path"]}
-    if scope["type"] == ScopeType.HTTP:
+    if scope["type"] == HTTP:
         request["method"] = scope["method"]
     return request
 

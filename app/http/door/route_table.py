@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from litestar import Litestar
-from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.routes import ASGIRoute, BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.types import Scope
 
 from app.http.door.refusal import Refusal
 from app.http.wire.litestar_private import is_options_of_litestar
+from app.http.wire.scope_types import WEBSOCKET
 from app.policy.routing.routes import METHODS, Route, RouteTable
 from app.policy.routing.template_tree import TAIL
 
 # The methods that Litestar routes to a mounted application, each of which needs a rule.
 _HTTP_METHODS = tuple(method for method in METHODS if method not in ("QUERY", "TRACE", "WEBSOCKET"))
 _WEBSOCKET = "WEBSOCKET"
-# Once: a member of an enumeration takes a quarter of a microsecond to look up.
-_WEBSOCKET_TYPE: Final = ScopeType.WEBSOCKET
 
 
 class CannotMount(Exception):
@@ -42,7 +39,7 @@ class RouteKeys:
 
     def key(self, scope: Scope) -> tuple[str, str]:
         """The key of a matched request. An unknown route has an empty resource, which no rule matches."""
-        action = _WEBSOCKET if scope["type"] == _WEBSOCKET_TYPE else scope["method"]
+        action = _WEBSOCKET if scope["type"] == WEBSOCKET else scope["method"]
         mount = self.mounts.get(id(scope["route_handler"])) if self.mounts else None
         return mount or self.templates.get(scope["path_template"], ""), action
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
 import structlog
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -30,6 +29,7 @@ from app import __version__, logs
 from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.log import DecisionLog
 from app.audit.record import Unverified
+from app.http.wire.scope_types import HTTP, WEBSOCKET
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 from app.policy.routing.routes import METHODS
@@ -117,7 +117,7 @@ class Tracing:
         """The application, with a span around each request."""
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] not in (ScopeType.HTTP, ScopeType.WEBSOCKET):  # lifespan
+            if scope["type"] not in (HTTP, WEBSOCKET):  # lifespan
                 await app(scope, receive, send)
                 return
             method = _method(scope)
@@ -212,7 +212,7 @@ class _ExporterLogFilter(logging.Filter):
 
 
 def _method(scope: Scope) -> str:
-    if scope["type"] == ScopeType.WEBSOCKET:
+    if scope["type"] == WEBSOCKET:
         return "WEBSOCKET"
     return scope["method"] if scope["method"] in METHODS else "_OTHER"
 

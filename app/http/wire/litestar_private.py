@@ -8,12 +8,11 @@ if the meaning of these names changes.
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar
 from litestar._asgi.utils import get_route_handlers, is_valid_host
 from litestar._openapi.schema_generation import SchemaCreator
-from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
@@ -23,6 +22,8 @@ from litestar.types import ASGIApp, Empty, ExceptionHandlersMap, Receive, Scope,
 from litestar.typing import FieldDefinition
 from litestar.utils.path import normalize_path
 from litestar.utils.scope.state import ScopeState
+
+from app.http.wire.scope_types import HTTP
 
 __all__ = [
     "RESPONSE_STARTED",
@@ -35,7 +36,6 @@ __all__ = [
 
 _MAX_ROUTES = 1_024
 _MAX_HOSTS = 64
-_HTTP: Final = ScopeType.HTTP  # once: a member of an enumeration takes a quarter of a microsecond to look up
 RESPONSE_STARTED = "response_started"  # in the state of a scope; absent before
 
 
@@ -71,7 +71,7 @@ def without_outer_layers(app: Litestar) -> ASGIApp:
         return handler, route_handler, path, params, template, route_handler.resolve_exception_handlers()
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != _HTTP:
+        if scope["type"] != HTTP:
             await app(scope, receive, send)
             return
         scope["app"] = scope["litestar_app"] = app

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from app.http.api.oauth.errors import TokenError, no_store
 from app.http.api.oauth.form import server_of
@@ -47,8 +47,8 @@ class _RegistrationOperation(Operation):
     """An operation that reads its own body, so that its errors have the shape of RFC 7591."""
 
     def __post_init__(self) -> None:
-        text = Schema(type="string")  # type: ignore[arg-type]  # a name
-        texts = Schema(type="array", items=text)  # type: ignore[arg-type]  # as above
+        text = Schema(type=OpenAPIType.STRING)
+        texts = Schema(type=OpenAPIType.ARRAY, items=text)
         properties = {
             "redirect_uris": replace(texts, min_items=1),
             "client_name": text,
@@ -56,7 +56,7 @@ class _RegistrationOperation(Operation):
             "grant_types": texts,
             "response_types": texts,
         }
-        body = Schema(type="object", required=["redirect_uris"], properties=properties)  # type: ignore[arg-type]  # as above
+        body = Schema(type=OpenAPIType.OBJECT, required=["redirect_uris"], properties=dict(properties))
         self.request_body = RequestBody(content={_JSON: OpenAPIMediaType(schema=body)}, required=True)
 
 
