@@ -29,12 +29,10 @@ def measure(options: Options) -> Iterator[Row]:
                 "X-Original-IP": "192.0.2.7",
             }
             sides = {
-                "plain": Side(plain.url + PATH),
                 "shipped defaults": Side(f"{default.url}/gateway/nginx", headers),
                 "access log off": Side(f"{logged.url}/gateway/nginx", headers),
                 "both logs off": Side(f"{silent.url}/gateway/nginx", headers),
             }
-            found = asked(options, sides)
-    for name in ("shipped defaults", "access log off", "both logs off"):
-        goals = ("at least 0.75", None)
-        yield from rows("gateway", f"nginx profile, {name}", ours=found[name], others=found["plain"], goals=goals)
+            found = asked(options, Side(plain.url + PATH), sides)
+    for name, pairs in found.items():
+        yield from rows("gateway", f"nginx profile, {name}", pairs, goals=("at least 0.75", None))

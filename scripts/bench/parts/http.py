@@ -7,12 +7,12 @@ without both. The alternatives have an equal number of rules and no access log.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from scripts.bench.measuring import ROOT, Options, Row, absent, compared, pinned
-from scripts.bench.parts.rates import Side, asked, rows
+from scripts.bench.parts.rates import Pair, Side, asked, rows
 from scripts.bench.served import LEAST_HEADER, PATH, key_of, server
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
@@ -24,7 +24,7 @@ _GOALS = {
     _NO_ACCESS_LOG: ("at least 0.78", None),
     _NO_LOGS: ("at least 0.88", None),
 }
-_TIMES = {40: 4, 400: 12, 4_000: 100}  # by number of rules, the goal compared with a peer
+_TIMES = {40: 5, 400: 12, 4_000: 100}  # by number of rules, the goal compared with a peer
 _LEAST = "GET behind the least that a guard with a log can be, not ours"
 _PEERS = ("fastapi-authz", "casbin-fastapi-decorator")
 
@@ -41,7 +41,7 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
         issuer = stack.enter_context(LiveIssuer())
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plain = stack.enter_context(server(place / "plain", issuer, "unprotected", how=how))
-        sides = {"plain": Side(plain.url + PATH)}
+        sides: dict[str, Side] = {}
         for logs in _GOALS if rules == min(_TIMES) else (_DEFAULTS, _NO_ACCESS_LOG):
             ours = server(
                 place / logs,
@@ -56,34 +56,33 @@ def _at(options: Options, rules: int, how: str) -> Iterator[Row]:
             tokens = {"JWT": issuer.token(permissions=["catalog:read"], exp=2**33), "key": key_of(ours, issuer)}
             for name, token in tokens.items():
                 sides[f"{name} {logs}"] = Side(ours.url + PATH, {"Authorization": f"Bearer {token}"})
-        asked_for = _PEERS if rules in _TIMES and how == "uvicorn" else ()
-        # scripts/bench/run installs them separately.
-        peers = asked_for if PYTHON_OF_PEERS.exists() else ()
+        by_jwt = sides[f"JWT {_NO_ACCESS_LOG}"]
         if rules == min(_TIMES) and how == "uvicorn":
-            header = sides[f"JWT {_DEFAULTS}"].headers["Authorization"]
+            header = by_jwt.headers["Authorization"]
             least = server(place / "least", issuer, "least", how=how)
             least.env[LEAST_HEADER] = header
-            sides["least"] = Side(stack.enter_context(least).url + PATH, {"Authorization": header})
-        for name in peers:
-            peer = stack.enter_context(_peer(place / name, issuer, name, rules))
-            sides[name] = Side(peer.url + PATH)
-        found = asked(options, sides)
-    if rules != 400:  # for comparison with the peers
-        for logs, goals in _GOALS.items():
-            for name in ("JWT", "key"):
-                if measured := found.get(f"{name} {logs}"):
-                    what = f"GET by {name} on {how}, {rules:,} rules, {logs}"
-                    yield from rows("http", what, ours=measured, others=found["plain"], goals=goals, size=rules)
-    if "least" in found:
-        yield from rows("http", _LEAST, ours=found["least"], others=found["plain"], goals=("", ""))
-    for name in asked_for:
-        what = f"GET by JWT, {rules:,} rules, {_NO_ACCESS_LOG}, requests"
-        if not peers:
-            yield absent("http", f"{what} beside {name}", "it could not be installed")
-            continue
-        rates = [each.rate for each in found[f"JWT {_NO_ACCESS_LOG}"]], [each.rate for each in found[name]]
-        goal = f"at least {_TIMES[rules]} times"
-        yield compared("http", what, "1/s", ours=rates[0], other=(name, rates[1]), goal=goal)
+            sides[_LEAST] = Side(stack.enter_context(least).url + PATH, {"Authorization": header})
+        if rules != 400:  # for comparison with the peers
+            for name, pairs in asked(options, Side(plain.url + PATH), sides).items():
+                yield from _compared_with_unprotected(name, pairs, rules, how)
+        for name in _PEERS if rules in _TIMES and how == "uvicorn" else ():
+            what = f"GET by JWT, {rules:,} rules, {_NO_ACCESS_LOG}, requests"
+            if not PYTHON_OF_PEERS.exists():  # scripts/bench/run installs them separately
+                yield absent("http", f"{what} beside {name}", "it could not be installed")
+                continue
+            with _peer(place / name, issuer, name, rules) as peer:
+                pairs = asked(options, Side(peer.url + PATH), {"ours": by_jwt})["ours"]
+            rates = [pair.side.rate for pair in pairs], [pair.reference.rate for pair in pairs]
+            goal = f"at least {_TIMES[rules]} times"
+            yield compared("http", what, "1/s", ours=rates[0], other=(name, rates[1]), goal=goal)
+
+
+def _compared_with_unprotected(name: str, pairs: Sequence[Pair], rules: int, how: str) -> Iterator[Row]:
+    if name == _LEAST:
+        return rows("http", _LEAST, pairs, goals=("", ""))
+    caller, _, logs = name.partition(" ")
+    what = f"GET by {caller} on {how}, {rules:,} rules, {logs}"
+    return rows("http", what, pairs, goals=_GOALS[logs], size=rules)
 
 
 def _peer(directory: Path, issuer: LiveIssuer, name: str, rules: int) -> Server:
