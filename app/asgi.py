@@ -291,6 +291,6 @@ def _sealer(settings: Settings, sessions: Sessions, disk: DiskSpace, traffic: Tr
         sessions,
         disk,
         read_signing_key(file) if file else None,
-        between_pages=traffic.give_way,
+        between_slices=traffic.give_way,
         seal_seconds=settings.decision_log_seal_seconds,
     )

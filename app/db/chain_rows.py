@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import ColumnElement, Table, select
@@ -11,24 +12,36 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.admin_log import AdminFilter
-from app.audit.chain.canonical import VERSION, admin_digest, decision_digest, key_digest, microseconds_of
+from app.audit.chain.canonical import (
+    VERSION,
+    admin_digest,
+    decision_digest,
+    key_digest,
+    microseconds_of,
+    row_digest,
+    token_part,
+)
 from app.audit.chain.entry import LogName
 from app.audit.chain.segment import ChainRow
 from app.audit.decision_class import DecisionClass, class_of
 from app.audit.decision_filter import DecisionFilter
 from app.audit.record import DecisionKey, Record
 from app.db import admin_actions, decision_search, former_decisions
+from app.db.compact_ids import expand, expand_request_id
+from app.db.decision_filters import load_keys
 from app.db.decision_times import join_time, split_time
-from app.db.decision_writer import MAX_LATENCY
+from app.db.decision_writer import MAX_LATENCY, yield_to_loop
 from app.db.log_records import LoggedRecord
 from app.db.row_order import by_id, dialect_of, ids_after
 from app.db.session import Sessions
 from app.db.settled import settled_decision_id, settled_id
+from app.db.stored_rows import StoredRow, stored_rows
 from app.db.tables.base import table_of
 from app.db.tables.decisions import DecisionRow, LoggedDecision
 from app.db.tables.history import AdminAction
 
 _MAX_CACHED = 20_000  # keys
+_SLICE = 100  # rows that are hashed before the event loop runs other tasks, in 0.3 ms
 _rows = table_of(DecisionRow)
 TABLES: dict[LogName, tuple[Table, ...]] = {
     # The table of the previous release first: see `app.db.decisions`.
@@ -64,9 +77,14 @@ class ChainPage:
 class ChainReader:
     """Reads pages of a log in a version of the canonical form; for one segment, since it caches keys of decisions."""
 
-    def __init__(self, log: LogName, version: int = VERSION) -> None:
+    def __init__(
+        self, log: LogName, version: int = VERSION, between_slices: Callable[[], Awaitable[None]] = yield_to_loop
+    ) -> None:
+        """`between_slices` is awaited while the rows of a page are hashed."""
         self._log = log
-        self._reader: _Reader = _DecisionReader(version) if log == "decisions" else _AdminReader(version)
+        self._reader: _Reader = (
+            _DecisionReader(version, between_slices) if log == "decisions" else _AdminReader(version)
+        )
 
     async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
         """The first rows after an id and up to another one, at most `size`; fewer if some are unreadable."""
@@ -113,22 +131,54 @@ async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName, after
 
 
 class _DecisionReader:
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, between_slices: Callable[[], Awaitable[None]]) -> None:
         self._version = version
+        self._between_slices = between_slices
         self._newest_former: int | None = None
         self._keys: dict[int, DecisionKey] = {}
+        self._of_key: dict[int, tuple[DecisionKey, bytes, DecisionClass]] = {}
         # By the identity of a key, which the entry refers to.
         self._digests: dict[int, tuple[DecisionKey, bytes, DecisionClass]] = {}
 
     async def page(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
         if len(self._digests) > _MAX_CACHED:
             self._keys.clear()
+            self._of_key.clear()
             self._digests.clear()
         if self._newest_former is None:
             # Those that are written from now on have greater ids than the rows of this segment.
             self._newest_former = await former_decisions.newest_id(session)
+        if self._newest_former <= after and (rows := await stored_rows(session, after, up_to, size)) is not None:
+            try:
+                return await self._hashed(session, rows, up_to, size)
+            except UNREADABLE:  # of some row: records show which, and in what way
+                pass
+        return await self._page_of_records(session, after, up_to, size)
+
+    async def _hashed(self, session: AsyncSession, rows: Sequence[StoredRow], up_to: int, size: int) -> ChainPage:
+        """The page of rows, in a fifth of the time that records of them take."""
+        found, without_key = list[ChainRow](), list[int]()
+        known_keys, from_hex = self._of_key, bytes.fromhex
+        if missing := {row[1] for row in rows} - known_keys.keys():
+            self._keys.update(await load_keys(session, missing - self._keys.keys()))
+            known_keys.update((key_id, self._digest(self._keys[key_id])) for key_id in missing & self._keys.keys())
+        for start in range(0, len(rows), _SLICE):
+            if start:
+                await self._between_slices()
+            for row_id, key_id, second, microsecond, latency, count, digits, token in rows[start : start + _SLICE]:
+                known = known_keys.get(key_id)
+                if known is None:
+                    without_key.append(row_id)
+                    continue
+                at = join_time(second, microsecond)
+                request_id = expand_request_id(from_hex(digits), at)
+                digest = row_digest((row_id, at, latency, count or 1), request_id, _token_part(token), known[1])
+                found.append(ChainRow(row_id, at, known[2], digest))
+        return ChainPage(found, rows[-1][0] if len(rows) == size else up_to, without_key)
+
+    async def _page_of_records(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
         former = []
-        if self._newest_former > after:
+        if self._newest_former is not None and self._newest_former > after:
             former = await former_decisions.following(session, DecisionFilter(), after, size, up_to)
         found, ids = await decision_search.between_ids(session, after, up_to, size, self._keys)
         # A decision that was moved in between is in both, and is the same.
@@ -149,12 +199,20 @@ class _DecisionReader:
 
     def _row(self, row: LoggedRecord) -> ChainRow:
         record = row.record
-        cached = self._digests.get(id(record.key))
+        _, digest, part_class = self._digest(record.key)
+        return ChainRow(row.id, record.at, part_class, decision_digest(row.id, record, digest))
+
+    def _digest(self, key: DecisionKey) -> tuple[DecisionKey, bytes, DecisionClass]:
+        cached = self._digests.get(id(key))
         if cached is None:
-            key = record.key
             cached = (key, key_digest(key, self._version), class_of(key.door, key.method))
             self._digests[id(key)] = cached
-        return ChainRow(row.id, record.at, cached[2], decision_digest(row.id, record, cached[1]))
+        return cached
+
+
+@lru_cache(maxsize=2_000)  # callers send a token many times
+def _token_part(digits: str | None) -> bytes:
+    return token_part(None if digits is None else expand(bytes.fromhex(digits)))
 
 
 def _as_moved(row: LoggedRecord) -> LoggedRecord:

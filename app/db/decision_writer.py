@@ -42,7 +42,8 @@ _compact_token_id = lru_cache(maxsize=2_000)(compact)  # callers send a token ma
 _Row = tuple[int, int, int, int, bytes, bytes | None, int | None]
 
 
-async def _yield_to_loop() -> None:
+async def yield_to_loop() -> None:
+    """Let other tasks run."""
     await asyncio.sleep(0)
 
 
@@ -56,7 +57,7 @@ class DecisionWriter:
         self,
         sessions: Sessions,
         disk: DiskSpace | None = None,
-        between_statements: Callable[[], Awaitable[None]] = _yield_to_loop,
+        between_statements: Callable[[], Awaitable[None]] = yield_to_loop,
     ) -> None:
         self._sessions = sessions
         self._between_statements = between_statements
@@ -107,7 +108,7 @@ async def insert_batch(
     keys: KeyStore,
     batch: Batch,
     ids: Sequence[int] | None = None,
-    between_statements: Callable[[], Awaitable[None]] = _yield_to_loop,
+    between_statements: Callable[[], Awaitable[None]] = yield_to_loop,
 ) -> Mapping[DecisionClass, int]:
     """Insert decisions in order, with new ids unless they are given; return about how many bytes each class gets.
 

@@ -28,7 +28,7 @@ from app.db import chain_store
 from app.db.admin_actions import record
 from app.db.chain_rows import TABLES, ChainReader, is_within, settled
 from app.db.chain_store import StoredEntry
-from app.db.decision_writer import without_values
+from app.db.decision_writer import without_values, yield_to_loop
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.row_order import dialect_of
@@ -36,20 +36,16 @@ from app.db.session import Sessions
 
 SEGMENT_ROWS = 5_000
 SEAL_SECONDS = 60.0
-_PAGE = 50  # rows that are read and hashed before the event loop runs other tasks, which takes 0.3 ms
+_PAGE = 1_000  # rows that are read at once
 _POLLS = 6  # in the time after which rows are sealed
 _PAUSE_SECONDS = 0.5  # between two segments
 _log = structlog.stdlib.get_logger("decisions")
 
 
-async def _yield_to_loop() -> None:
-    await asyncio.sleep(0)
-
-
 class Sealer:
     """Adds segments to the chains of both logs, signed with `key` if there is one.
 
-    `between_pages` is awaited after a few rows, so that requests are served meanwhile.
+    `between_slices` is awaited after a few rows, so that requests are served meanwhile.
     """
 
     def __init__(
@@ -58,14 +54,14 @@ class Sealer:
         disk: DiskSpace | None = None,
         key: SigningKey | None = None,
         *,
-        between_pages: Callable[[], Awaitable[None]] = _yield_to_loop,
+        between_slices: Callable[[], Awaitable[None]] = yield_to_loop,
         seal_seconds: float = SEAL_SECONDS,
         segment_rows: int = SEGMENT_ROWS,
     ) -> None:
         self._sessions = sessions
         self._disk = disk
         self.key = key
-        self._between_pages = between_pages
+        self._between_slices = between_slices
         self._seal_seconds = seal_seconds
         self._segment_rows = segment_rows
         # Since when this process knows of rows after an id.
@@ -98,7 +94,7 @@ class Sealer:
                 head = await chain_store.newest(session, log)
             after = head.entry.up_to_id if head else 0
             up_to = await settled(self._sessions, log, after)
-            builder, reader = SegmentBuilder(after), ChainReader(log)
+            builder, reader = SegmentBuilder(after), ChainReader(log, between_slices=self._between_slices)
             position, row_count = after, 0
             while position < up_to and builder.count < self._segment_rows:
                 async with self._sessions() as session:
@@ -107,7 +103,7 @@ class Sealer:
                 builder.add(page.rows)
                 position = page.last_id
                 row_count += page.row_count
-                await self._between_pages()
+                await self._between_slices()
             return builder.count if builder.count and await self._add(log, position, builder, row_count) else 0
 
     async def _is_due(self, log: LogName) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,9 +19,13 @@ from structlog.testing import capture_logs
 
 from app.audit.actor import FILES
 from app.audit.admin_log import AdminFilter, Detail
+from app.audit.chain.canonical import decision_digest, key_digest
 from app.audit.chain.entry import ChainHead
 from app.audit.chain.signatures import PublicKeys, SigningKey
+from app.audit.decision_filter import DecisionFilter
 from app.db import admin_actions, chain_store
+from app.db.chain_rows import ChainReader
+from app.db.decisions import stored_after
 from app.db.engine import open_engine
 from app.db.sealing import Sealer
 from app.db.session import Sessions, sessions_of
@@ -129,6 +134,40 @@ async def test_rows_that_are_altered_removed_and_added_are_named(sessions: Sessi
     for fault in found:
         assert f"row {fault.row_id} of decision_rows" in fault.message
         assert "Z" in fault.message, "its time, or those between which it was"
+
+
+async def test_rows_have_the_digests_of_their_records(sessions: Sessions) -> None:
+    """Rows are hashed as they are stored, whatever the form of their ids."""
+    ids = [
+        f"{NOW:014x}{7:010x}",
+        f"{NOW - 9_000_000:014x}{7:010x}",
+        "A1" * 12,
+        str(uuid4()),
+        secrets.token_hex(10),
+        "ü ß",
+    ]
+    records = [
+        record._replace(request_id=ids[n % 9] if n % 9 < 6 else record.request_id)
+        for n, record in enumerate(_random(150))
+    ]
+    records = [
+        record._replace(token_id=ids[n % 8], times=n) if n % 8 < 6 else record for n, record in enumerate(records, 1)
+    ]
+    await write(sessions, records)
+    slices = 0
+
+    async def between_slices() -> None:
+        nonlocal slices
+        slices += 1
+
+    async with sessions() as session:
+        stored = await stored_after(session, DecisionFilter(), 0, 200)
+        found = await ChainReader("decisions", between_slices=between_slices).page(session, 0, 149, 140)
+        rest = await ChainReader("decisions").page(session, found.last_id, 149, 140)
+    assert (found.last_id, rest.last_id, slices) == (140, 149, 1)
+    digests = [decision_digest(row.id, row.record, key_digest(row.record.key)) for row in stored]
+    assert [row.digest for row in (*found.rows, *rest.rows)] == digests[:149]
+    assert [(row.id, row.at) for row in found.rows] == [(row.id, row.record.at) for row in stored[:140]]
 
 
 async def test_every_value_of_a_decision_is_covered(sessions: Sessions, sealed: Path, tmp_path: Path) -> None:

@@ -68,18 +68,20 @@ def key_digest(key: DecisionKey, version: int = VERSION) -> bytes:
 
 def decision_digest(row_id: int, record: Record, digest_of_key: bytes) -> bytes:
     """The SHA-256 of a decision with its id, given the digest of its key. All versions have the same fields."""
-    request_id = record.request_id.encode()
-    token_id = b"-" if record.token_id is None else _counted(record.token_id.encode())
-    content = b"authz decision\n%d %d %d %d %d:%b %b\n" % (
-        row_id,
-        record.at,
-        record.latency,
-        record.times,
-        len(request_id),
-        request_id,
-        token_id,
-    )
+    numbers = row_id, record.at, record.latency, record.times
+    return row_digest(numbers, record.request_id, token_part(record.token_id), digest_of_key)
+
+
+def row_digest(numbers: tuple[int, int, int, int], request_id: str, token: bytes, digest_of_key: bytes) -> bytes:
+    """The SHA-256 of a decision: its id, time, latency and number, its request id, and its `token_part`."""
+    text = request_id.encode()
+    content = b"authz decision\n%d %d %d %d %d:%b %b\n" % (*numbers, len(text), text, token)
     return sha256(content + digest_of_key).digest()
+
+
+def token_part(token_id: str | None) -> bytes:
+    """The part of a decision's content that is its token id."""
+    return b"-" if token_id is None else _counted(token_id.encode())
 
 
 def admin_digest(act: AdminActionView, version: int = VERSION) -> bytes:

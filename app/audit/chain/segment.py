@@ -39,8 +39,7 @@ class StoredPart:
 class _OpenPart:
     ids: list[int] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
-    first_at: int = 2**63
-    last_at: int = -(2**63)
+    times: list[int] = field(default_factory=list)
 
 
 class SegmentBuilder:
@@ -53,15 +52,17 @@ class SegmentBuilder:
 
     def add(self, rows: Iterable[ChainRow]) -> None:
         """Add rows."""
-        for row in rows:
-            part = self._parts.get(row.part)
+        parts, count = self._parts, 0
+        for row_id, at, part_class, digest in rows:
+            name = part_class, at // DAY
+            part = parts.get(name)
             if part is None:
-                part = self._parts[row.part] = _OpenPart()
-            part.ids.append(row.id)
-            part.digests.append(row.digest)
-            part.first_at = min(part.first_at, row.at)
-            part.last_at = max(part.last_at, row.at)
-            self.count += 1
+                part = parts[name] = _OpenPart()
+            part.ids.append(row_id)
+            part.digests.append(digest)
+            part.times.append(at)
+            count += 1
+        self.count += count
 
     def parts(self) -> Sequence[StoredPart]:
         """The parts of the rows."""
@@ -75,8 +76,8 @@ class SegmentBuilder:
                 len(rows.ids),
                 rows.ids[0],
                 rows.ids[-1],
-                rows.first_at,
-                rows.last_at,
+                min(rows.times),
+                max(rows.times),
                 sha256(b"".join(rows.digests)).digest(),
                 sha256(plain).digest(),
             )
