@@ -188,11 +188,11 @@ async def test_rows_that_are_deleted_with_their_keys_while_they_are_read(
         return await load_keys(session, ids)
 
     await write(sessions, _random(20))
-    monkeypatch.setattr("app.db.decision_search.load_keys", delete_and_load)
+    monkeypatch.setattr("app.db.chain_rows.load_keys", delete_and_load)
     assert await Sealer(sessions).seal("decisions") == 0
-    monkeypatch.setattr("app.db.decision_search.load_keys", load_keys)
+    monkeypatch.setattr("app.db.chain_rows.load_keys", load_keys)
     await write(sessions, _random(20))
-    monkeypatch.setattr("app.db.decision_search.load_keys", delete_and_load)
+    monkeypatch.setattr("app.db.chain_rows.load_keys", delete_and_load)
     assert await faults(sessions) == []
 
 
