@@ -73,12 +73,38 @@ PARTS = {
         ),
     ),
     "console": Part(
-        (*_under("app/console", "oidc entrance sign_in discovery login_state cookies forms single_use"),),
+        (
+            *_under("app/console", "oidc entrance sign_in discovery login_state cookies forms single_use"),
+            *_under("app/console", "account config page"),
+            "app/db/console_sessions.py",
+        ),
         (
             *_under(
                 "tests/console", "test_oidc test_id_tokens test_discovery test_login_state test_cookies test_forms"
             ),
             *_under("tests/console", "test_entrance_answers test_entrance test_sign_in test_issuer_answers"),
+            *_under("tests/console", "test_session_limit test_sessions_of_members test_long_pages test_nav"),
+            "tests/oauth/test_consent.py",
+        ),
+    ),
+    "oauth": Part(
+        (
+            *("app/oauth", "app/http/api/oauth"),
+            *_under("app/console", "authorize authorization_entrance consent consent_headers"),
+        ),
+        (
+            *_under("tests/oauth", "test_client test_client_document test_client_finder test_clients test_consent"),
+            *_under("tests/oauth", "test_consent_of_documents test_consent_races test_consents test_departures"),
+            *_under("tests/oauth", "test_administered_apps test_app_changes test_apps_of_members test_removal_races"),
+            *_under("tests/oauth", "test_delegated_doors test_document_clients test_document_fetch test_exchange"),
+            *_under("tests/oauth", "test_documents_at_a_server test_dynamic_clients test_httpx_private test_registry"),
+            *_under("tests/oauth", "test_open_requests test_own_grants test_public_address test_redirects"),
+            *_under("tests/oauth", "test_redirects_at_a_server test_registration test_resource_doors test_scope"),
+            *_under("tests/oauth", "test_token_endpoint test_write_locks test_app_forms test_lifetimes"),
+            "tests/oauth/test_documented_limits.py",
+            *_under("tests/http/api", "test_oauth_apps test_oauth_entrance test_oauth_errors test_domain_problems"),
+            *_under("tests/identity", "test_access_token_verifier test_external_apps"),
+            "tests/console/test_registered_apps_pages.py",
         ),
     ),
 }
