@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from app.identity.access_token_verifier import AccessTokenCredential, AccessTokenVerifier
 from app.identity.bearer import authorization, parse_bearer_token
@@ -17,6 +17,17 @@ from app.identity.token_format import current
 
 # The text of a JWT, which its verifier parses, an API key, or the access token of an app.
 Credential: TypeAlias = str | KeyCredential | AccessTokenCredential
+
+
+_Start = TypeVar("_Start", str, bytes)
+
+
+def _only_or_all(starts: tuple[_Start, ...]) -> _Start | tuple[_Start, ...]:
+    """For `startswith`, to which a tuple takes longer, for each token."""
+    match starts:
+        case (only,):
+            return only
+    return starts
 
 
 class Authenticator:
@@ -41,11 +52,8 @@ class Authenticator:
         self._api_keys = api_keys
         self._apps = apps
         self._refusals = RefusalLog()
-        starts, self._app_starts = current().starts, current().app_starts
-        # A tuple takes longer, for each token.
-        self._starts: str | tuple[str, ...] = starts if len(starts) > 1 else starts[0]
-        bearer_starts = tuple(f"Bearer {start}".encode() for start in starts)
-        self._bearer_starts: bytes | tuple[bytes, ...] = bearer_starts if len(starts) > 1 else bearer_starts[0]
+        self._starts, self._app_starts = _only_or_all(current().starts), current().app_starts
+        self._bearer_starts = _only_or_all(tuple(f"Bearer {start}".encode() for start in current().starts))
         self._cached_jwt = jwt.cache.get
         self._cached_key = api_keys.cache.cached_digest
         self._cached_app = apps.cache.cached_digest

@@ -78,7 +78,7 @@ class TokenFormat:
 
     @property
     def _any_prefix(self) -> str:
-        return self.prefix if len(self.prefixes) == 1 else f"(?:{'|'.join(self.prefixes)})"
+        return f"(?:{'|'.join(self.prefixes)})"
 
     def key_start(self, environment: str) -> str:
         """What new keys of an environment begin with."""

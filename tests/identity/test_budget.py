@@ -129,6 +129,22 @@ def test_beyond_all_networks_one_budget_is_shared() -> None:
 
 
 @pytest.mark.parametrize(
+    ("peer", "networks"),
+    [
+        ("192.0.2.7", ["192.0.2.0/24", "192.0.0.0/16"]),
+        ("2001:db8:1:2::/64", ["2001:db8:1::/48", "2001:db8::/32"]),
+        ("192.0.2.0/24", ["192.0.2.0/24", "192.0.0.0/16"]),
+        ("2001:db8:1::/48", ["2001:db8:1::/48", "2001:db8::/32"]),
+        ("192.0.0.0/16", ["192.0.0.0/16", "192.0.0.0/16"]),
+        ("/run/authz.sock", ["", ""]),
+        ("", ["", ""]),
+    ],
+)
+def test_the_networks_of_a_peer(peer: str, networks: list[str]) -> None:
+    assert [network_of(peer) for network_of in NETWORKS] == networks
+
+
+@pytest.mark.parametrize(
     ("address", "peer"),
     [
         ("192.0.2.7", "192.0.2.7"),
