@@ -51,7 +51,7 @@ async def make_room(session: AsyncSession, shared: SharedTable, limit: int) -> N
     That is the largest network, in it the smaller one with the most, down to an address, and of what comes from there
     the largest of `parties`. So a flood takes the place of its own rows alone.
     """
-    if ((await session.scalar(select(func.count(shared.id)).where(*shared.counted))) or 0) <= limit:
+    if (await session.scalars(select(func.count(shared.id)).where(*shared.counted))).one() <= limit:
         return
     excess = _ranked(shared).subquery()
     number = max(1, min(_EVICTED, limit // _EVICTED))

@@ -51,7 +51,7 @@ async def store_grant(
     grant = await find_grant(session, person.subject, app.id)
     if grant is None:
         active = (col(AppGrant.person_id) == person.id, col(AppGrant.revoked_at).is_(None))
-        if ((await session.scalar(select(func.count()).select_from(AppGrant).where(*active))) or 0) >= GRANTS:
+        if (await session.scalars(select(func.count()).select_from(AppGrant).where(*active))).one() >= GRANTS:
             raise TooManyGrants
         grant = AppGrant(person_id=person.id, app_id=app.id, scopes=[], app_version="", created_at=now, changed_at=now)
         session.add(grant)

@@ -196,7 +196,7 @@ async def remove_app(session: AsyncSession, app_id: int | None, by: Actor, now: 
 
 async def _count(session: AsyncSession) -> int:
     count = select(func.count()).select_from(OAuthClient).where(col(OAuthClient.kind) == "registered")
-    return (await session.scalar(count)) or 0
+    return (await session.scalars(count)).one()
 
 
 async def _locked(session: AsyncSession, app_id: int | None) -> OAuthClient:

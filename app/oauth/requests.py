@@ -121,8 +121,8 @@ async def _store(
     await session.flush()  # first: on SQLite a transaction that has read may fail at once when it writes
     await delete_free(session, _SHARED, select(_ID).where(col(AuthorizationRequest.expires_at) <= now))
     # Ids grow, so as a rule the difference shows that there are few rows, without a count.
-    oldest = await session.scalar(select(func.min(_ID)))
-    if oldest is not None and row.id - oldest >= OPEN_REQUESTS:
+    oldest = (await session.scalars(select(func.min(_ID)))).one()
+    if row.id - oldest >= OPEN_REQUESTS:
         await make_room(session, _SHARED, OPEN_REQUESTS)
     return name
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from app.db.session import Sessions
 from tests.console.browsing import Browser
 from tests.console.conftest import console, server_for_apps
 from tests.oauth.asking import new_browser
+from tests.oauth.flows import Flow, new_flow, sqlite_sessions
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -51,3 +53,16 @@ def browsers() -> Iterator[Callable[[Server], Browser]]:
 def visitor(app_server: Server, browsers: Callable[[Server], Browser]) -> Browser:
     """A browser without scripts."""
     return browsers(app_server)
+
+
+@pytest.fixture
+async def flow(sqlite: tuple[Sessions, str]) -> Flow:
+    """A flow of an app without a secret, on SQLite."""
+    return await new_flow(*sqlite)
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[tuple[Sessions, str]]:
+    """Sessions of a new SQLite database, and its URL."""
+    async with sqlite_sessions(tmp_path) as found:
+        yield found

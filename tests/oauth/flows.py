@@ -6,16 +6,22 @@ import shutil
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from app.audit.actor import Actor
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST, open_engine
 from app.db.session import Sessions, sessions_of
 from app.db.tables.oauth_clients import OAuthClient
+from app.identity.access_token_verifier import AccessTokenVerifier
+from app.identity.errors import Unauthenticated
 from app.oauth import registry
+from app.oauth.access_tokens import access_token_lookup
 from app.oauth.app_order import AppOrder
 from app.oauth.client_authentication import ClientCredentials
 from app.oauth.codes import issue_code
@@ -124,3 +130,22 @@ async def new_flow(sessions: Sessions, url: str, *, confidential: bool = False) 
     async with sessions() as session:
         new = await registry.register_app(session, AppOrder("Scores", [REDIRECT], confidential), BY, NOW)
     return Flow(sessions, url, new.app, new.plaintext)
+
+
+async def refused(attempt: Any) -> str:
+    """The error code of what an app does."""
+    with pytest.raises(OAuthError) as error:
+        await attempt
+    return error.value.code
+
+
+async def fault_of(flow: Flow, token: str, after: timedelta = timedelta(seconds=1)) -> str | None:
+    """What the verifier says about an access token; None if it is accepted."""
+    verifier = AccessTokenVerifier(
+        access_token_lookup(flow.sessions), cache_seconds=60, on_accepted=lambda _: None, now=lambda: NOW + after
+    )
+    try:
+        await verifier.look_up(verifier.parse(token))
+    except Unauthenticated as error:
+        return error.code
+    return None

@@ -32,7 +32,19 @@ def client(**given: object) -> Client:
 
 @pytest.mark.parametrize(
     "name",
-    ["Scores", "a", "x" * 60, "Fußball & <b>Ergebnisse</b>", "קבוצה", "ทีมฟุตบอล", "पटल", "🏈 Scores", "e\u0301quipe"],
+    [
+        "Scores",
+        "a",
+        "x" * 60,
+        "Fußball & <b>Ergebnisse</b>",
+        "קבוצה",
+        "ทีมฟุตบอล",
+        "पटल",
+        "🏈 Scores",
+        "e\u0301quipe",
+        "a" + "\u0301" * 3,
+        "a\u0301\u0301b" * 2,
+    ],
 )
 def test_a_name_is_text(name: str) -> None:
     assert name_fault(name) is None
@@ -65,6 +77,8 @@ def test_a_name_is_text(name: str) -> None:
         "\ue000",
         "\u0301a",
         "a" + "\u0301" * 4,
+        "a" + "\u20dd" * 4,
+        "abc" + "\u0301\u20dd" * 2,
     ],
     ids=ascii,
 )

@@ -41,6 +41,7 @@ def refusal(body: bytes) -> str:
         ("https://app.example:443/a?b=c", DocumentAddress("app.example", 443, "/a?b=c", "app.example")),
         ("https://app.example:8443/a", DocumentAddress("app.example", 8443, "/a", "app.example:8443")),
         ("https://192.0.2.1/a", DocumentAddress("192.0.2.1", 443, "/a", "192.0.2.1")),
+        ("https://app.example/" + "a" * 480, DocumentAddress("app.example", 443, "/" + "a" * 480, "app.example")),
         ("https://[2001:db8::1]:8443/a", DocumentAddress("[2001:db8::1]", 8443, "/a", "[2001:db8::1]:8443")),
     ],
 )
@@ -71,7 +72,7 @@ def test_the_address_of_a_document(client_id: str, address: DocumentAddress) -> 
         "https://app.example/*",
         "https://app.example/\u00e9",
         "https://b\u00fccher.example/client.json",
-        "https://app.example/" + "a" * 500,
+        "https://app.example/" + "a" * 481,
         "https:///client.json",
         "https://127.1/client.json",
         "https://0x7f000001/client.json",

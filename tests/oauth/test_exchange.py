@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.db.session import Sessions
-from app.db.tables.oauth_clients import OAuthClient
 from app.identity.access_token_verifier import AccessTokenVerifier, AppRecord
-from app.identity.errors import Unauthenticated
 from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
 from app.identity.token_format import DEFAULT_PREFIX
 from app.oauth.access_tokens import access_token_lookup
 from app.oauth.codes import scopes_at
 from app.oauth.errors import BadClientSecret, OAuthError
-from app.oauth.grants import TooManyGrants, end_grants, find_grant, store_grant
-from app.oauth.lifetimes import ACCESS_TOKENS, FAMILIES, GRANTS, SIBLINGS
-from app.oauth.people import find_person, note_sign_in
+from app.oauth.grants import find_grant
+from app.oauth.people import find_person
 from app.token_prefixes import use_token_prefixes
-from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, new_flow, sqlite_sessions
+from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, fault_of, new_flow, refused
 
 pytestmark = pytest.mark.anyio
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 OTHER_VERIFIER = "another-verifier-of-forty-three-characters-xx"
-
-
-@pytest.fixture
-async def flow(sqlite: tuple[Sessions, str]) -> Flow:
-    """A flow of an app without a secret, on SQLite."""
-    return await new_flow(*sqlite)
-
-
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[tuple[Sessions, str]]:
-    async with sqlite_sessions(tmp_path) as found:
-        yield found
-
-
-async def refused(attempt: Any) -> str:
-    """The error code of what an app does."""
-    with pytest.raises(OAuthError) as error:
-        await attempt
-    return error.value.code
-
-
-async def fault_of(flow: Flow, token: str, after: timedelta = SECOND) -> str | None:
-    """What the verifier says about an access token; None if it is accepted."""
-    verifier = AccessTokenVerifier(
-        access_token_lookup(flow.sessions), cache_seconds=60, on_accepted=lambda _: None, now=lambda: NOW + after
-    )
-    try:
-        await verifier.look_up(verifier.parse(token))
-    except Unauthenticated as error:
-        return error.code
-    return None
 
 
 async def run(flow: Flow, statement: str) -> None:
@@ -132,11 +95,6 @@ async def test_what_a_code_needs(flow: Flow) -> None:
     await flow.send(NOW, **stated)  # none of these uses the code up
 
 
-async def test_a_code_lives_for_a_minute(flow: Flow) -> None:
-    assert await refused(flow.redeem(await flow.consent(), NOW + timedelta(seconds=60))) == "invalid_grant"
-    await flow.redeem(await flow.consent(), NOW + timedelta(seconds=59))
-
-
 async def test_five_wrong_verifiers_end_a_code(flow: Flow) -> None:
     for wrong, works in ((4, True), (5, False)):
         code = await flow.consent()
@@ -193,7 +151,7 @@ async def test_a_refresh_token_of_a_public_app_is_replaced(flow: Flow) -> None:
 async def test_within_the_grace_the_predecessor_gets_three_siblings(flow: Flow) -> None:
     first = await flow.redeem(await flow.consent())
     second = await flow.refresh(first.refresh_token)
-    siblings = [await flow.refresh(first.refresh_token, NOW + 29 * SECOND) for _ in range(SIBLINGS)]
+    siblings = [await flow.refresh(first.refresh_token, NOW + 29 * SECOND) for _ in range(3)]
     assert await flow.code_of_refresh(first.refresh_token, NOW + 29 * SECOND) == "invalid_grant"
     third = await flow.refresh(siblings[1].refresh_token, NOW + 40 * SECOND)
     # The other siblings are predecessors now, which have a grace of their own.
@@ -266,7 +224,7 @@ async def test_many_refreshes_at_the_same_time_are_one_rotation_and_its_siblings
     attempts = (flow.refresh(issued.refresh_token) for _ in range(30))
     answers = await asyncio.gather(*attempts, return_exceptions=True)
     kinds = Counter(answer.code if isinstance(answer, OAuthError) else type(answer).__name__ for answer in answers)
-    assert kinds == {"IssuedTokens": 1 + SIBLINGS, "invalid_grant": 29 - SIBLINGS}
+    assert kinds == {"IssuedTokens": 4, "invalid_grant": 26}
     newest = next(answer for answer in answers if not isinstance(answer, BaseException))
     assert await flow.code_of_refresh(newest.refresh_token) is None
 
@@ -337,66 +295,6 @@ async def test_what_ends_the_access_of_an_app(flow: Flow) -> None:
         assert await refused(flow.redeem(unused)) == error
         for column, table in (("blocked_at", "people"), ("disabled_at", "oauth_clients")):
             await run(flow, f"UPDATE {table} SET {column} = NULL")
-
-
-async def test_a_user_who_was_not_seen_for_a_month_is_refreshed_no_more(flow: Flow) -> None:
-    issued = await flow.redeem(await flow.consent())
-    second = await flow.refresh(issued.refresh_token, NOW + 29 * DAY)
-    assert await flow.code_of_refresh(second.refresh_token, NOW + 30 * DAY) == "invalid_grant"
-    await flow.consent(now=NOW + 30 * DAY)  # signs in again
-    assert await flow.code_of_refresh(second.refresh_token, NOW + 30 * DAY) is None
-
-
-async def test_a_family_ends_after_thirty_idle_and_ninety_days(flow: Flow) -> None:
-    idle = await flow.redeem(await flow.consent())
-    used = await flow.redeem(await flow.consent())
-    token = used.refresh_token
-    for days in (29, 58, 87):
-        await flow.consent(now=NOW + days * DAY)
-        token = (await flow.refresh(token, NOW + days * DAY)).refresh_token
-        assert (await flow.code_of_refresh(idle.refresh_token, NOW + days * DAY) is None) is (days == 29)
-        idle_token = idle.refresh_token
-    assert idle_token is not None
-    assert await flow.code_of_refresh(token, NOW + 90 * DAY) == "invalid_grant"
-
-
-async def test_beyond_the_limit_the_oldest_family_ends(flow: Flow) -> None:
-    issued = [await flow.redeem(await flow.consent()) for _ in range(FAMILIES + 2)]
-    states = [await fault_of(flow, each.access_token) for each in issued]
-    assert states == ["token_revoked"] * 2 + [None] * FAMILIES
-
-
-async def test_the_access_tokens_of_a_family_are_bounded(sqlite: tuple[Sessions, str]) -> None:
-    flow = await new_flow(*sqlite, confidential=True)
-    issued = await flow.redeem(await flow.consent())
-    for _ in range(ACCESS_TOKENS - 1):
-        await flow.refresh(issued.refresh_token)
-    with pytest.raises(OAuthError) as full:
-        await flow.refresh(issued.refresh_token, NOW + 60 * SECOND)
-    assert full.value.retry_after == 840
-    await flow.refresh(issued.refresh_token, NOW + 900 * SECOND)
-    async with flow.sessions() as session:
-        assert await session.scalar(text("SELECT count(*) FROM oauth_access_tokens")) == 1, "expired ones are deleted"
-
-
-async def test_a_user_allows_at_most_a_hundred_apps(flow: Flow) -> None:
-    async with flow.sessions() as session:
-        await note_sign_in(session, "user_ann", [], NOW, None)
-        person = await find_person(session, "user_ann")
-        assert person is not None
-        for number in range(GRANTS):
-            stored = {
-                name: getattr(flow.app, name) for name in ("kind", "name", "redirect_uris", "version", "created_by")
-            }
-            app = OAuthClient(client_id=f"app_{number}", created_at=NOW, changed_at=NOW, host=None, **stored)
-            session.add(app)
-            await session.flush()
-            await store_grant(session, person, app, ["catalog:read"], NOW)
-        with pytest.raises(TooManyGrants):
-            await store_grant(session, person, flow.app, ["catalog:read"], NOW)
-        await store_grant(session, person, app, ["holdings:read"], NOW)  # more for an app that is allowed already
-        await end_grants(session, "user_ann", NOW)
-        await store_grant(session, person, flow.app, ["catalog:read"], NOW)
 
 
 async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:

@@ -22,6 +22,11 @@ ACCEPTED = [
     "http://127.0.0.1:53211/cb",
     "http://[::1]/cb",
     "http://localhost:3000",
+    "https://app.example:65535/cb",
+    "https://app.example:1/cb",
+    "https://" + "a" * 63 + ".example/cb",
+    "https://" + "a." * 123 + "example/",
+    "https://app.example/" + "a" * 980,
 ]
 PRIVATE = [
     "com.example.app:/cb",
@@ -82,8 +87,8 @@ REFUSED = [
     "https://[2001:db8:0:0:0:0:0:1]/cb",
     "https://[2001:db8::0.0.0.1]/cb",
     "https://" + "a" * 64 + ".example/cb",
-    "https://" + "a." * 130 + "example/cb",
-    "https://app.example/" + "a" * 1_000,
+    "https://a" + "a." * 123 + "example/",
+    "https://app.example/" + "a" * 981,
     "javascript:alert(1)",
     "data:text/html,x",
     "file:///etc/passwd",
