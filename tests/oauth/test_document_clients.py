@@ -136,6 +136,31 @@ async def test_the_fetches_of_one_user_leave_room_for_those_of_others(host: Docu
     assert (await found.find(host.url, "user_a")).name == "Scores"
 
 
+async def test_a_fetch_that_ends_makes_room_for_one_of_its_user(host: DocumentHost, clock: Clock) -> None:
+    gates = [asyncio.Event() for _ in range(4)]
+
+    async def resolve(name: str, port: int) -> Sequence[Address]:
+        await gates[int(name.partition(".")[0])].wait()
+        return await host.resolve(name, port)
+
+    found = DocumentClients(host.fetch(resolve=resolve), clock=clock)
+    pending = []
+    for ended in (None, 0, 1):
+        if ended is not None:
+            gates[ended].set()
+            with pytest.raises(ClientDocumentRefused):
+                await pending[ended]
+        while len(pending) < 2 + (0 if ended is None else ended + 1):
+            url = f"https://{len(pending)}.example/client.json"
+            pending.append(asyncio.create_task(found.find(url, "user_a")))
+            await asyncio.sleep(0)
+        with pytest.raises(BudgetSpent):
+            await found.find("https://9.example/client.json", "user_a")
+    for gate in gates:
+        gate.set()
+    await asyncio.gather(*pending, return_exceptions=True)
+
+
 async def test_a_slow_fetch_counts_as_several(host: DocumentHost, clock: Clock) -> None:
     async def hang(_host: str, _port: int) -> Sequence[Address]:
         await asyncio.Event().wait()

@@ -69,14 +69,14 @@ async def test_a_family_ends_after_ninety_days(flow: Flow) -> None:
 
 
 async def test_an_access_token_is_known_as_revoked_for_half_an_hour(flow: Flow) -> None:
-    ended, grants = await flow.redeem(await flow.consent()), "UPDATE oauth_grants SET revoked_at = :now"
-    other = await flow.redeem(await flow.consent("user_bob"))
+    of_family = (await flow.redeem(await flow.consent("user_ann"))).access_token
+    of_grant = (await flow.redeem(await flow.consent("user_bob"))).access_token
     async with flow.sessions() as session:
         await session.execute(text("UPDATE oauth_families SET revoked_at = :now WHERE id = 1"), {"now": NOW})
-        await session.execute(text(f"{grants} WHERE id = 2"), {"now": NOW})
+        await end_grants(session, "user_bob", NOW)
         await session.commit()
     for after, fault in ((30 * MINUTE - SECOND, "token_revoked"), (30 * MINUTE, "unknown_app_token")):
-        for user, token in (("user_ann", ended.access_token), ("user_bob", other.access_token)):
+        for user, token in (("user_ann", of_family), ("user_bob", of_grant)):
             await flow.redeem(await flow.consent(user, now=NOW + after), NOW + after)
             assert await fault_of(flow, token, after) == fault, (user, after)
 
