@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.identity.budget import BudgetSpent
+from app.oauth.client import Client
 from app.oauth.client_document import ClientDocumentRefused
 from app.oauth.document_clients import MAX_FETCHES_OF_USER, DocumentClients
 from app.oauth.public_address import Address
@@ -144,7 +145,7 @@ async def test_a_fetch_that_ends_makes_room_for_one_of_its_user(host: DocumentHo
         return await host.resolve(name, port)
 
     found = DocumentClients(host.fetch(resolve=resolve), clock=clock)
-    pending = []
+    pending: list[asyncio.Task[Client]] = []
     for ended in (None, 0, 1):
         if ended is not None:
             gates[ended].set()
