@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.policy.casbin_import.casbin_functions import pattern_error
-from app.policy.casbin_import.casbin_rows import CasbinRows, read_rows
+from app.policy.casbin_import.casbin_rows import CasbinRow, CasbinRows, read_rows
 from app.policy.casbin_import.expression import parse_matcher
 from app.policy.casbin_import.import_fault import ImportRefused
 from app.policy.casbin_import.import_options import RequestFields, fields_of
@@ -55,7 +55,7 @@ def read_casbin(files: CasbinFiles, progress: Callable[[str], None] = lambda _: 
     model = read_model(files.model_file, files.model)
     tests = alternatives(model, parse_matcher(model))
     rows = read_rows(model, files.rows, progress)
-    graphs = {name: RoleGraph(name, links, has_domains=model.groups[name] > 2) for name, links in rows.links.items()}
+    graphs = {name: RoleGraph(name, links) for name, links in rows.links.items()}
     casbin = CasbinPolicy(model, tests, fields_of(model), rows, graphs)
     faults = [fault for graph in graphs.values() for fault in graph.faults()]
     faults += _pattern_faults(casbin)
@@ -69,8 +69,14 @@ def _pattern_faults(casbin: CasbinPolicy) -> Iterator[Fault]:
     reader = AlternativeReader(casbin.model, casbin.fields, casbin.alternatives)
     for row in casbin.rows.rules:
         tests = (test for alternative in reader.read(row) for _, test in alternative.tests)
-        for test in tests:
-            if test.function in PATTERNS and (error := pattern_error(test.function, test.value)):
-                text = shown(str(row))
-                message = f"`{test.value}` is no pattern of {test.function}, and pycasbin fails at it: {error}"
-                yield Fault("casbin-pattern", row.file, row.line, 1, message, "correct it", text=text)
+        patterns = ((test.function, test.value) for test in tests if test.function in PATTERNS)
+        yield from (fault for each in patterns if (fault := pattern_fault(row, *each, "fails at it")))
+
+
+def pattern_fault(row: CasbinRow, function: str, value: str, outcome: str) -> Fault | None:
+    """The fault of a row with a value that is no pattern of a function; None if it is one."""
+    error = pattern_error(function, value)
+    if error is None:
+        return None
+    message = f"`{value}` is no pattern of {function}, and pycasbin {outcome}: {error}"
+    return Fault("casbin-pattern", row.file, row.line, 1, message, "correct it", text=shown(str(row)))

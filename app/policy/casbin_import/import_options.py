@@ -11,7 +11,7 @@ from app.policy.casbin_import.model_file import CasbinModel
 from app.policy.language.fault import Fault
 from app.policy.routing.routes import RouteTable
 
-# The methods that a pattern of actions is compared with; others occur only if a row names them.
+# The methods that a pattern of actions is compared with; others occur only if some row names their action.
 USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 DOCUMENT_METHODS = (*USUAL_METHODS, "TRACE")
 NO_FUNCTION = "none"
@@ -58,6 +58,10 @@ class ImportOptions:
     def is_generated(self) -> bool:
         """Whether the import writes the document, so that the rows are all that says which routes there are."""
         return self.document is None and self.handlers is None
+
+    def methods_with(self, actions: Collection[str]) -> tuple[str, ...]:
+        """The methods that are decided where rows name these actions."""
+        return tuple(each for each in DOCUMENT_METHODS if each in USUAL_METHODS or self.action_of(each) in actions)
 
     def action_of(self, method: str) -> str:
         """The action that Casbin is asked about for a method."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.policy.casbin_import.carried_rule import CarriedRule
-from app.policy.casbin_import.casbin_policy import CasbinPolicy
+from app.policy.casbin_import.casbin_policy import CasbinPolicy, pattern_fault
 from app.policy.casbin_import.casbin_rows import CasbinRow
 from app.policy.casbin_import.handler_routes import check_handlers, of_handlers_alone
 from app.policy.casbin_import.import_fault import ImportNote, ImportRefused
@@ -41,7 +41,7 @@ from app.policy.language.load import Policy
 from app.policy.language.rule import SCOPE_TYPE
 from app.policy.routing.routes import SERVICE, RouteTable
 
-_PATTERN = re.compile(r"[*{}]|/:")
+_PATTERN = re.compile(r"[*{}^|\[\]]|/:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ def import_policy(
         members = needed(members, [rule for rule, _ in rules], found)
     if not rules:
         message = "no row can be carried over; the report of an import says why, row by row"
-        faults = [Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in found.notes[:20]]
+        faults = [
+            Fault("left-out", note.file, note.line, 1, note.message, note.hint) for note in list(found.notes)[:20]
+        ]
         raise ImportRefused([Fault("nothing-left", casbin.model.file, 1, 1, message), *faults])
     kept = [rule for rule, _ in rules]
     closing = _closing(options, rules, paths, table, found)
@@ -168,24 +170,27 @@ def _check_matching(casbin: CasbinPolicy, options: ImportOptions) -> None:
 
     A program registers such functions in its code, so the files do not have them.
     """
-    subject_groups = casbin.graphs_of(casbin.fields.subject)
     object_groups = casbin.graphs_of(casbin.fields.object)
+    others = {**casbin.graphs_of(casbin.fields.subject), **casbin.graphs_of(casbin.fields.action)}
     constants = {test.domain for each in casbin.alternatives for test in each if isinstance(test, FieldTest)}
     for group in options.matching:
         function = options.matching[group]
         if group not in casbin.graphs or (function != NO_FUNCTION and function not in PATTERNS):
             message = f"`{group}={function}` is not a role definition of the model and a pattern function"
             raise ImportRefused([Fault("matching", casbin.model.file, 1, 1, message, "write --match g2=keyMatch2")])
-        if function != NO_FUNCTION and group not in object_groups:
+        if function != NO_FUNCTION and (group not in object_groups or group in others):
             message = f"patterns of subjects or actions (`{group}`) cannot be imported"
             raise ImportRefused([Fault("matching", casbin.model.file, 1, 1, message, "write a row for each of them")])
-    for group, graph in {**subject_groups, **object_groups}.items():
+    for group, function in options.functions.items():
+        pairs = ((row, name) for row in casbin.graphs[group].rows for name in row.cells[:2])
+        if faults := [fault for row, name in pairs if (fault := pattern_fault(row, function, name, "ignores it"))]:
+            raise ImportRefused(faults)
+    for group, graph in {**others, **object_groups}.items():
         if group in options.matching:
             continue
         for row in graph.rows:
-            member, role, *domain = row.cells
-            patterns = [cell for cell in (member, role) if _PATTERN.search(cell)]
-            patterns += [cell for cell in domain if "*" in cell and cell not in constants]
+            names = [*row.cells[:2], *(domain for domain in row.cells[2:] if domain not in constants)]
+            patterns = [name for name in names if _PATTERN.search(name)]
             if patterns:
                 message = f"`{patterns[0]}` is a pattern only if the program says so, and a name for Casbin otherwise"
                 hint = f"with add_named_matching_func: --match {group}=keyMatch2; else --match {group}=none"

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from app.policy.casbin_import.casbin_policy import CasbinPolicy
 from app.policy.casbin_import.matcher import EQUALS, FieldTest
+from app.policy.casbin_import.new_names import is_verb
 from app.policy.casbin_import.path_pattern import PartialSegment, literal_of, patterns_of
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 
 class KnownValues:
-    """Each value once, in the order of the files."""
+    """Each value once, in the order of the files. `verbs` are the actions that rows can name."""
 
     def __init__(self, casbin: CasbinPolicy, other_objects: Collection[str] = ()) -> None:
         fields = casbin.fields
@@ -42,7 +43,7 @@ class KnownValues:
         linked_words = (
             name for graph in casbin.graphs_of(fields.action).values() for row in graph.rows for name in row.cells[:2]
         )
-        self.verbs = tuple(dict.fromkeys((*words, *linked_words)))
+        self.verbs = tuple(dict.fromkeys(verb for verb in (*words, *linked_words) if is_verb(verb)))
 
     def _tested(self, name: str | None) -> Iterable[tuple[str, str]]:
         """The functions and values with which a field is tested, once each."""

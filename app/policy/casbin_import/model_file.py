@@ -44,8 +44,8 @@ class PlacedText:
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset."""
-        start, line, column = next(mark for mark in reversed(self.marks) if mark[0] <= offset or mark[0] == 0)
-        return line, column + max(offset - start, 0)
+        start, line, column = next(mark for mark in reversed(self.marks) if mark[0] <= offset)
+        return line, column + offset - start
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,14 @@ class _ModelReader:
             if key != "g" and key not in self._values:
                 hint = f"add a section `[{section}]` with `{key} = …`"
                 raise self._refused(1, 1, f"the model does not define `{key}`", hint)
-        numbers = ["g", *(f"g{number}" for number in range(2, 100))]
-        named = [key for key in numbers if key in self._values]
-        for key, expected in zip(named, numbers, strict=False):
+        groups = {key: self._parameters(value) for key, value in self._values.items() if _GROUP.fullmatch(key)}
+        for number, key in enumerate(sorted(groups, key=lambda key: (len(key), key)), 1):
+            expected = f"g{number}" if number > 1 else "g"
             if key != expected:
                 line, column = self._values[key].place(0)
                 raise self._refused(
                     line, column, f"Casbin does not read `{key}` without `{expected}`", f"define `{expected}`"
                 )
-        groups = {key: self._parameters(value) for key, value in self._values.items() if _GROUP.fullmatch(key)}
         return CasbinModel(
             self._file,
             self._text,
@@ -167,13 +166,15 @@ class _ModelReader:
         return key, PlacedText(value.strip(), shifted)
 
     def _fields(self, key: str) -> tuple[str, ...]:
-        value = self._values[key]
-        fields = tuple(field.strip() for field in value.text.split(","))
-        for field in fields:
+        value, at = self._values[key], 0
+        parts = value.text.split(",")
+        fields = tuple(part.strip() for part in parts)
+        for part, field in zip(parts, fields, strict=True):
             if not _FIELD.fullmatch(field) or fields.count(field) > 1:
-                line, column = value.place(max(value.text.find(field), 0))
+                line, column = value.place(at + len(part) - len(part.lstrip()))
                 what = "occurs twice" if _FIELD.fullmatch(field) else "is not a name"
                 raise self._refused(line, column, f"`{field}` {what}", f"write `{key} = sub, obj, act`")
+            at += len(part) + 1
         return fields
 
     def _parameters(self, value: PlacedText) -> int:

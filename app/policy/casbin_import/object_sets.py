@@ -59,8 +59,7 @@ class ObjectReader:
 
     def is_member(self, test: ResolvedTest, name: str) -> bool:
         """Whether a name has the role of a test."""
-        domain = test.domain if isinstance(test.domain, str) else ""
-        return name in self._graphs[test.function].reaching(domain, test.value)
+        return name in self._members(test)
 
     def _read(self, tests: tuple[ResolvedTest, ...]) -> ObjectSet:
         names: list[str] | None = None
@@ -68,11 +67,11 @@ class ObjectReader:
         for test in tests:
             if test.function == EQUALS:
                 found = [test.value]
-            elif test.function in self._matching and len(tests) == 1:
-                return self._of_members(test)
+            elif test.function in self._matching:
+                open_tests.append(test)
+                continue
             elif test.function in self._graphs:
-                domain = test.domain if isinstance(test.domain, str) else ""
-                found = list(self._graphs[test.function].reaching(domain, test.value))
+                found = list(self._members(test))
             elif patterns_of(test.function, test.value).is_everything:
                 continue
             else:
@@ -81,31 +80,47 @@ class ObjectReader:
             names = found if names is None else [name for name in names if name in found]
         text = tests[0].value if tests else "*"
         if names is not None:
-            return self._of_names([n for n in names if all(matches(t.function, n, t.value) for t in open_tests)], text)
+            return self._of_names([name for name in names if self._meets(name, open_tests)], text)
         if len(open_tests) > 1:
-            return ObjectSet(problem="two patterns must match the same object", text=text)
+            things = tuple(thing for thing in self._things if self._meets(thing, open_tests))
+            return ObjectSet(things, problem="two patterns must match the same object", text=text)
         if not open_tests:
             return self._of_patterns(self._everything, tuple(self._things), text)
         test = open_tests[0]
+        if test.function in self._matching:
+            return self._of_members(test)
         literal, is_only = literal_of(test.function, test.value)
-        candidates = [literal] if is_only and literal in self._known_things else self._things
-        things = tuple(thing for thing in candidates if thing and matches(test.function, thing, test.value))
+        candidates = self._known_things & {literal or ""} if is_only else self._things
+        things = tuple(thing for thing in candidates if self._meets(thing, open_tests))
         matching = self._of_patterns(patterns_of(test.function, test.value), things, test.value)
-        is_open = not matching.patterns and not matching.problem and literal_of(test.function, test.value)[0] is None
+        is_open = not matching.patterns and not matching.problem and literal is None
         return replace(matching, is_open=is_open)
 
     def _of_members(self, test: ResolvedTest) -> ObjectSet:
         """The members of a role whose names are patterns, by the matching function of the program."""
-        function = self._matching[test.function]
-        domain = test.domain if isinstance(test.domain, str) else ""
-        members = self._graphs[test.function].reaching(domain, test.value)
+        function, members = self._patterns(test)
         read = [patterns_of(function, member) for member in members]
+        things = tuple(thing for thing in self._things if self._meets(thing, [test]))
         if any(each.equal for each in read):
-            return ObjectSet(problem="segments that must be equal cannot be in a role", text=test.value)
-        things = [t for t in self._things if any(matches(function, t, member) for member in members)]
+            return ObjectSet(things, problem="segments that must be equal cannot be in a role", text=test.value)
         patterns = tuple(dict.fromkeys(pattern for each in read for pattern in each.patterns))
         problem = next((each.fault for each in read if each.fault), "")
-        return ObjectSet(tuple(things), patterns, None, problem, test.value)
+        return ObjectSet(things, patterns, None, problem, test.value)
+
+    def _members(self, test: ResolvedTest) -> Sequence[str]:
+        """The names that have the role of a test."""
+        domain = test.domain if isinstance(test.domain, str) else ""
+        return self._graphs[test.function].reaching(domain, test.value)
+
+    def _patterns(self, test: ResolvedTest) -> tuple[str, Sequence[str]]:
+        """The function of a test, and the patterns of which one has to match."""
+        function = self._matching.get(test.function)
+        return (test.function, (test.value,)) if function is None else (function, self._members(test))
+
+    def _meets(self, name: str, tests: Sequence[ResolvedTest]) -> bool:
+        """Whether a name meets tests by patterns."""
+        found = map(self._patterns, tests)
+        return all(any(matches(function, name, each) for each in patterns) for function, patterns in found)
 
     def _of_names(self, names: Sequence[str], text: str) -> ObjectSet:
         things = tuple(name for name in names if not name.startswith("/"))

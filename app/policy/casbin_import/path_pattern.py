@@ -85,17 +85,16 @@ def patterns_of(function: str, value: str) -> PathPatterns:
     """The patterns of `function(r.obj, value)`."""
     if function == EQUALS or (function == "keyMatch" and "*" not in value):
         return _literal(value)
-    if function == "keyMatch" and value.startswith("*"):
-        return EVERYTHING
     equal: tuple[int, int] | None = None
     if function == "keyMatch4":
         equal, fault = _equal_segments(value)
         if fault:
             return PathPatterns(fault=fault)
     try:
-        cut = [_cut(sequence) for sequence in parse_regex(regex_of(function, value))]
-        if any(_is_everything(each) for each in cut):
+        sequences = [_open_ended(sequence) for sequence in parse_regex(regex_of(function, value))]
+        if any(map(_is_anything, sequences)):
             return EVERYTHING
+        cut = map(_cut, sequences)
         found = [pattern for each in cut if each for pattern in _patterns(each)]
     except UnreadableRegex as unreadable:
         return PathPatterns(fault=str(unreadable))
@@ -128,7 +127,7 @@ def literal_of(function: str, value: str) -> tuple[str | None, bool]:
     if function == "regexMatch" and anchored:
         return anchored[1], True
     if function not in ("keyMatch", "regexMatch") and _PLAIN.fullmatch(value):
-        return value, "." not in value
+        return value, "." not in value and function != "keyMatch5"  # which ignores what follows a question mark
     return None, False
 
 
@@ -159,21 +158,18 @@ def _equal_segments(value: str) -> tuple[tuple[int, int] | None, str]:
     return (repeated[0][0], repeated[0][1]), ""
 
 
-def _is_everything(segments: list[list[RegexAtom]]) -> bool:
-    return len(segments) == 1 and len(segments[0]) == 1 and segments[0][0] is _EVERYTHING
-
-
-def _cut(sequence: AtomSequence) -> list[list[RegexAtom]]:
-    """The atoms of each segment of an alternative; none if no path matches it. Raises UnreadableRegex."""
-    atoms = list(sequence.atoms)
-    if not sequence.is_closed:
-        atoms.append(_EVERYTHING)
+def _open_ended(sequence: AtomSequence) -> list[RegexAtom]:
+    """The atoms of an alternative, with one for what may follow."""
+    atoms = [*sequence.atoms, *(() if sequence.is_closed else (_EVERYTHING,))]
     while len(atoms) > 1 and atoms[-1].is_any and atoms[-2].is_any:
         atoms.pop()
+    return atoms
+
+
+def _cut(atoms: Sequence[RegexAtom]) -> list[list[RegexAtom]]:
+    """The atoms of each segment of an alternative; none if no path matches it. Raises UnreadableRegex."""
     if not atoms:
         return []
-    if len(atoms) == 1 and _is_anything(atoms):
-        return [[_EVERYTHING]]
     if atoms[0].character != "/":
         if any(atom.matches_slash for atom in atoms) and (atoms[0].matches_slash or atoms[0].repeat):
             raise UnreadableRegex("it does not start with a slash, and can match paths all the same")

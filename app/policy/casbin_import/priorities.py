@@ -47,7 +47,7 @@ def _with_exceptions(
             continue
         if not _overlap(allow, deny):
             continue
-        if not allow.is_exact or allow.condition or not _covers(allow, deny):
+        if not allow.is_exact or not _covers(allow, deny):
             is_wider = True
             continue
         for action in set(allow.actions) & exceptions.keys():

@@ -11,7 +11,7 @@ from itertools import product
 
 from app.identity.principal import ANYONE
 from app.policy.casbin_import.casbin_policy import CasbinPolicy
-from app.policy.casbin_import.import_options import USUAL_METHODS, ImportOptions, RequestFields
+from app.policy.casbin_import.import_options import ImportOptions, RequestFields
 from app.policy.casbin_import.importer import ImportedPolicy
 from app.policy.casbin_import.known_values import KnownValues
 from app.policy.casbin_import.new_names import NewNames, org_grant, user_grant
@@ -72,7 +72,8 @@ class QuestionMaker:
         # With a document of its own, also the paths that only rows have.
         self.templates = tuple(dict.fromkeys((*known, *(f"{options.prefix}{path}" for path in imported.paths))))
         # Rows of the base open OPTIONS of the application to everyone.
-        self._methods = tuple(each for each in USUAL_METHODS if options.handlers is None or each != "OPTIONS")
+        methods = options.methods_with(values.verbs)
+        self._methods = tuple(each for each in methods if options.handlers is None or each != "OPTIONS")
         names = NewNames(options.service)
         self._names = names
         self.things = tuple(name for name in values.things if names.thing(name))
@@ -130,12 +131,12 @@ class QuestionMaker:
             needs = rule.needs - {ANYONE}
             fewest = min((holders[need] for need in needs), key=len, default=self.callers)
             callers = [caller for caller in fewest if needs.issubset(caller.held)]
-            templates = self._table.match(rule.resource) if rule.route else ()
-            if not callers or (rule.route and not templates):
+            if not callers:
                 continue
             caller, action = self._random.choice(callers), self._random.choice(rule.actions)
             if rule.route:
-                yield self._about_path(caller, self._path(self._random.choice(templates)), action)
+                template = self._random.choice(self._table.match(rule.resource))
+                yield self._about_path(caller, self._path(template), action)
             else:
                 yield self._about_thing(caller, rule.resource.partition(":")[2], action)
 

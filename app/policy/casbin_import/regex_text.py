@@ -145,9 +145,11 @@ class _RegexParser:
     def _repeat(self) -> str:
         # A brace that Python takes for text is an atom of its own.
         found = _REPEAT.match(self._text, self._at)
-        if found is None or found[0].rstrip("?") in ("{}", "{,}"):
+        if found is None or found[0].startswith("{}"):
             return ""
         self._at = found.end()
+        if self._takes("+"):
+            raise UnreadableRegex("it has a possessive quantifier")
         return found[0]
 
     def _takes(self, mark: str) -> bool:

@@ -26,9 +26,8 @@ class RoleKey:
 class RoleGraph:
     """The links of one role definition. Names on the right side of a row are roles, all others are members only."""
 
-    def __init__(self, group: str, rows: Sequence[CasbinRow], *, has_domains: bool) -> None:
+    def __init__(self, group: str, rows: Sequence[CasbinRow]) -> None:
         self.group = group
-        self.has_domains = has_domains
         self.rows = rows
         self._above: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self._below: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -60,16 +60,22 @@ class AlternativeReader:
             elif isinstance(test, AttributeTest) or not self._is_known(test):
                 attributes.add(test)
             else:
-                domain = RequestDomain() if isinstance(test.domain, RequestField) else test.domain
-                domain = self._value(row, domain) if isinstance(domain, str | RowCell) else domain
-                tests[test.field, ResolvedTest(test.function, self._value(row, test.argument), domain)] = None
+                argument, domain = self._value(row, test.argument), self._domain(row, test)
+                tests[test.field, ResolvedTest(test.function, argument, domain)] = None
         return ResolvedAlternative(tuple(tests), frozenset(attributes))
 
+    def _domain(self, row: CasbinRow, test: FieldTest) -> str | RequestDomain | None:
+        """The domain of a role; a role definition of two parameters ignores it."""
+        if test.domain is None or self._model.groups[test.function] == 2:
+            return None
+        return RequestDomain() if isinstance(test.domain, RequestField) else self._value(row, test.domain)
+
     def _is_known(self, test: FieldTest) -> bool:
-        """Whether the field has a part in requests here, and the domain of a role is that of the request."""
-        parts = (self._fields.subject, self._fields.domain, self._fields.object, self._fields.action)
-        is_own = not isinstance(test.domain, RequestField) or test.domain.name == self._fields.domain
-        return test.field in parts and is_own
+        """Whether the field has a part in requests here. Only the roles of subjects depend on the request's domain."""
+        fields = self._fields
+        if isinstance(test.domain, RequestField):
+            return test.field == fields.subject and test.domain.name == fields.domain
+        return test.field in (fields.subject, fields.domain, fields.object, fields.action)
 
     def _includes(self, wide: ResolvedAlternative, narrow: ResolvedAlternative) -> bool:
         """Whether each request that meets the narrow alternative meets the wide one."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from app.policy.casbin_import.carried_rule import CarriedRule, RoutePattern, allowed_routes, denied_route
 from app.policy.casbin_import.casbin_functions import matches
 from app.policy.casbin_import.casbin_rows import CasbinRow
-from app.policy.casbin_import.import_options import DOCUMENT_METHODS, USUAL_METHODS, ImportOptions, RequestFields
+from app.policy.casbin_import.import_options import ImportOptions, RequestFields
 from app.policy.casbin_import.model_file import CasbinModel, PolicyEffect
-from app.policy.casbin_import.new_names import NewNames, is_verb
+from app.policy.casbin_import.new_names import NewNames
 from app.policy.casbin_import.object_sets import ObjectReader, ObjectSet
 from app.policy.casbin_import.row_alternatives import AlternativeReader, ResolvedAlternative
 from app.policy.casbin_import.subject_needs import ResolvedTest, SubjectNeeds, SubjectReader
@@ -197,7 +197,7 @@ class RowTranslator:
             self.found.note("wider-deny", "attributes", row, message, _HINTS["attributes"])
         if needs.is_unnameable:
             self._unstated(row, needs.problem, _HINTS["subject"], is_unnamed_path=False)
-        elif needs.problem and not needs.names:
+        elif needs.is_open:
             holders, is_wider = [(EVERYONE, False)], True
             self.found.note("wider-deny", "subject", row, f"{needs.problem}: it denies everyone", _HINTS["subject"])
         elif needs.unnamed:
@@ -248,17 +248,15 @@ class RowTranslator:
     def _methods(self, tests: tuple[ResolvedTest, ...]) -> tuple[str, ...]:
         """The methods that meet tests of the action."""
         if (tests, True) not in self._actions:
-            named = {test.value for test in tests}
-            known = [method for method in DOCUMENT_METHODS if method in USUAL_METHODS or method in named]
             action = self._options.action_of
+            known = self._options.methods_with(self._words.verbs)
             self._actions[tests, True] = tuple(m for m in known if self._meets(action(m), tests))
         return self._actions[tests, True]
 
     def _verbs(self, tests: tuple[ResolvedTest, ...]) -> tuple[str, ...]:
         """The actions on things that meet tests."""
         if (tests, False) not in self._actions:
-            verbs = (verb for verb in self._words.verbs if is_verb(verb))
-            self._actions[tests, False] = tuple(verb for verb in verbs if self._meets(verb, tests))
+            self._actions[tests, False] = tuple(verb for verb in self._words.verbs if self._meets(verb, tests))
         return self._actions[tests, False]
 
     def _meets(self, action: str, tests: Sequence[ResolvedTest]) -> bool:

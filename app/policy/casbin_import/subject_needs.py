@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from app.policy.casbin_import.casbin_functions import matches
-from app.policy.casbin_import.matcher import EQUALS
 from app.policy.casbin_import.new_names import NewNames, org_grant
 from app.policy.casbin_import.path_pattern import literal_of, patterns_of
 from app.policy.casbin_import.role_graph import RoleGraph
@@ -37,7 +36,8 @@ Needs = frozenset[str]
 class SubjectNeeds:
     """Alternatives, each of which is enough. `names` are those for a caller who is named like a role.
 
-    `problem` says which callers they leave out; empty if none. With `is_unnameable` rows cannot name these at all.
+    `problem` says which callers they leave out; empty if none. With `is_unnameable` rows cannot name these at all, and
+    with `is_open` they are any whose name or domain has a pattern, so that a deny has to be about everyone.
     `unnamed` is a subject with a role that rows cannot give it, so that a deny would miss it.
     """
 
@@ -45,6 +45,7 @@ class SubjectNeeds:
     names: tuple[Needs, ...] = ()
     problem: str = ""
     is_unnameable: bool = False
+    is_open: bool = False
     unnamed: str = ""
 
 
@@ -78,7 +79,7 @@ class SubjectReader:
 
     def _read(self, tests: Sequence[ResolvedTest], domain_tests: Sequence[ResolvedTest]) -> SubjectNeeds:
         domains, problem = self._matching_domains(domain_tests)
-        is_unnameable, unnamed = False, ""
+        is_unnameable, is_open, unnamed = False, bool(problem), ""
         found: dict[Needs, None] = {}
         names: dict[Needs, None] = {}
         for domain in domains:
@@ -89,6 +90,7 @@ class SubjectReader:
             options = [self._options(test, domain) for test in tests]
             problem = next((each.problem for each in options if each.problem), problem)
             is_unnameable = is_unnameable or any(each.is_unnameable for each in options)
+            is_open = is_open or any(each.is_open for each in options)
             unnamed = next((each.unnamed for each in options if each.unnamed), unnamed)
             base = frozenset({org}) if org else frozenset()
             found.update(dict.fromkeys(_combined(base, [each.alternatives for each in options])))
@@ -98,14 +100,14 @@ class SubjectReader:
             problem = f"it is about more than {MAX_NEEDS} combinations of roles and domains"
             return SubjectNeeds((), problem=problem, is_unnameable=True)
         others = tuple(each for each in names if each not in found)
-        return SubjectNeeds(tuple(found), others, problem, is_unnameable, unnamed)
+        return SubjectNeeds(tuple(found), others, problem, is_unnameable, is_open, unnamed)
 
     def _matching_domains(self, tests: Sequence[ResolvedTest]) -> tuple[Sequence[str | None], str]:
         """The domains that tests allow, and which are left out; None stands for any."""
         found: Sequence[str | None] = [None]
         problem = ""
         for test in tests:
-            if test.function != EQUALS and patterns_of(test.function, test.value).is_everything:
+            if patterns_of(test.function, test.value).is_everything:
                 continue
             literal, is_exact = literal_of(test.function, test.value)
             if literal is not None:
@@ -124,12 +126,12 @@ class SubjectReader:
         problem = "" if is_exact else f"`{test.value}` matches subjects that the files do not name"
         if literal is not None:
             named = self._named(literal)
-            return named if named.problem else replace(named, problem=problem)
+            return replace(named, problem=named.problem or problem, is_open=not is_exact)
         if patterns_of(test.function, test.value).is_everything:
             return SubjectNeeds((frozenset(),))
         users = [name for name in self._members if not self.is_role(name) and matches(test.function, name, test.value)]
         grants = [grant for grant in map(self._names.subject, users) if grant]
-        return SubjectNeeds(tuple(frozenset({grant}) for grant in grants), problem=problem)
+        return SubjectNeeds(tuple(frozenset({grant}) for grant in grants), problem=problem, is_open=True)
 
     def _named(self, name: str) -> SubjectNeeds:
         grant = self._names.subject(name)
@@ -143,7 +145,7 @@ class SubjectReader:
 
     def _role_options(self, graph: RoleGraph, test: ResolvedTest, domain: str | None) -> SubjectNeeds:
         """The holders of a role: a domain of the request that any row leaves open is one of those with the role."""
-        if test.domain is None or not graph.has_domains:
+        if test.domain is None:
             places: Iterable[tuple[str, str | None]] = [("", None)]
         elif isinstance(test.domain, str):
             places = [(test.domain, None)]
@@ -164,7 +166,7 @@ class SubjectReader:
         if found:
             names = self._names_with_role(graph, test.value)
             unnamed = self._unnamed_with_role(graph, (place for place, _ in places), test.value)
-            return SubjectNeeds(tuple(found), names, problem, bool(problem), unnamed)
+            return SubjectNeeds(tuple(found), names, problem, bool(problem), unnamed=unnamed)
         named = self._named(test.value)
         if named.names:  # a role in other domains only has no holder here
             return SubjectNeeds((), named.names)

@@ -10,8 +10,6 @@ from app.policy.casbin_import.import_fault import ImportNote, NoteKind
 from app.policy.language.fault import Fault
 from app.policy.language.source import shown
 
-MAX_REPEATED = 8  # notes among which a new one is looked for
-
 
 @dataclass(frozen=True, slots=True)
 class UnstatedDeny:
@@ -40,15 +38,14 @@ class Translation:
     """
 
     rules: list[CarriedRule] = field(default_factory=list)
-    notes: list[ImportNote] = field(default_factory=list)
+    notes: dict[ImportNote, None] = field(default_factory=dict)
     unstated: list[UnstatedDeny] = field(default_factory=list)
     inexact: set[tuple[str, int]] = field(default_factory=set)
 
     def note(self, kind: NoteKind, code: str, row: CasbinRow, message: str, hint: str = "") -> None:
         """Add a note about a row, once."""
         found = ImportNote(kind, code, row.file, row.line, shown(str(row)), message, hint)
-        if found not in self.notes[-MAX_REPEATED:]:
-            self.notes.append(found)
+        self.notes[found] = None
         if kind == "left-out":
             self.inexact.add((row.file, row.line))
 

@@ -122,10 +122,15 @@ def test_regular_expressions_that_no_row_can_state(pattern: str, part: str) -> N
     assert (fault.code, fault.line, part in fault.message) == ("unstated-deny", 1, True)
 
 
-@pytest.mark.parametrize("pattern", [".*", "^.+$", "^.*$", "^/.*$"])
+@pytest.mark.parametrize("pattern", [".*", "^.+$", "^.*$", "^/.*$", ".*.*", "/", "^/", "/.*", "^/.*.*$", "x|/", "x|.*"])
 def test_a_regular_expression_that_all_paths_match(pattern: str) -> None:
-    done = imported(path_model("regexMatch"), f"p, ann, {pattern}, GET", "p, bob, ^/b$, GET")
-    assert "p, user:ann, orders:/**, GET, allow" in rows_of(done)
+    """With a slash at its start it matches no other objects, and no users."""
+    done = imported(path_model("regexMatch"), f"p, ann, {pattern}, GET", "p, bob, ^/b$, GET", "p, bob, ^stock$, GET")
+    opened = [row.split(", ")[2] for row in rows_of(done) if "user:ann" in row]
+    assert opened == ["orders:/**", *([] if "/" in pattern else ["orders:stock"])]
+    text = model("regexMatch(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", groups="")
+    done = imported(text, f"p, {pattern}, price, read", "p, ^ann$, stock, read")
+    assert ("p, auth:jwt, orders:price, read, allow" in rows_of(done)) is ("/" not in pattern)
 
 
 def test_segments_that_must_be_equal() -> None:
@@ -133,6 +138,17 @@ def test_segments_that_must_be_equal() -> None:
     done = imported(path_model("keyMatch4"), "p, ann, /a/{id}/b/{id}, GET")
     assert rows_of(done)[0] == 'p, user:ann, orders:/a/*/b/*, GET, allow, "params.p2 == params.p4"'
     assert "condition" in codes(done, "remark")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/{a}/{a}/{b}/{b}", "/{a}/{a}/{a}", "/{a}/{a}.json", "/x{a}/{a}", "/{a}/{a}/*", "/{a}.x/{a}.x"]
+)
+def test_more_segments_that_must_be_equal_or_parts_of_them_are_left_out(pattern: str) -> None:
+    done = imported(path_model("keyMatch4"), f"p, ann, {pattern}, GET", "p, bob, /{a}/{b}/{a}, GET")
+    assert {(note.code, note.line) for note in done.notes if note.kind == "left-out"} == {("object", 1)}
+    assert [row for row in rows_of(done) if "user:" in row] == [
+        'p, user:bob, orders:/*/*/*, GET, allow, "params.p1 == params.p3"'
+    ]
 
 
 def test_names_with_segments_that_must_be_equal_need_no_condition() -> None:
