@@ -22,9 +22,7 @@ _KEYS = {
     "table": "a verdict for each caller and request",
 }
 _ENTRY = re.compile(r"(?P<lead> *(?:- *)?)(?P<key>[A-Za-z_]+):(?: (?P<value>.*))?$")
-_ITEM = re.compile(r"(?P<lead> *(?:- *)?)[\"']?")
-_WORD = re.compile(r"[^\s,\[\]\"']*\Z")
-_CELL = re.compile(r"[^|]*\Z")
+_BORDER = re.compile(r"[\s,\[\]\"']")
 _KEY = re.compile(r" *(?:- *)?[a-z]*\Z")
 _LACKS = "lacks "
 
@@ -61,13 +59,13 @@ def _section(above: list[str], line: str) -> str:
     is_item = line.lstrip(" ").startswith("-")
     for other in reversed(above):
         entry = _ENTRY.match(other.rstrip("\r"))
-        if entry is None or other.lstrip().startswith("#"):
+        if entry is None:
             continue
         column = len(entry["lead"])
-        is_above = column < lead or (is_item and column == lead and "-" not in entry["lead"])
+        is_above = column < lead or (is_item and column == lead)
         if is_above and not (entry["value"] or "").strip():
             return entry["key"]
-        if column < lead or (column == lead and "-" in entry["lead"]):
+        if column <= lead:
             # The line is beside this key: what it is below is further up, with less indentation.
             lead = min(lead, len(entry["lead"]) - len(entry["lead"].lstrip(" ")))
             is_item = "-" in entry["lead"]
@@ -77,11 +75,8 @@ def _section(above: list[str], line: str) -> str:
 def _word(cursor: TextCursor, suggestions: Iterable[Suggestion]) -> CompletionPlace:
     """The place of the word before the cursor, and of the rest of it after the cursor."""
     before, after = cursor.text[: cursor.offset], cursor.text[cursor.offset :]
-    found = _WORD.search(before)
-    rest = re.match(r"[^\s,\[\]\"']*", after)
-    return CompletionPlace(
-        found.start() if found else cursor.offset, cursor.offset + (rest.end() if rest else 0), suggestions
-    )
+    typed, rest = _BORDER.split(before)[-1], _BORDER.split(after)[0]
+    return CompletionPlace(cursor.offset - len(typed), cursor.offset + len(rest), suggestions)
 
 
 def _in_request(
@@ -89,8 +84,7 @@ def _in_request(
 ) -> CompletionPlace | None:
     """A request, as in `GET|HEAD /api/v1/teams/7: catalog.csv`: its methods, its path, or what is expected of it."""
     if start is None:
-        item = _ITEM.match(cursor.text)
-        start = item.end() if item else 0
+        start = len(cursor.text) - len(cursor.text.lstrip(" -\"'"))
     if cursor.offset < start:
         return None
     written = cursor.text[start : cursor.offset]
@@ -111,11 +105,10 @@ def _in_request(
 def _in_expectation(names: PolicyNames, cursor: TextCursor, section: str, start: int) -> CompletionPlace | None:
     written = cursor.text[start : cursor.offset]
     if section == "table":
-        cell = _CELL.search(written)
-        first = start + (cell.start() if cell else 0)
-        first += len(cursor.text[first : cursor.offset]) - len(cursor.text[first : cursor.offset].lstrip(" \"'"))
+        typed = written.rpartition("|")[2].lstrip(" \"'")
         values = ("allow", "deny", "-")
-        return CompletionPlace(first, cursor.offset, (Suggestion(value, "value") for value in values))
+        found = (Suggestion(value, "value") for value in values)
+        return CompletionPlace(cursor.offset - len(typed), cursor.offset, found)
     if written.startswith(_LACKS):
         held = written.removeprefix(_LACKS).split(" ")[:-1]
         return _word(cursor, grants(names, held=held))

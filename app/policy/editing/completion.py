@@ -17,7 +17,6 @@ from app.policy.language import entities
 from app.policy.routing.routes import RouteTable
 
 MAX_COMPLETIONS = 500
-_NEVER = 3  # the rank of what does not fit
 _NAMES = ("role", "fact", "thing")
 
 
@@ -71,14 +70,10 @@ def completions(
 def _fitting(suggestions: Iterable[Suggestion], typed: str) -> list[Suggestion]:
     """The suggestions that have the typed characters: those that begin with them first."""
     typed = typed.strip().lower()
-    ranked = [(_rank(each.text.lower(), typed), each) for each in suggestions]
-    return [each for rank, each in sorted(ranked, key=lambda pair: pair[0]) if rank < _NEVER]
+    fitting = [each for each in suggestions if _has_in_order(each.text.lower(), typed)]
+    return sorted(fitting, key=lambda each: (not each.text.lower().startswith(typed), typed not in each.text.lower()))
 
 
-def _rank(text: str, typed: str) -> int:
-    if text.startswith(typed):
-        return 0
-    if typed in text:
-        return 1
+def _has_in_order(text: str, typed: str) -> bool:
     left = iter(text)
-    return 2 if all(character in left for character in typed) else _NEVER
+    return all(character in left for character in typed)

@@ -84,7 +84,7 @@ def _kind_of(path: str, fields: Mapping[str, Field]) -> Kind | None:
         return fields[path].kind
     first, _, rest = path.partition(".")
     known = SCHEMA.get(first)
-    return known.kind.item if known and rest and "." not in rest else None
+    return known.kind.item if known and "." not in rest else None
 
 
 def _methods_of(kind: Kind) -> Iterable[tuple[str, str]]:

@@ -17,7 +17,7 @@ from app.policy.language import permissions, upstreams
 from app.policy.language.placement import DocumentLines
 from app.policy.language.rule import Rule
 from app.policy.language.toml_lines import TomlLines
-from app.policy.routing.routes import RouteTable, is_route, split_route
+from app.policy.routing.routes import RouteTable, split_route
 
 MAX_PLACES = 100
 # A path of an OpenAPI document, as a key of YAML or JSON.
@@ -91,7 +91,7 @@ def _of_rule(sources: Mapping[str, str], rule: Rule) -> Span:
 
 def _of_resource(sources: Mapping[str, str], snapshot: Snapshot | None, word: PolicyWord) -> Iterator[Span]:
     """The paths of documents that a pattern matches; for a route of the application the other rows about it."""
-    if snapshot is None or not is_route(word.text):
+    if snapshot is None:
         return
     templates = matched(snapshot.table, word.text)
     if split_route(word.text)[0]:
@@ -121,8 +121,6 @@ def _rows_about(
     known: dict[str, bool] = {}
     for row in text_rows(sources):
         resource = row.cell(2)
-        if row.is_membership or not is_route(resource):
-            continue
         if resource not in known:
             known[resource] = not targets.isdisjoint(matched(table, resource))
         if known[resource] and row.span(2) != without:

@@ -50,11 +50,14 @@ def _types(names: PolicyNames, within: list[str]) -> Iterator[Suggestion]:
 def _above(lines: list[str], indent: int) -> Iterator[str]:
     """The keys of the same entity above a line."""
     for line in reversed(lines):
-        lead = len(line) - len(line.lstrip())
-        is_first = line.lstrip().startswith("-")
-        if line.strip() and lead < indent and not is_first:
+        text = line.lstrip()
+        lead = len(line) - len(text)
+        if not text or lead > indent:
+            continue
+        is_first = text.startswith("-")
+        if lead < indent and not is_first:
             return
-        if (found := _ENTRY.match(line)) and (lead == indent or is_first):
+        if found := _ENTRY.match(line):
             yield found[1]
-        if is_first and lead < indent:
+        if is_first:
             return

@@ -80,7 +80,7 @@ def _byte_order_mark(sources: Mapping[str, str], fault: Fault, text: str) -> Ite
 def _missing_rows(sources: Mapping[str, str], fault: Fault, text: str) -> Iterator[Fix]:
     """The rows that a route lacks, with `<grants>` for the author to replace."""
     rows = _MISSING_ROW.findall(fault.hint)
-    if fault.code == "unruled-route" and rows and fault.file.endswith(".csv"):
+    if rows and fault.file.endswith(".csv"):
         change = inserted_line(fault.file, fault.line, "\n".join(rows))
         yield Fix("Add a row, with the grants still to be written", (change,))
 

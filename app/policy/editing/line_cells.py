@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from app.policy.language.source import MAX_LINE
 
 _BLANKS = " \t"
 CONDITION = 5  # the index of the cell with the condition of a `p` row
+_CELL = re.compile(r'(?:\A|,)[ \t]*(?:"(?P<quoted>(?:[^"]|"")*)[^,]*|(?P<plain>[^,]*))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,7 @@ def cells_of(line: str) -> tuple[LineCell, ...]:
     """
     if not line or line[0] == "#" or line.isspace() or len(line) > MAX_LINE:
         return ()
-    found = []
-    position = 0
-    while position <= len(line):
-        cell = _cell(line, position)
-        found.append(cell)
-        position = cell.border + 1
-    return tuple(found)
+    return tuple(map(_cell, _CELL.finditer(line)))
 
 
 def cell_at(cells: tuple[LineCell, ...], offset: int) -> int | None:
@@ -44,11 +40,9 @@ def cell_at(cells: tuple[LineCell, ...], offset: int) -> int | None:
     return next((index for index, cell in enumerate(cells) if offset <= cell.border), None)
 
 
-def condition_span(line: str, cells: tuple[LineCell, ...]) -> tuple[int, int] | None:
-    """Where the condition of a `p` row is, also of one with commas that lacks its quotes; None without a condition."""
-    if len(cells) <= CONDITION or cells[0].text != "p":
-        return None
-    return cells[CONDITION].start, cells[CONDITION].end if len(cells) == CONDITION + 1 else len(line.rstrip())
+def condition_start(cells: tuple[LineCell, ...]) -> int | None:
+    """Where the condition of a `p` row begins; None without one. It may have commas and lack its quotes."""
+    return cells[CONDITION].start if len(cells) > CONDITION and cells[0].text == "p" else None
 
 
 def word_at(cell: LineCell, offset: int, separator: str) -> tuple[int, int]:
@@ -59,19 +53,8 @@ def word_at(cell: LineCell, offset: int, separator: str) -> tuple[int, int]:
     return cell.start + start, cell.start + (end if end >= 0 else len(cell.text))
 
 
-def _cell(line: str, position: int) -> LineCell:
-    start = position
-    while start < len(line) and line[start] in _BLANKS:
-        start += 1
-    if line[start : start + 1] != '"':
-        border = line.find(",", start)
-        border = len(line) if border < 0 else border
-        # The blanks before a cell may be all that there is of it.
-        text = line[start:border].rstrip(_BLANKS)
-        return LineCell(text, start, start + len(text), border)
-    end = line.find('"', start + 1)
-    while end >= 0 and line[end + 1 : end + 2] == '"':
-        end = line.find('"', end + 2)
-    end = len(line) if end < 0 else end
-    border = line.find(",", end)
-    return LineCell(line[start + 1 : end], start + 1, end, len(line) if border < 0 else border)
+def _cell(found: re.Match[str]) -> LineCell:
+    start, end = found.span("plain" if found["quoted"] is None else "quoted")
+    if found["quoted"] is None:
+        end = start + len(found["plain"].rstrip(_BLANKS))
+    return LineCell(found.string[start:end], start, end, found.end())

@@ -15,7 +15,7 @@ from app.policy.language.grants import is_grant
 from app.policy.language.permissions import Permission
 from app.policy.language.rule import THING
 from app.policy.language.source import PolicySource
-from app.policy.routing.routes import RouteTable, is_route
+from app.policy.routing.routes import RouteTable
 
 # A table of the catalogue, whether the rest of the file can be parsed or not.
 _PERMISSION = re.compile(r"""^\[\s*["']?([a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*)["']?\s*\]?""", re.MULTILINE)
@@ -55,9 +55,7 @@ def read_names(sources: Mapping[str, str], routes: RouteTable) -> PolicyNames:
 def read_catalog(sources: Mapping[str, str]) -> Mapping[str, Permission]:
     """The permissions of a catalogue, also of one that has faults."""
     text = sources.get(permissions.FILE, "")
-    faults: list[Fault] = []
-    found = permissions.load(PolicySource({permissions.FILE: text}, ""), faults)
-    if found or not faults:
+    if found := permissions.load(PolicySource({permissions.FILE: text}, ""), []):
         return found
     return {name: Permission(name, "", "") for name in _PERMISSION.findall(text)}
 
@@ -86,6 +84,6 @@ def _things(rows: Iterable[TextRow]) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         resource = row.cell(2)
-        if not row.is_membership and not is_route(resource) and THING.fullmatch(resource):
+        if not row.is_membership and THING.fullmatch(resource):
             found.setdefault(resource, {}).update(dict.fromkeys(filter(None, row.cell(3).split("|"))))
     return MappingProxyType({name: tuple(actions) for name, actions in sorted(found.items())})

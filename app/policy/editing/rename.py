@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from app.policy.editing.line_cells import cells_of, condition_span
+from app.policy.editing.line_cells import cells_of, condition_start
 from app.policy.editing.position import Span, TextChange, cursor_at, replaced
 from app.policy.editing.words import PolicyWord, word_of
 
@@ -64,10 +64,10 @@ def _in_rows(file: str, text: str, role: str) -> Iterator[Span]:
         cells = cells_of(line.removesuffix("\r")) if role in line else ()
         if not cells:
             continue
-        condition = condition_span(line, cells)
+        condition = condition_start(cells)
         grants = [(cell.start, cell.end) for cell in cells[1 : 2 if cells[0].text == "p" else 3]]
-        if condition and _GRANTS in line[slice(*condition)]:
-            grants.append(condition)
+        if condition is not None and _GRANTS in line[condition:]:
+            grants.append((condition, len(line)))
         for start, end in grants:
             yield from (Span(file, number, *span) for span in _columns(line, role, start, end))
 

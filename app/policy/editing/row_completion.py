@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.policy.editing.condition_names import condition_suggestions, typed_before
-from app.policy.editing.line_cells import CONDITION, LineCell, cell_at, cells_of, condition_span, word_at
+from app.policy.editing.line_cells import CONDITION, LineCell, cell_at, cells_of, word_at
 from app.policy.editing.names import PolicyNames
 from app.policy.editing.place import CompletionPlace
 from app.policy.editing.position import TextCursor
@@ -56,15 +56,12 @@ def _in_rule(names: PolicyNames, cells: tuple[LineCell, ...], index: int, cursor
         return CompletionPlace(start, end, actions(names, cells[2].text, chosen=chosen))
     if index < CONDITION:
         return CompletionPlace(cell.start, cell.end, _EFFECTS)
-    span = condition_span(cursor.text, cells)
-    if span is None:
-        return None
-    before = cursor.text[span[0] : max(cursor.offset, span[0])].replace('""', '"')
-    start = max(cursor.offset, span[0]) - len(typed_before(before))
+    before = cursor.text[cells[CONDITION].start : cursor.offset]
+    start = cursor.offset - len(typed_before(before))
     return CompletionPlace(start, cursor.offset, condition_suggestions(names, before, cells[2].text))
 
 
 def _others(cell: LineCell, start: int, end: int, separator: str) -> list[str]:
     """The words of a cell without the one between these indexes of the line."""
-    rest = cell.text[: max(start - cell.start, 0)] + cell.text[max(end - cell.start, 0) :]
+    rest = cell.text[: start - cell.start] + cell.text[end - cell.start :]
     return [word for word in rest.split(separator) if word]

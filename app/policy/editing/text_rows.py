@@ -50,6 +50,6 @@ def _rows_of(file: str, text: str) -> tuple[TextRow, ...]:
     found = []
     for number, line in enumerate(text.split("\n"), 1):
         cells = cells_of(line.removesuffix("\r"))
-        if len(cells) > 1 and cells[0].text in ("p", "g"):
+        if cells and cells[0].text in ("p", "g"):
             found.append(TextRow(file, number, cells))
     return tuple(found)

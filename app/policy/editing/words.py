@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from app.policy.editing.line_cells import CONDITION, cell_at, cells_of, condition_span, word_at
+from app.policy.editing.line_cells import CONDITION, cell_at, cells_of, condition_start, word_at
 from app.policy.editing.position import Span, TextCursor
 from app.policy.language import permissions
 
@@ -67,13 +67,13 @@ def _in_row(cursor: TextCursor) -> PolicyWord | None:
         return _word(cursor, "grant", start, end)
     if index == 2:
         return _word(cursor, "resource", cell.start, cell.end)
-    span = condition_span(cursor.text, cells) if index >= CONDITION else None
-    return _in_condition(cursor, *span) if span else None
+    condition = condition_start(cells) if index >= CONDITION else None
+    return None if condition is None else _in_condition(cursor, condition)
 
 
-def _in_condition(cursor: TextCursor, start: int, end: int) -> PolicyWord | None:
+def _in_condition(cursor: TextCursor, start: int) -> PolicyWord | None:
     """A grant in a text, or a name outside of texts."""
-    condition = cursor.text[start:end]
+    condition = cursor.text[start:]
     for text in _TEXT.finditer(condition):
         if start + text.start() <= cursor.offset <= start + text.end():
             is_grant = _GRANT.fullmatch(text[1])

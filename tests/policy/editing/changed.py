@@ -12,6 +12,7 @@ def changed(sources: Mapping[str, str], changes: Iterable[TextChange]) -> dict[s
     found = dict(sources)
     for change in sorted(changes, key=lambda each: (each.file, each.line, each.column), reverse=True):
         text = found[change.file]
+        assert min(change.line, change.column, change.end_line, change.end_column) >= 1
         start, end = _index(text, change.line, change.column), _index(text, change.end_line, change.end_column)
         found[change.file] = text[:start] + change.text + text[end:]
     return found

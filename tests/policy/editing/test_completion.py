@@ -6,30 +6,16 @@ import random
 
 import pytest
 
-from app.policy.editing.completion import MAX_COMPLETIONS, Completion, completions
+from app.policy.editing.completion import completions
+from app.policy.editing.meanings import FUNCTION_MEANINGS
 from app.policy.language.source import MAX_LINE
-from app.policy.routing.routes import Route, RouteTable
-from tests.policy.editing.marked import BASE, MARK, ROUTES, marked
+from app.policy.language.when.shape import describe
+from app.policy.routing.routes import METHODS, Route, RouteTable
+from tests.policy.editing.completing import applied, complete, texts
+from tests.policy.editing.marked import BASE, ROUTES, marked
 from tests.policy.shipped import routes, shipped_files
 
-CASES = "tests/teams.yaml"
-
-
-def complete(text: str, file: str = "new.csv", **base: str) -> tuple[Completion, ...]:
-    sources, name, line, column = marked(file, text, **base)
-    return completions(sources, ROUTES, name, line, column)
-
-
-def texts(text: str, file: str = "new.csv", **base: str) -> list[str]:
-    return [each.text for each in complete(text, file, **base)]
-
-
-def applied(text: str, chosen: str, file: str = "new.csv") -> str:
-    """The line after a completion is chosen."""
-    (found,) = [each for each in complete(text, file) if each.text == chosen]
-    before = text.partition(MARK)[0]
-    line = text.replace(MARK, "").split("\n")[before.count("\n")]
-    return line[: found.replaces.column - 1] + chosen + line[found.replaces.end - 1 :]
+FIELDS = dict(describe())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +61,20 @@ def applied(text: str, chosen: str, file: str = "new.csv") -> str:
         ("p, teams:read, /teams, GET, allow # ‸", []),
         ("g, role:editor, teams:write, ‸", []),
         ("x, ‸", []),
+        ("#‸", []),
+        ("g‸, role:editor, teams:write", ["g, "]),
+        ('"p‸, teams', ["p, "]),
+        ("p, user:user_2‸, /teams, GET, allow", ["user:user_2abc"]),  # and not the name that is being typed
+        ("p, re‸", "teams:read old:read app-kind:registered teams:write role:admin role:editor user:user_2abc".split()),
+        ("p, old‸:read, /teams, GET, allow", ["old:read", "role:admin", "role:editor"]),
+        ('p, "", record, ‸', ["read", "write"]),
+        ('p, "a"",b", record, ‸', ["read", "write"]),  # a comma behind a doubled quote
+        ("p, a, record:7, ‸", ["read", "write"]),
+        ("p, a, ghost, ‸", []),
+        ("p, a, /teams, |P‸", ["POST"]),
+        ("p, a, , ‸", list(METHODS)),
+        ("g, role:editor, role:‸", ["role:admin"]),  # not the member itself
+        ("g, role:editor, auth:‸", []),
     ],
 )
 def test_what_fits_in_a_row(text: str, expected: list[str]) -> None:
@@ -82,8 +82,82 @@ def test_what_fits_in_a_row(text: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("subject.type != '‸", ["user", "key", "app", "anonymous"]),
+        ("subject.method == '‸", ["jwt", "api_key", "oauth", "anonymous", "authzen"]),
+        ("subject.environment == '‸", ["live", "test"]),
+        ("resource.type == '‸", ["route"]),
+        ("request.method == '‸", list(METHODS)),
+        ("action.name == '‸", list(METHODS)),
+        ("subject.ghost == '‸", []),
+        ("subject.type == 'user' && params.t‸", ["params.team_id", "params.exists(", "params.exists_one("]),
+        ("params.team_id.‸", [f"params.team_id.{name}(" for name in ("contains", "startsWith", "endsWith")]),
+        ("params.team_id.x.‸", []),
+        ("subject.permissions.‸", [f"subject.permissions.{name}(" for name in ("all", "exists", "exists_one")]),
+        ("foo.bar.‸", []),
+        ("ip_in(request.ip, request.pa‸", ["request.path"]),
+    ],
+)
+def test_what_fits_in_a_condition(condition: str, expected: list[str]) -> None:
+    assert texts(f"p, a, /teams/{{team_id}}, GET, allow, {condition}") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("‸", ("p, ", "keyword", "p, needs, resource, action, effect[, condition]", "")),
+        ("g‸", ("g, ", "keyword", "g, member, grant", "")),
+        ("p, a, /teams, GET, a‸", ("allow", "value", "allow what the row names to holders of what it needs", "")),
+        ("p, a, /teams, GET, d‸", ("deny", "value", "deny it to them, whatever other rows allow", "")),
+        ("p, teams:r‸", ("teams:read", "permission", "See teams", "Read all teams.")),
+        ("p, old:‸", ("old:read", "permission", "deprecated: Old", "Nothing any more.")),
+        ("p, role:‸", ("role:admin", "role", "role", "every member that a `g` row gives it to")),
+        ("p, user:‸", ("user:user_2abc", "fact", "this user", "")),
+        ("p, auth:j‸", ("auth:jwt", "fact", "a user with a JWT", "")),
+        ("p, a, /teams‸", ("/teams", "route", "GET HEAD POST", "")),
+        ("p, a, rec‸", ("record", "thing", "read|write", "")),
+        ("p, a, scope:t‸", ("scope:teams:read", "thing", "ask", "")),
+        ("p, a, /teams, G‸", ("GET", "action", "", "")),
+        ("p, a, /x, GET, allow, has‸", ("has(", "function", FUNCTION_MEANINGS["has"], "")),
+        (
+            "p, a, /x, GET, allow, subject.org.i‸",
+            ("subject.org.id", "field", "string", FIELDS["subject.org.id"].meaning),
+        ),
+    ],
+)
+def test_a_completion_is_described(text: str, expected: tuple[str, ...]) -> None:
+    found = complete(text)[0]
+    assert (found.text, found.kind, found.detail, found.meaning) == expected
+
+
+def test_a_path_with_several_routes_below_is_a_pattern_with_their_number() -> None:
+    routes = RouteTable(Route(path, "GET") for path in ("/a", "/a/b", "/c/{id}", "/d/e/{f}.{g}", "/d/e/h"))
+    document = {"upstreams/shop.openapi.yaml": "openapi: 3.1.0\npaths:\n  /x:\n    get: {}\n  /x/y:\n    get: {}\n"}
+    sources, name, line, column = marked("new.csv", "p, r, ‸", **document)
+    found = completions(sources, routes, name, line, column)
+    patterns = {each.text: each.detail for each in found if each.text.endswith("/**")}
+    assert patterns == {"/a/**": "2 routes", "/d/**": "2 routes", "/d/e/**": "2 routes", "shop:/x/**": "2 routes"}
+
+
+def test_each_parameter_of_a_segment_fits_in_a_condition() -> None:
+    routes = RouteTable([Route("/files/{name}.{kind}", "GET"), Route("/files/{name}.{kind}/{page}", "GET")])
+    sources, name, line, column = marked("new.csv", "p, r, /files/**, GET, allow, params.‸")
+    found = [each.text for each in completions(sources, routes, name, line, column)]
+    assert found[:3] == ["params.kind", "params.name", "params.page"]
+
+
+@pytest.mark.parametrize(
     ("text", "chosen", "expected"),
     [
+        ("  ‸ ", "p, ", "p, "),
+        ("p, a‸, /teams, GET, allow", "anyone", "p, anyone, /teams, GET, allow"),
+        ("p, teams:read ‸teams:write, /x, GET, deny", "old:read", "p, teams:read old:read, /x, GET, deny"),
+        (
+            'p, a, /x, GET, allow, "subject.client_id == ""a"" && \'role:ad‸"',
+            "role:admin",
+            'p, a, /x, GET, allow, "subject.client_id == ""a"" && \'role:admin"',
+        ),
         ("p, te‸, /teams, GET, allow", "teams:read", "p, teams:read, /teams, GET, allow"),
         ("p, teams:read,‸ /teams, GET, allow", "/teams/**", "p, teams:read,/teams/**, GET, allow"),
         (
@@ -101,45 +175,6 @@ def test_what_fits_in_a_row(text: str, expected: list[str]) -> None:
 )
 def test_a_completion_replaces_the_word_at_the_position(text: str, chosen: str, expected: str) -> None:
     assert applied(text, chosen) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("‸", ["cases:"]),
-        ("cases:\n  - n‸", ["name: ", "given: ", "deny: "]),
-        ("cases:\n  - as: teams:rea‸", ["teams:read"]),
-        ("cases:\n  - as: [auth:jwt teams:read, auth:an‸]", ["auth:anonymous"]),
-        ("cases:\n  - name: x\n    as:\n      reader: teams:w‸", ["teams:write"]),
-        ("cases:\n  - name: x\n    as:\n      - teams:w‸", ["teams:write"]),
-        ("cases:\n  - as: anyone\n    al‸", ["allow: ", "table: "]),
-        ("cases:\n  - as: anyone\n    allow:\n      - ‸", None),
-        ("cases:\n  - as: anyone\n    allow:\n      - GET|HE‸", ["HEAD"]),
-        ("cases:\n  - as: anyone\n    allow:\n      - PUT /te‸", ["/teams/7"]),
-        ("cases:\n  - as: anyone\n    allow:\n    - GET /x: teams.csv\n    - DELETE /‸", ["/teams/7"]),
-        ("cases:\n  - as: anyone\n    allow: DELETE /‸", ["/teams/7"]),
-        ("cases:\n  - as: anyone\n    allow:\n      - GET /teams: t‸", ["teams.csv"]),
-        ("cases:\n  - as: anyone\n    deny:\n      - GET /teams: lac‸", ["lacks "]),
-        ("cases:\n  - as: anyone\n    deny:\n      - GET /teams: lacks teams:rea‸", ["teams:read"]),
-        ("cases:\n  - as: {a: anyone}\n    table:\n      - GET /teams: allow | d‸", ["deny"]),
-        ("cases:\n  - as: anyone\n    given:\n      req‸", ["request:"]),
-        ("cases:\n  - as: anyone\n    given:\n      request:\n        i‸", ["time: ", "ip: "]),
-        ("cases:\n  # as: teams:r‸", []),
-    ],
-)
-def test_what_fits_in_cases(text: str, expected: list[str] | None) -> None:
-    found = texts(text, CASES)
-    assert set(found) == set(expected) if expected is not None else "GET" in found
-
-
-def test_the_rest_of_a_path_in_a_case_is_replaced() -> None:
-    text = "cases:\n  - as: anyone\n    allow:\n      - GET /te‸x/y: teams.csv"
-    assert applied(text, "/teams/export", CASES) == "      - GET /teams/export: teams.csv"
-
-
-def test_a_permission_has_its_title_and_meaning() -> None:
-    (found,) = complete("p, old:‸")
-    assert (found.kind, found.detail, found.meaning) == ("permission", "deprecated: Old", "Nothing any more.")
 
 
 def test_a_broken_catalogue_still_has_names() -> None:
@@ -166,6 +201,10 @@ def test_keys_of_an_issuer() -> None:
     assert (found[0], 'audiences = ["' in found, len(found)) == ('jwks_url = "https://', True, 11)
     assert texts("[partner]\ncl‸", "issuers.toml") == ["clock_skew_seconds = ", 'own_clients = ["']
     assert texts("is‸", "issuers.toml") == []
+    assert len(texts("[partner]\n‸", "issuers.toml")) == 12
+    assert applied("[partner]\n\n  own‸", 'own_clients = ["', "issuers.toml") == '  own_clients = ["'
+    (first, *_) = complete("[partner]\n‸", "issuers.toml")
+    assert (first.kind, first.detail) == ("keyword", "the `iss` of its tokens")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +218,13 @@ def test_keys_of_an_issuer() -> None:
         ("subjects:\n  - type: user\n    id: a\n    ‸", ["properties: "]),
         ("subjects:\n- id: a\n  t‸", ["type: ", "properties: "]),
         ("subjects:\n  - type: ‸", ["user", "key"]),
+        ("res‸", ["resources:"]),
+        ("subjects:\n  - p‸", ["properties: ", "type: "]),
+        ("subjects:\n  - type: user\n    i‸d: x", ["id: ", "properties: "]),
+        ("subjects:\n  - id: a\n\n    ‸", ["type: ", "properties: "]),
+        ("subjects:\n  - id: a\n    properties:\n      list:\n        - type: b\n    ‸", ["type: "]),
+        ("subjects:\n  - id: a\n    properties:\n      type: b\n    ‸", ["type: "]),
+        ("subjects:\n  - id: a\n  - type: user\n    id: b\nresources:\n  - type: ‸", ["record"]),
         ("resources:\n  - {type: ‸", ["record"]),
         ("resources:\n  - id: ‸", []),
         ("resources:\n  # ‸", []),
@@ -202,7 +248,7 @@ def test_very_many_routes_are_bounded() -> None:
     found = completions(sources, table, name, line, column)
     assert [each.text for each in found][:1] == ["/r2999/{id}"]
     everything = completions(sources, table, name, line, len("p, a, ") + 1)
-    assert len(everything) == MAX_COMPLETIONS
+    assert len(everything) == 500
 
 
 @pytest.mark.parametrize(
@@ -213,13 +259,16 @@ def test_a_position_outside_of_the_texts_has_no_completion(file: str, line: int,
     assert completions(BASE, ROUTES, file, line, column) == ()
 
 
-def test_a_column_behind_the_line_is_its_end() -> None:
+def test_a_column_outside_of_the_line_is_its_beginning_or_its_end() -> None:
     end = len(BASE["teams.csv"].split("\n")[0]) + 1
+    for column in (0, -5):
+        assert completions(BASE, ROUTES, "teams.csv", 1, column) == completions(BASE, ROUTES, "teams.csv", 1, 1) != ()
     assert completions(BASE, ROUTES, "teams.csv", 1, 999) == completions(BASE, ROUTES, "teams.csv", 1, end) != ()
 
 
 def test_a_line_over_the_limit_has_no_completion() -> None:
-    assert texts("p, " + "x" * MAX_LINE + "‸") == []
+    assert texts("p, " + " " * (MAX_LINE - 3) + "‸") != []
+    assert texts("p, " + " " * (MAX_LINE - 2) + "‸") == []
 
 
 def test_no_text_that_is_half_written_fails() -> None:

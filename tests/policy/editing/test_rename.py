@@ -32,6 +32,16 @@ def test_a_role_is_renamed_in_rows_conditions_and_cases() -> None:
     assert "# role:editor is in a comment" in after["roles.csv"]
 
 
+def test_a_thing_with_the_name_of_a_role_is_not_renamed() -> None:
+    text = "g, user:u, role:edi‸tor\np, teams:read, role:editor, read, allow\np, anyone, x, read, deny, 'role:editor'\n"
+    assert renamed(text, "author")["new.csv"] == text.replace("role:edi‸tor", "role:author")
+
+
+def test_a_comment_in_cases_is_not_renamed() -> None:
+    text = "cases:\n  # role:editor\n  - as: role:edi‸tor\n"
+    assert renamed(text, "author", "tests/teams.yaml")["tests/teams.yaml"] == text.replace("edi‸tor", "author")
+
+
 def test_a_text_of_a_claim_is_not_a_role() -> None:
     text = "g, user:u, role:edi‸tor\np, anyone, /x, GET, deny, subject.claims.r == 'role:editor'\n# end\n"
     assert "subject.claims.r == 'role:editor'" in renamed(text, "author")["new.csv"]
