@@ -19,6 +19,7 @@ from app.audit.record import Unverified
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
+_GRANTS_OF_ENTRY = 50  # which take five kilobytes
 _SECOND = 1_000_000_000  # nanoseconds
 # Time and latency in nanoseconds, request id, door, resource, action, principal, outcome, number of equal decisions.
 QueuedDecision = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified, int]
@@ -32,20 +33,35 @@ _EIGHTHS: Mapping[DecisionClass, int] = {"known": 4, "authzen": 3, "anonymous": 
 
 class Share:
     """The queued decisions of a class. `reserved` of its entries are promised to requests that are being decided, and
-    `merging` are those of denials that are not queued yet."""
+    `merging` are those of denials that are not queued yet. Principals with many grants take `extra` entries, about."""
 
-    __slots__ = ("capacity", "merging", "name", "reserved", "waiting")
+    __slots__ = ("_counted", "capacity", "extra", "merging", "name", "reserved", "waiting")
 
     def __init__(self, name: DecisionClass, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
+        self.extra = 0
+        self._counted: Principal | None = None
         self.merging = 0
         self.reserved = 0
         self.waiting: deque[QueuedDecision] = deque()
 
     def fits(self, count: int) -> bool:
         """Whether so many more decisions have room."""
-        return len(self.waiting) + self.merging + self.reserved + count <= self.capacity
+        return len(self.waiting) + self.extra + self.merging + self.reserved + count <= self.capacity
+
+    def count_grants(self, principal: Principal | None) -> None:
+        """Count the grants of the principal of a decision that is added, once if it is that of the one before."""
+        if principal is not self._counted and principal is not None:
+            self._counted = principal
+            self.extra += len(principal.held) // _GRANTS_OF_ENTRY
+
+    def take(self, count: int) -> Iterator[QueuedDecision]:
+        """Remove decisions, with their part of the extra entries."""
+        if count:
+            self.extra -= self.extra * count // len(self.waiting)
+            self._counted = None
+        return (self.waiting.popleft() for _ in range(count))
 
 
 @dataclass(slots=True)
@@ -156,9 +172,7 @@ class DecisionQueue:
             more = min(rest, self._takeable(share) - counts[index])
             counts[index] += more
             rest -= more
-        taken = [
-            share.waiting.popleft() for share, count in zip(self.shares, counts, strict=True) for _ in range(count)
-        ]
+        taken = [queued for share, count in zip(self.shares, counts, strict=True) for queued in share.take(count)]
         taken.sort(key=itemgetter(0))
         return deque(taken)
 
@@ -168,6 +182,7 @@ class DecisionQueue:
         everything = [queued for share in self.shares for queued in share.waiting]
         for share in self.shares:
             share.waiting.clear()
+            share.extra = 0
         return everything
 
 

@@ -27,7 +27,8 @@ from app.audit.decision_class import AUTHZEN_DOOR, DecisionClass
 from app.audit.decision_queue import DecisionQueue, losses_of
 from app.audit.drops import Drops, DropWindow, Loss
 from app.audit.periodic_task import PeriodicTask
-from app.audit.record import Unverified
+from app.audit.record import MAX_TEXT, Unverified
+from app.audit.sanitize import clean
 from app.audit.shadowing import Shadowing
 from app.audit.tally import Outcomes
 from app.identity.principal import Principal
@@ -147,6 +148,10 @@ class DecisionLog:
         at = time_ns()
         if door == AUTHZEN_DOOR:
             share = self._queue.authzen
+            # These can be as long as a body, while many decisions wait. Other doors have routes and tokens.
+            if len(resource) + len(action) > MAX_TEXT:
+                resource, action = clean(resource, MAX_TEXT), clean(action, MAX_TEXT)
+            share.count_grants(principal)
         elif principal is None or principal.method == "anonymous":
             share = self._queue.anonymous
             if not outcome:
@@ -166,6 +171,7 @@ class DecisionLog:
         Equal ones of a second are one record with their number.
         """
         latency, at = perf_counter_ns() - started, time_ns()
+        action = clean(action, MAX_TEXT)
         self.outcomes.first(AUTHZEN_DOOR, "", outcome).append(latency)
         if not self._queue.refused_tokens.add(at, latency, (AUTHZEN_DOOR, "", action, None, outcome)):
             self._drops.add((Loss(self._queue.authzen.name, at // 1000),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,6 +17,8 @@ from app.policy.language.rule import Rule
 
 MAX_TEXT = 512  # characters of a text that a caller chooses
 MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not stored
+NOT_STORED: frozenset[str] = frozenset()  # in place of a larger one; no principal holds nothing
+_MAX_CACHED_GRANTS = 100  # of a cached grant set
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,24 @@ def decision_key(
         rule_text=_rule_text(rule) if rule else None,
         missing=outcome.missing if isinstance(outcome, Decision) else (),
         revision=outcome.revision,
-        grants=grant_set(_with_placeholders(principal.held, subject, principal.key_id)) if principal else None,
+        grants=_grants_of(principal, subject) if principal else None,
         client_id=_clean(principal.client_id) if principal else None,
         impersonator=_clean(principal.impersonator) if principal else None,
+    )
+
+
+def bounded(principal: Principal) -> Principal:
+    """A principal for the log alone, without what is longer than the log stores: many may wait for it."""
+    texts = (principal.subject, principal.client_id or "", principal.impersonator or "")
+    is_stored = sum(map(len, principal.held)) <= MAX_GRANTS
+    if is_stored and all(len(text) <= MAX_TEXT for text in texts):
+        return principal
+    return replace(
+        principal,
+        subject=clean(principal.subject, MAX_TEXT),
+        held=principal.held if is_stored else NOT_STORED,
+        client_id=_clean(principal.client_id),
+        impersonator=_clean(principal.impersonator),
     )
 
 
@@ -168,12 +185,22 @@ def _with_placeholders(held: frozenset[str], subject: str, key_id: int | None) -
     return held
 
 
-@lru_cache(maxsize=2_000)
 def grant_set(held: frozenset[str]) -> StatedGrants | None:
     """The stored form of grants; None if they are too large to store."""
+    return (_cached_grant_set if len(held) <= _MAX_CACHED_GRANTS else _grant_set)(held)
+
+
+def _grants_of(principal: Principal, subject: str) -> StatedGrants | None:
+    if sum(map(len, principal.held)) > MAX_GRANTS or principal.held == NOT_STORED:
+        return None
+    return grant_set(_with_placeholders(principal.held, subject, principal.key_id))
+
+
+def _grant_set(held: frozenset[str]) -> StatedGrants | None:
     # JSON, since a grant of a token may contain any character, including a space.
     text = without_secrets(json.dumps(sorted(held), separators=(",", ":")))
     return StatedGrants(hashlib.sha256(text.encode()).digest(), text) if len(text) <= MAX_GRANTS else None
 
 
+_cached_grant_set = lru_cache(maxsize=2_000)(_grant_set)
 _rule_text = lru_cache(maxsize=4_000)(Rule.__str__)

@@ -9,6 +9,8 @@ from functools import lru_cache
 
 from app.identity.token_format import ANY_APP_TOKEN, ANY_ENVIRONMENT, DEFAULT_PREFIX, DIGITS, PUBLIC_DIGITS
 
+_MAX_CACHED = 1_024  # characters of a cached text
+
 # The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
 _DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"
 _JWT = r"eyJ[A-Za-z0-9_.=-]+"
@@ -49,7 +51,7 @@ def configure(prefixes: Iterable[str]) -> None:
     """Configure the prefixes of tokens in this process. Those with the default prefix are always removed, too."""
     global _patterns  # noqa: PLW0603  # like the configuration of the log
     _patterns = _patterns_of(dict.fromkeys((*prefixes, DEFAULT_PREFIX)))
-    clean.cache_clear()
+    _cached_clean.cache_clear()
 
 
 def without_secrets(text: str) -> str:
@@ -74,18 +76,29 @@ def has_secret(text: str) -> bool:
     return _patterns.pasted.search(text) is not None
 
 
-@lru_cache(maxsize=2_000)
 def clean(text: str, length: int) -> str:
     """Remove secrets, escape unprintable characters, and truncate to `length`."""
+    return (_cached_clean if len(text) <= _MAX_CACHED else _clean)(text, length)
+
+
+def _clean(text: str, length: int) -> str:
+    # Only a part of a long text, since the patterns take a millisecond for every 10,000 characters.
+    part = text[: 2 * length + DIGITS]
+    is_cut, text = len(part) < len(text), part
     if not text.isprintable():
         text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     # Before the text is truncated, so that no part of a secret is left at its end.
     text = without_secrets(text)
+    if is_cut:  # perhaps within the digits of a key, too few of which are left to be found
+        text = f"{text[:-DIGITS]}…"
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+_cached_clean = lru_cache(maxsize=2_000)(_clean)
 
 
 def clean_once(text: str, length: int) -> str:
     """Like `clean`, for text that is rarely repeated and usually plain."""
     # Without `_` and shorter than its digits, so it contains no API key.
     is_plain = text.isalnum() and len(text) < min(length + 1, DIGITS) and "eyJ" not in text
-    return text if is_plain else clean.__wrapped__(text, length)
+    return text if is_plain else _clean(text, length)

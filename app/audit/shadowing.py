@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from app.audit.periodic_task import PeriodicTask
-from app.audit.record import MAX_TEXT, Unverified
+from app.audit.record import MAX_TEXT, NOT_STORED, Unverified
 from app.audit.sanitize import clean
 from app.identity.principal import Principal
 from app.policy.analysis.shadow import Shadow, ShadowCaller, ShadowDifference, ShadowKey
@@ -24,6 +24,7 @@ from app.policy.engine.snapshot import Snapshot
 
 CAPACITY = 20_000  # queued decisions
 EVERY_SECONDS = 0.5
+_MAX_QUEUED = 2 * MAX_TEXT  # characters of a resource and an action
 _SLICE_SIZE = 50  # decisions that are compared before the event loop runs other tasks
 _QueuedComparison = tuple[str, str, Principal, Decision]
 _log = structlog.stdlib.get_logger("shadow")
@@ -94,7 +95,8 @@ class Shadowing:
         deployed = self.deployed
         if deployed is None or principal is None or isinstance(outcome, Unverified):
             return
-        if len(deployed.waiting) >= self._capacity:
+        is_long = len(resource) + len(action) > _MAX_QUEUED or principal.held == NOT_STORED
+        if is_long or len(deployed.waiting) >= self._capacity:
             deployed.dropped += 1
         else:
             deployed.waiting.append((resource, action, principal, outcome))

@@ -21,6 +21,7 @@ from app.db.upserts import Upsert
 
 MAX_CACHED = 20_000  # keys, and as many of each part
 MAX_CACHED_COMBINATIONS = 50_000  # three ids each
+MAX_CACHED_CHARACTERS = 2_000_000  # of the texts of all parts, which callers choose
 _DIGEST_BYTES = 20
 _DAYS = (("first_day", "min"), ("last_day", "max"))
 _GRANT_SETS = Upsert(table_of(GrantSet), ("digest", "grants", "last_seen_on"), ("digest",), (("last_seen_on", "max"),))
@@ -67,6 +68,7 @@ class KeyStore:
         self._part_bytes: dict[tuple[Upsert, _Values], int] = {}
         self._charges: dict[_Values, tuple[DecisionClass, int]] = {}
         self._days: Days = (0, -1)  # of all that is cached
+        self._characters = 0  # of the texts that were cached since the cache was cleared
         self._keys: dict[DecisionKey, _Stored] = {}
         self._parts: dict[Upsert, dict[_Values, _Stored]] = {
             upsert: {} for upsert in (_GRANT_SETS, _CALLERS, _TARGETS, _OUTCOMES, _KEYS)
@@ -77,9 +79,7 @@ class KeyStore:
         self.added_bytes.clear()
         if not self._days[0] <= days[0] <= days[1] <= self._days[1]:
             self._days = days
-            self._keys.clear()
-            for cache in self._parts.values():
-                cache.clear()
+            self._clear()
         cached = self._keys
         # Since they were cached, retention may have deleted some, and a restore may have given their ids to others.
         if not await _has_content(connection, _KEY_CONTENT, {cached[key] for key in keys if key in cached}):
@@ -88,7 +88,16 @@ class KeyStore:
             cached.update(zip(missing, await self._store(connection, missing), strict=True))
         ids = [cached[key][0] for key in keys]
         _evict(cached, MAX_CACHED)
+        if self._characters > MAX_CACHED_CHARACTERS:
+            self._clear()
         return ids
+
+    def _clear(self) -> None:
+        """Clear the cache."""
+        self._characters = 0
+        self._keys.clear()
+        for cache in self._parts.values():
+            cache.clear()
 
     async def _store(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[_Stored]:
         grants = [(key.grants.digest, key.grants.text) for key in keys if key.grants]
@@ -141,6 +150,7 @@ class KeyStore:
                 if ids[unique] > newest:
                     self._note_bytes(connection, upsert, each)
             cached.update((each, (ids[unique], unique)) for each, unique in missing.items())
+            self._characters += sum(len(text) for each in missing for text in each if isinstance(text, str))
         found = [cached[each] for each in values]
         _evict(cached, MAX_CACHED_COMBINATIONS if upsert is _KEYS else MAX_CACHED)
         return found

@@ -274,3 +274,22 @@ async def test_what_is_held_while_the_log_ends_is_written_too() -> None:
                 await asyncio.sleep(0.01)
         note(log, PERSON, ALLOW, times=2 * BATCH_SIZE + 1, door="authzen")
     assert (log.health.written, log.health.dropped) == (2 * BATCH_SIZE + 2, 0)
+
+
+async def test_principals_with_many_grants_take_more_room_until_they_are_written() -> None:
+    store = Store()
+    log = DecisionLog(store.write, capacity=200)  # 100 of AuthZEN
+    many = [user_principal(f"user_{number}", [f"p{each}" for each in range(2_000)], {}) for number in range(3)]
+    note(log, many[0], ALLOW, door="authzen", times=30)
+    assert log.has_room, "they share a principal"
+    note(log, many[1], ALLOW, door="app", times=30)
+    assert log.has_room, "at other doors there are no more grants than fit in a token"
+    note(log, many[1], ALLOW, door="authzen")
+    assert log.has_room == (30 + 40 + 1 + 40 < 100)
+    assert log.health.dropped == 0
+    async with log:
+        """What waits is written on leaving."""
+    assert log.has_room
+    assert len(store.records) == 61
+    note(log, many[2], ALLOW, door="authzen")
+    assert log.has_room

@@ -49,6 +49,18 @@ def test_no_part_of_a_secret_remains_at_a_cut() -> None:
         assert len(clean("x" * start + KEY, 512)) <= 512
 
 
+@pytest.mark.parametrize("before", ["", JWT + " ", f"{KEY} " * 5], ids=["plain", "token", "keys"])
+@pytest.mark.parametrize("filler", ["x", "-", "\x00", "\u200b0 "], ids=ascii)
+def test_no_part_of_a_secret_remains_where_a_long_text_is_cut(before: str, filler: str) -> None:
+    for length in (40, 512):
+        for start in range(2 * length - 16, 2 * length + 64):
+            text = before + (filler * start)[: start - len(before)] + "-" + DIGITS + "-" + "y" * 1_000
+            cut = clean(text, length)
+            assert DIGITS[:4] not in cut
+            assert len(cut) <= length
+            assert cut.endswith("…")
+
+
 @pytest.mark.parametrize("part", [*JWT.split(".")[:2], JWT.rpartition(".")[0], JWT[:24]])
 def test_a_part_of_a_token_is_redacted(part: str) -> None:
     for text in (part, f"at {part} it", f"/teams/{part}"):

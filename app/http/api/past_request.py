@@ -29,6 +29,7 @@ def may_also(request: AllowedRequest, door: str, resource: str, action: str) -> 
         snapshot,
         services.decision_log,
         door=door,
+        held=principal.held,
         principal=principal,
         resource=resource,
         action=action,

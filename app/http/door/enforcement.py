@@ -58,14 +58,18 @@ def decide(
     log: DecisionLog | None,
     *,
     door: str,
+    held: frozenset[str],
     principal: Principal,
     resource: str,
     action: str,
     context: Context,
     started: int,
 ) -> Decision:
-    """Decide, and write the decision to the log. Raises CannotDecide, which is not logged."""
-    decision = snapshot.decide(principal.held, resource, action, context)
+    """Decide whether a caller with these grants may, and write the decision to the log with its `principal`.
+
+    Raises CannotDecide, which is not logged.
+    """
+    decision = snapshot.decide(held, resource, action, context)
     if log is not None:
         log.note(door, resource, action, principal, decision, started=started)
     return decision

@@ -30,6 +30,7 @@ from app.policy.routing.routes import RouteTable
 
 MAX_CACHED = 50_000  # decisions
 MAX_CACHED_GRANTS = 500  # of one principal; a larger one is classified each time
+MAX_CACHED_CHARACTERS = 16_384  # of them, which is more than fit in a token
 MAX_CACHED_BYTES = 64 * 1024 * 1024  # of principals, estimated
 _STEP = 100  # parts freed at once
 _NOT_CLASSIFIED = frozenset({""})  # the class of no principal, since no grant is empty
@@ -143,9 +144,9 @@ class Snapshot:
         else:
             grants = self.effective(self.in_force(held) & self._relevant) & self._named
         cost = 0 if grants in self._interned else 300 + 100 * len(grants)
-        cacheable = len(held) <= MAX_CACHED_GRANTS
+        cacheable = len(held) <= MAX_CACHED_GRANTS and (characters := sum(map(len, held))) <= MAX_CACHED_CHARACTERS
         if cacheable:
-            cost += 300 + sum(100 + len(grant) for grant in held)
+            cost += 300 + 100 * len(held) + characters
         if self._bytes + cost > MAX_CACHED_BYTES:
             self._evict()
         self._bytes += cost

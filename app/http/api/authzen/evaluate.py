@@ -7,7 +7,7 @@ from time import perf_counter_ns
 
 from app.audit.decision_class import AUTHZEN_DOOR
 from app.audit.log import DecisionLog
-from app.audit.record import Unverified
+from app.audit.record import Unverified, bounded
 from app.gateway.resource_reference import ROUTE_TYPE, resolve_target
 from app.http.api.authzen.recent import Recent
 from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedEntity, action_parts, entity_parts
@@ -137,6 +137,7 @@ class Evaluator:
             self.snapshot,
             self._log,
             door=AUTHZEN_DOOR,
+            held=subject.held,
             principal=principal,
             resource=target.resource,
             action=action[0],
@@ -165,7 +166,7 @@ class Evaluator:
         if found is not None:
             return found
         subject = self.resolve(kind, identity, sent)
-        return subject if isinstance(subject, str) else (subject, principal_of(subject))
+        return subject if isinstance(subject, str) else (subject, bounded(principal_of(subject)))
 
     def resolve(self, kind: str, identity: str, sent: Properties) -> ResolvedSubject | str:
         """The subject with a type and id, or the reason why there is none."""

@@ -32,7 +32,6 @@ from app.http.api.authzen.wire import (
     decode,
     entity_parts,
     missing_field,
-    read,
     read_text,
 )
 from app.http.door.direct import DIRECT
@@ -46,6 +45,7 @@ from app.policy.language.row_view import RowPlace
 from app.services import AnyRequest, Services, services_of
 
 MAX_EVALUATIONS = 1000
+_MAX_SHORT = 8_192  # bytes of the body of an evaluation, which takes a millisecond; a longer one is long work
 EVALUATION = "/access/v1/evaluation"
 EVALUATIONS = "/access/v1/evaluations"
 # The decision that ends the evaluations, by semantic.
@@ -120,7 +120,10 @@ async def evaluate_access(request: AnyRequest) -> ASGIResponse:
         if decision is not None:
             services.decision_log.note(AUTHZEN_DOOR, resource, action, principal, decision, started=started)
             return _ANSWERS[decision.allowed]
-    return await _single(decode(text, _EVALUATION), request, text)
+    if len(text) <= _MAX_SHORT:
+        return await _single(decode(text, _EVALUATION), request, text)
+    async with services.long_work.turn(request.user.subject):
+        return await _single(decode(text, _EVALUATION), request)
 
 
 @post(
@@ -136,12 +139,16 @@ async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     """Up to 1,000 evaluations, all under one policy. A body without items is a single evaluation."""
     services = services_of(request.app)
     services.long_work.check_waiting(request.user.subject)  # before reading a large body
-    body = await read(request, _EVALUATIONS)
+    text = await read_text(request)
+    body = decode(text, _EVALUATIONS)
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
     if not body.evaluations:
-        return await _single(body, request)
+        if len(text) <= _MAX_SHORT:
+            return await _single(body, request)
+        async with services.long_work.turn(request.user.subject):
+            return await _single(body, request)
     if len(body.evaluations) > MAX_EVALUATIONS:
         raise Problem(400, f"`evaluations` has {len(body.evaluations)} items; at most {MAX_EVALUATIONS} are allowed.")
     async with services.long_work.turn(request.user.subject):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 from weakref import ref
 
+from app.audit.record import bounded
 from app.gateway.resource_reference import resolve_target
 from app.identity.principal import Principal
 from app.policy.engine.resolved_subject import (
@@ -61,7 +62,7 @@ class Recent:
         found = self._subjects.get(names)
         if found is None:
             subject = resolve_subject(kind, identity, sent, snapshot.policy.entities.subjects)
-            found = subject, principal_of(subject)
+            found = subject, bounded(principal_of(subject))
             _add(self._subjects, names, found)
         return found
 
@@ -89,7 +90,7 @@ class Recent:
         if len(body) > MAX_BODY_BYTES:
             return
         found = self.subject(snapshot, *subject)
-        if found is None:
+        if found is None or found[1].held != found[0].held:
             return
         if len(self._questions) >= MAX_ENTRIES:
             self._questions.clear()
