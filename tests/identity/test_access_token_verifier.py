@@ -73,6 +73,8 @@ class Tokens:
         ({"app": AppRecord("an app", "registered", "")}, "invalid_app"),
         ({"app": AppRecord("app_1", "registered", "APP.example")}, "invalid_app"),
         ({"subject": ""}, "invalid_app"),
+        ({"subject": "", "is_ended": True}, "token_revoked"),
+        ({"expires_at": NOW + timedelta(microseconds=1)}, None),
     ],
 )
 async def test_a_record_decides(changes: dict[str, Any], cause: str | None) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.identity.api_keys import KeyRecord, digest, mint, principal_of
+from app.identity.organization import Organization
 from app.identity.token_format import ENVIRONMENTS, current
 
 NOW = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -45,6 +46,17 @@ def test_a_record_becomes_the_principal_that_it_describes() -> None:
     assert {"a:read", "scope::b:read", "owner::user:owner", "owner::a:read"} <= found.held
     assert "b:read" not in found.held
     assert "d" * 32 not in repr(record)
+
+
+def test_the_record_of_an_organization_becomes_its_principal() -> None:
+    scopes, stated = frozenset({"a:read", "b:read"}), frozenset({"a:read", "org-role:admin"})
+    record = KeyRecord(
+        7, "org:acme", "test", scopes, b"d" * 32, NOW, None, organization="acme", membership_grants=stated
+    )
+    found = principal_of(record)
+    assert (found.subject, found.key_id, found.environment, found.expires_at) == ("org:acme", 7, "test", NOW)
+    assert (found.organization, found.method) == (Organization("acme"), "api_key")
+    assert {"a:read", "scope::b:read", "org:acme", "owner::org:acme", "owner::org-role:admin"} <= found.held
 
 
 @pytest.mark.parametrize("ends", [None, NOW, NOW + timedelta(days=1)])

@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 
 from app.audit.record import Unverified, decision_key
+from app.identity.impersonation import Impersonated, refuse_impersonation
+from app.identity.org_facts import is_org_fact, organization_in, organization_of_owner, owner_of_keys
+from app.identity.organization import Organization, as_json, from_json
 from app.identity.permission_claim import parse_permissions
-from app.identity.principal import ANONYMOUS, Principal, is_fact, key_principal, user_principal
+from app.identity.principal import (
+    ANONYMOUS,
+    Principal,
+    is_fact,
+    key_principal,
+    organization_key_principal,
+    stored_act,
+    user_principal,
+)
 from app.policy.language.when.condition import Condition, compile_condition
 from app.policy.language.when.context import subject_of
 
@@ -59,6 +70,118 @@ def test_a_scope_that_the_token_of_the_owner_did_not_state_is_limited(
 ) -> None:
     principal = key_principal("u", 9, "test", ["a:read", "b:read", "role:admin"], token_grants=token_grants)
     assert principal.held == {*held, "anyone", "auth:api_key", "env:test", "key:9"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "held"),
+    [
+        (["a:read", "b:read"], {"a:read", "b:read"}),
+        (["a:read", "b:read", "org-role:admin"], {"a:read", "b:read"}),
+        (["a:read", "c:read"], {"a:read", "scope::b:read", "owner::org:acme", "owner::a:read", "owner::c:read"}),
+        (
+            ["b:read", "org-role:admin", "org:other", "role:root", "user:root"],
+            {"b:read", "scope::a:read", "owner::org:acme", "owner::org-role:admin", "owner::b:read"},
+        ),
+        ([], {"scope::a:read", "scope::b:read", "owner::org:acme"}),
+    ],
+)
+def test_a_scope_that_the_membership_of_the_issuer_of_a_key_did_not_state_is_limited(
+    stated: list[str], held: set[str]
+) -> None:
+    principal = organization_key_principal("acme", 9, "test", ["a:read", "b:read", "org-role:admin"], stated)
+    assert principal.held == {*held, "anyone", "auth:api_key", "env:test", "key:9", "org:acme"}
+    assert (principal.subject, principal.organization) == ("org:acme", Organization("acme"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "organization"),
+    [
+        ("org:acme", "acme"),
+        ("org:org:acme", "org:acme"),
+        (f"org:{'x' * 200}", "x" * 200),
+        (f"org:{'x' * 201}", None),
+        ("org:", None),
+        ("org:a b", None),
+        ("acme", None),
+        ("", None),
+        ("ORG:acme", None),
+    ],
+)
+def test_the_owner_of_the_keys_of_an_organization(subject: str, organization: str | None) -> None:
+    assert organization_of_owner(subject) == organization
+    if organization is not None:
+        assert owner_of_keys(organization) == subject
+
+
+@pytest.mark.parametrize(
+    ("held", "organization"),
+    [
+        ('["org:acme"]', "acme"),
+        ('["anyone","org:acme","org-role:admin"]', "acme"),
+        ('["on-behalf::org:acme"]', "acme"),
+        ('["anyone","org-role:admin"]', None),
+        ('["owner::org:acme"]', None),
+        ('["a\\",\\"org:acme"]', None),
+        ('["xorg:acme"]', None),
+        ("[]", None),
+    ],
+)
+def test_the_organization_among_what_a_caller_holds(held: str, organization: str | None) -> None:
+    assert organization_in(held) == organization
+
+
+@pytest.mark.parametrize(
+    ("grant", "is_fact_of_org"),
+    [
+        ("org:acme", True),
+        ("org-role:admin", True),
+        (f"org:{'x' * 200}", True),
+        (f"org:{'x' * 201}", False),
+        ("org:", False),
+        ("org-role:a b", False),
+        ("org-role", False),
+        ("organization:acme", False),
+        ("xorg:acme", False),
+    ],
+)
+def test_whether_a_grant_names_an_organization_or_a_role(grant: str, is_fact_of_org: bool) -> None:
+    assert is_org_fact(grant) is is_fact_of_org
+
+
+def test_an_organization_is_stored_without_its_permissions() -> None:
+    acme = Organization("acme", "admin", "the-acme", ("a:read",))
+    assert as_json(acme) == {"id": "acme", "role": "admin", "slug": "the-acme"}
+    assert from_json(as_json(acme), ["b:read"]) == acme
+    for permissions, found in ((["b:read"], ("b:read",)), ([], ()), (None, ())):
+        stored = from_json(as_json(acme), permissions)
+        assert stored is not None
+        assert stored.permissions == found
+    assert (as_json(None), from_json(None), from_json(None, ["a:read"])) == (None, None, None)
+    assert acme.facts == ("org:acme", "org-role:admin")
+    assert Organization("acme").facts == ("org:acme",)
+
+
+@pytest.mark.parametrize(
+    ("act", "stored"),
+    [
+        ({"iss": "https://i.example", "sub": "user_1", "more": 1}, {"iss": "https://i.example", "sub": "user_1"}),
+        ({"iss": 7, "sub": "a\x00b"}, {"sub": "a\ufffdb"}),
+        ({"iss": "i" * 256, "sub": "s" * 256}, {"iss": "i" * 255, "sub": "s" * 255}),
+        ({}, {"sub": "unknown"}),
+        ("user_support", {"sub": "unknown"}),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_the_acting_party_is_stored_by_its_issuer_and_subject(act: object, stored: dict[str, str] | None) -> None:
+    assert stored_act({"act": act}) == stored
+    assert stored_act({}) is None
+
+
+def test_who_acts_as_another_gets_no_credentials() -> None:
+    refuse_impersonation(None)
+    for impersonator in ("user_support", ""):
+        with pytest.raises(Impersonated, match="You act as another user now"):
+            refuse_impersonation(impersonator)
 
 
 @pytest.mark.parametrize(
