@@ -51,6 +51,15 @@ async def test_a_client_is_found_by_its_id_alone(sessions: Sessions) -> None:
             assert await find_client(session, other, NOW) is None
 
 
+async def test_a_former_secret_without_a_time_ended_with_the_last_change(sessions: Sessions) -> None:
+    digests = [hashlib.sha256(each).digest() for each in (b"secret", b"former")]
+    await stored(sessions, client_id="x" * 500, secret_digest=digests[0], former_digest=digests[1])
+    async with sessions() as session:
+        found = await find_client(session, "x" * 500, NOW)
+    assert found is not None
+    assert [found.accepts_secret(each, NOW) for each in ("secret", "former")] == [True, False]
+
+
 async def test_a_disabled_client_is_found_and_an_expired_one_is_not(sessions: Sessions) -> None:
     await stored(sessions, disabled_at=NOW)
     await stored(sessions, client_id="app_2", kind="dynamic", expires_at=NOW + timedelta(days=1))

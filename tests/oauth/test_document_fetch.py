@@ -88,8 +88,10 @@ async def test_a_server_fetches_nothing_from_its_own_machine(host: DocumentHost,
 async def test_the_next_address_is_tried_when_the_first_is_down(host: DocumentHost) -> None:
     host.addresses = [[ip_address("127.0.0.9"), LOOPBACK]]
     await fetched(host)
-    host.addresses = [[ip_address("127.0.0.9")]]
-    assert await refusal(host) == "no secure connection to its host is possible"
+    down = [ip_address("127.0.0.9"), ip_address("127.0.0.8")]
+    for addresses in ([down[0]], [*down, LOOPBACK]):  # two are tried
+        host.addresses = [addresses]
+        assert await refusal(host) == "no secure connection to its host is possible"
 
 
 async def test_the_certificate_must_be_for_the_name_and_trusted(host: DocumentHost, tmp_path: Path) -> None:
@@ -236,4 +238,4 @@ async def test_fetches_at_once_are_limited(host: DocumentHost, monkeypatch: pyte
 
     fetch = host.fetch(resolve=resolve)
     await asyncio.gather(*(fetched(host, fetch) for _ in range(MAX_FETCHES + 8)))
-    assert most <= MAX_FETCHES
+    assert most == MAX_FETCHES

@@ -272,6 +272,9 @@ async def test_a_token_is_for_one_resource(flow: Flow) -> None:
     for others in ([PUBLIC_URL], [below, PUBLIC_URL], ["https://other.example"], [f"{below}/more"]):
         assert await refused(flow.send(NOW, resources=others, **stated)) == "invalid_target"
     issued = await flow.send(NOW, resources=[below, f"{below}/"], **stated)
+    for unknown in (mint_token("code"), "x"):
+        sent = flow.send(NOW, resources=[below], **{**stated, "code": unknown})
+        assert await refused(sent) == "invalid_grant"
     token = {"grant_type": "refresh_token", "refresh_token": issued.refresh_token or ""}
     assert await refused(flow.send(NOW, resources=[PUBLIC_URL], **token)) == "invalid_target"
     await flow.send(NOW, resources=[below], **token)

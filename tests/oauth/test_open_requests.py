@@ -80,6 +80,25 @@ async def test_a_pushed_request_lives_for_a_minute_and_is_used_once(sessions: Se
                     assert is_first and accepted
 
 
+async def test_a_request_is_open_for_half_an_hour_in_its_browser(sessions: Sessions) -> None:
+    async with sessions() as session:
+        name, pushed = await begin(session, None), await begin(session, None, pushed=True)
+        for after, is_found in ((0, True), (1799, True), (1800, False)):
+            found = await requests.find_request(session, name, BROWSER, NOW + after * SECOND)
+            assert (found is not None) is is_found
+        for other, browser in ((name, "another"), (name, None), (name, ""), (pushed, BROWSER), ("0" * 48, BROWSER)):
+            assert await requests.find_request(session, other, browser, NOW) is None
+        for uri in (name, f"{requests.URN}{name}", requests.URN, pushed.removeprefix(requests.URN), f"{pushed}0"):
+            with pytest.raises(OAuthError):
+                await requests.take_pushed_request(session, uri, "app_1", NOW)
+        with pytest.raises(OAuthError):
+            await requests.take_pushed_request(session, pushed, "app_2", NOW)
+        assert await is_open(session, name), "no other app and no other endpoint uses it"
+        assert (await requests.take_pushed_request(session, pushed, "app_1", NOW)).client_id == "app_1"
+        assert await requests.finish_request(session, name)
+        assert not await requests.finish_request(session, name)
+
+
 async def test_expired_requests_are_deleted(sessions: Sessions) -> None:
     async with sessions() as session:
         for _ in range(5):

@@ -215,7 +215,7 @@ def test_invalid_metadata_is_refused_in_the_shape_of_the_specification(
         (b"\xff", "application/json"),
         (b"[" * 10_000, "application/json"),
         (b'{"a":' * 3_000, "application/json"),
-        (b" " * 16_385, "application/json"),
+        (json.dumps({"redirect_uris": [REDIRECT]}).encode().ljust(16_385), "application/json"),
         (b'{"redirect_uris": ["https://app.example/cb"]}', "text/plain"),
         (b"redirect_uris=https://app.example/cb", "application/x-www-form-urlencoded"),
     ],
@@ -224,6 +224,10 @@ def test_invalid_metadata_is_refused_in_the_shape_of_the_specification(
 def test_a_body_that_is_no_metadata(open_server: Server, body: bytes, kind: str) -> None:
     answer = send(open_server, body, **{"Content-Type": kind})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
+def test_metadata_may_have_16_kb(open_server: Server) -> None:
+    assert send(open_server, json.dumps({"redirect_uris": [REDIRECT]}).encode().ljust(16_384)).status_code == 201
 
 
 def test_an_address_has_a_budget(open_server: Server) -> None:

@@ -92,6 +92,14 @@ def test_a_body_that_is_no_plain_form_is_refused(app_server: Server, body: bytes
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize(("length", "error"), [(16_384, "invalid_grant"), (16_385, "invalid_request")])
+def test_a_form_may_have_16_kb(public: ServedApp, length: int, error: str) -> None:
+    plain = f"client_id={public.client_id}&grant_type=refresh_token&refresh_token="
+    form = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": public.address}
+    answer = httpx.post(f"{public.server.url}/oauth/token", content=plain.ljust(length, "x"), headers=form, timeout=20)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
 def test_apps_with_a_secret_authenticate_by_header_or_form(confidential: ServedApp) -> None:
     tokens = confidential.tokens()
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.console.authorization_entrance import authorization_entrance
 from app.http.api.oauth.entrance import CLIENT_ENDPOINTS, TOO_MANY_AT, app_entrances
 from app.http.door.enforcement import Entrance
 from app.http.door.refusal import Refusal, Refusals
@@ -52,6 +53,21 @@ def test_a_client_is_anonymous_whatever_it_sends(entrances: dict[str, Entrance[A
         assert entrance.cached(headers) is ANONYMOUS
     assert read(entrance.unauthenticated(AuthenticationFault.NOT_PROVIDED)) == (403, "access_denied", set())
     assert read(entrance.forbidden(DENIED)) == (403, "access_denied", set())
+
+
+def test_a_browser_is_refused_with_a_page() -> None:
+    entrance = authorization_entrance()
+    assert entrance.cached([(b"authorization", b"Bearer x")]) is ANONYMOUS
+    unavailable = entrance.unavailable(CannotVerify("The database does not answer now.", 7))
+    for refused, status, text in (
+        (entrance.forbidden(DENIED), 403, "Apps cannot ask for access here"),
+        (entrance.unauthenticated(AuthenticationFault.NOT_PROVIDED), 403, "Apps cannot ask for access here"),
+        (unavailable, 503, "The database does not answer now. Try again in a moment."),
+    ):
+        assert (refused.status, text in refused.body.decode()) == (status, True)
+        assert dict(refused.headers)[b"content-type"] == b"text/html; charset=utf-8"
+        assert dict(refused.headers)[b"cache-control"] == b"no-store"
+    assert dict(unavailable.headers)[b"retry-after"] == b"7"
 
 
 def test_a_registration_may_need_a_token(entrances: dict[str, Entrance[Any, Refusal]]) -> None:
