@@ -69,7 +69,9 @@ class Discovery:
                 except (FetchFailed, Undiscovered) as error:
                     self._why = str(error)
                     self._retry_at = self._clock() + COOLDOWN_SECONDS
-            if self._known is None or now >= self._known_at + STALE_SECONDS:
+            if now >= self._known_at + STALE_SECONDS:
+                self._known = None
+            if self._known is None:
                 raise Undiscovered(self._why)
             return self._known
 

@@ -217,3 +217,28 @@ def test_a_name_from_the_issuer_is_shown_as_text(browser: Browser, issuer: LiveI
 def test_a_user_without_permissions_sees_what_to_do(browser: Browser, issuer: LiveIssuer) -> None:
     browser.sign_in(issuer, "user_dan")
     assert "You have no permissions" in browser.get("/console/account").text
+
+
+@pytest.mark.parametrize(
+    ("to", "mode", "status"),
+    [
+        ("/console/consent/x", "navigate", 200),
+        ("/console/consent/x", "cors", 303),
+        ("/console/consent/x", "", 303),
+        ("/console/account", "navigate", 303),
+    ],
+)
+def test_a_browser_is_led_to_a_consent_by_a_page(
+    browser: Browser, issuer: LiveIssuer, to: str, mode: str, status: int
+) -> None:
+    """The consent may redirect to an app at once, which Chrome blocks after a redirect of the issuer's form."""
+    callback = browser.choose(issuer, browser.begin(to))
+    answer = browser.http.get(callback, headers={"Sec-Fetch-Mode": mode})
+    assert answer.status_code == status
+    assert answer.headers.get("location") == (to if status == 303 else None)
+    assert (f'content="0; url={to}"' in answer.text) is (status == 200)
+    opener = "unsafe-none" if "consent" in to else "same-origin"
+    assert answer.headers["cross-origin-opener-policy"] == opener
+    assert answer.headers["cache-control"] == "no-store"
+    assert browser.session is not None
+    assert "authz-sign-in" not in browser.http.cookies
