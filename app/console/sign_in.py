@@ -17,7 +17,6 @@ from app.console.consent_headers import CONSENT, POPUP_HEADERS
 from app.console.oidc import OpenId, SignInFailed
 from app.console.page import page, page_for_app, see_other
 from app.db import admin_actions, console_sessions
-from app.db.session import lock_first
 from app.http.api.actors import requesting_actor
 from app.http.door.budgets import SIGN_INS
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -130,9 +129,8 @@ async def sign_out(request: AnyRequest, session: RequestSession) -> Response[Non
     """End this session."""
     console, _ = _configured(request)
     token = cookies.session_token(request.scope["headers"], secure=console.secure)
-    if token is not None:
-        await lock_first(session)
-    ended = None if token is None else await console_sessions.end(session, cookies.digest(token))
+    assert token is not None  # without one the form was refused
+    ended = await console_sessions.end(session, cookies.digest(token))
     if ended is not None:
         if request.user.session_id == ended:  # and it had not expired
             by = requesting_actor(request)
@@ -146,7 +144,6 @@ async def sign_out_everywhere(request: AnyRequest, session: RequestSession) -> R
     """End every session of the user, in all browsers."""
     console, _ = _configured(request)
     subject = request.user.subject
-    await lock_first(session)
     ended = await console_sessions.end_all(session, subject)
     admin_actions.record(
         session,

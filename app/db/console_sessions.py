@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.db.database_clock import confirmed_now, database_now
+from app.db.session import lock_first
 from app.db.tables.console import ConsoleSession
 from app.identity.organization import Organization, as_json
 
@@ -70,11 +71,13 @@ async def list_for(session: AsyncSession, subject: str, now: datetime) -> Sequen
 
 async def end(session: AsyncSession, digest: bytes) -> int | None:
     """End a session and return its id; None if there is no such session."""
+    await lock_first(session)
     ended = delete(ConsoleSession).where(col(ConsoleSession.digest) == digest).returning(col(ConsoleSession.id))
     return await session.scalar(ended, execution_options={"synchronize_session": False})
 
 
 async def end_all(session: AsyncSession, subject: str) -> int:
     """End every session of a user, and return how many there were."""
+    await lock_first(session)
     ended = delete(ConsoleSession).where(col(ConsoleSession.subject) == subject).returning(col(ConsoleSession.id))
     return len((await session.scalars(ended, execution_options={"synchronize_session": False})).all())

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import console_sessions
 from app.db.session import Sessions
 from app.db.write_lock import BEGIN_IMMEDIATE
 from app.oauth.errors import OAuthError
@@ -28,6 +29,8 @@ ACTS: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
     "sign in": lambda session: note_sign_in(session, "user_ann", [], NOW, None),
     "end one": lambda session: end_own_grant(session, "user_ann", 7, BY, NOW),
     "end all": lambda session: end_own_grants(session, "user_ann", BY, NOW),
+    "end a session": lambda session: console_sessions.end(session, b"x" * 32),
+    "end sessions": lambda session: console_sessions.end_all(session, "user_ann"),
     "block": lambda session: block_person(session, "user_ann", BY, NOW),
     "unblock": lambda session: unblock_person(session, "user_ann", BY, NOW),
 }
