@@ -39,7 +39,7 @@ class CaseWatch:
                 waiting = asyncio.create_task(self._due.wait())
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-                if self._due.is_set() and not stop.is_set():
+                if not stop.is_set():
                     self._due.clear()
                     try:
                         await self._examine(stop)

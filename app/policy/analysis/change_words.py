@@ -51,7 +51,9 @@ def _pattern(app: AppPattern) -> str:
 def _of_side(combination: Combination, mark: str) -> list[tuple[str, ...]]:
     """The groups of grants of the app or of the user, without their mark."""
     return [
-        tuple(grant.removeprefix(mark) for grant in group) for group in combination.holds if group[0].startswith(mark)
+        tuple(grant.removeprefix(mark) for grant in group)
+        for group in combination.holds
+        if all(grant.startswith(mark) for grant in group)
     ]
 
 
@@ -70,10 +72,9 @@ def grants_of(groups: Iterable[tuple[str, ...]]) -> str:
 
 
 def _any_of(group: tuple[str, ...]) -> str:
-    if len(group) == 1:
-        return group[0]
     named = [*group[:MAX_NAMED], *([f"{len(group) - MAX_NAMED} more"] if len(group) > MAX_NAMED else [])]
-    return f"({' or '.join(named)})"
+    text = " or ".join(named)
+    return text if len(group) == 1 else f"({text})"
 
 
 def _conditions(combination: Combination) -> Iterator[str]:

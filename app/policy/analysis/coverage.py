@@ -10,7 +10,6 @@ from app.policy.analysis.case_runner import Outcome
 from app.policy.engine.rule_index import Key
 from app.policy.engine.snapshot import Snapshot
 from app.policy.language.rule import Membership, Rule
-from app.policy.routing.routes import is_route
 
 Row = Rule | Membership
 
@@ -58,8 +57,7 @@ def measure(snapshot: Snapshot, outcomes: Iterable[Outcome]) -> Coverage:
             decided = [found.decision.rule, *(side.decision.rule for side in found.sides)]
             used.update(found.denies, found.added_by, found.asks, filter(None, decided))
     rows: list[Row] = [*snapshot.policy.rules, *snapshot.policy.memberships]
-    things = [key for key in snapshot.index if not is_route(key[0])]
-    endpoints = sorted({*((route.template, route.method) for route in snapshot.table.routes), *things})
+    endpoints = sorted({*((route.template, route.method) for route in snapshot.table.routes), *snapshot.index})
     idle_rows = tuple(row for row in rows if row not in used)
     idle_endpoints = tuple(key for key in endpoints if key not in asked)
     return Coverage(

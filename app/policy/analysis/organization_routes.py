@@ -42,7 +42,7 @@ def _is_compared(snapshot: Snapshot, rule: Rule, rules: Sequence[Rule], paramete
     if _reads(rule, parameter):
         return True
     held = snapshot.effective(rule.needs)
-    return any(other.effect == "deny" and other.needs <= held and _reads(other, parameter) for other in rules)
+    return any(other.effect == "deny" and held.issuperset(other.needs) and _reads(other, parameter) for other in rules)
 
 
 def _reads(rule: Rule, parameter: str) -> bool:

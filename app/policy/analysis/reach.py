@@ -153,7 +153,7 @@ def ways_in(snapshot: Snapshot, rules: Sequence[Rule]) -> list[WayIn]:
 def _is_needless(way: WayIn, effective: frozenset[str], found: Mapping[frozenset[str], WayIn]) -> bool:
     """Whether another way needs no other grants, and no condition unless this one has a condition too."""
     return any(
-        other is not way and grants <= effective and (way.conditional or not other.conditional)
+        other is not way and effective.issuperset(grants) and (way.conditional or not other.conditional)
         for grants, other in found.items()
     )
 
@@ -187,7 +187,7 @@ def app_ways(snapshot: Snapshot, rules: Sequence[Rule]) -> list[AppWay]:
     found: list[AppWay] = []
     for way in ways_in(snapshot, rules):
         asks = [[ask for ask in snapshot.ask_rules(scope) if ask.effect == "allow"] for scope in way.grants]
-        if not way.grants or any(map(is_fact, way.grants)):
+        if any(map(is_fact, way.grants)):
             continue
         asked_by: dict[Rule, None] = {}
         for chosen in islice(product(*asks), MAX_CHOICES):
@@ -217,4 +217,4 @@ def _roles(snapshot: Snapshot, grants: frozenset[str]) -> tuple[str, ...]:
     if not addable:
         return ()
     roles = sorted(known_roles(snapshot.policy.memberships))
-    return tuple(role for role in roles if addable <= snapshot.effective({role}))
+    return tuple(role for role in roles if snapshot.effective({role}).issuperset(addable))

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from app.cli.policy.cases_text import report_lines
-from app.policy.analysis.case_report import MAX_LISTED, CaseProblem, CaseReport, run_cases
+from app.policy.analysis.case_report import CaseProblem, CaseReport, run_cases
 from app.policy.analysis.case_runner import outcome_of, passes
 from app.policy.analysis.case_watch import CaseWatch
 from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
 from app.policy.language.cases import Case
 from app.policy.language.load import parse
 from app.policy.language.source import from_bytes
 from tests.policy.shipped import routes, shipped_files, snapshot_of, write
-from tests.policy.small import snapshot
+from tests.policy.small import TABLE, snapshot
+from tests.policy.small import files as small_files
 
 FILE = "tests/own.yaml"
 READ = "  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams/7\n      - GET /api/v1/games\n"
@@ -54,7 +56,7 @@ def test_the_first_failing_cases_are_named_and_long_ones_are_cut() -> None:
     every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(100))
     many = f"  - name: {'n' * 2_000}\n    as: auth:jwt holdings:read\n    allow:\n{every}"
     found = report(files(many))
-    assert (found.failed, len(found.failures)) == (100, MAX_LISTED)
+    assert (found.failed, len(found.failures)) == (100, 20)
     assert all(len(failure.row) < 500 for failure in found.failures)
 
 
@@ -97,6 +99,12 @@ def test_a_case_without_its_question_is_removed(new: dict[str, bytes], removed: 
     found = report(new, files(READ, WRITE))
     assert (found.removed, len(found.missing), found.passed) == (removed, removed, False)
     assert all(each.place.startswith(f"{FILE}:") for each in found.missing)
+
+
+def test_the_first_removed_cases_are_named() -> None:
+    every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(21))
+    found = report(files(WRITE), files(WRITE, f"  - as: auth:jwt catalog:read\n    allow:\n{every}"))
+    assert (found.removed, len(found.missing)) == (21, 20)
 
 
 def test_cases_that_differ_in_their_context_are_different_cases() -> None:
@@ -150,6 +158,52 @@ def test_failing_cases_are_shown_with_their_place_on_disk() -> None:
     assert in_files[0] == "FAIL  my dir/tests/a.yaml:3: GET /x: expected allow"
     assert in_files[1] == "… and 2 more that fail; `authz policy test 'my dir'` shows all."
     assert "authz policy test" not in str(list(report_lines(shown, None)))
+
+
+@pytest.mark.parametrize(
+    ("caller", "expected", "got"),
+    [
+        ("a:read", "GET /x: rows.csv:1", ""),
+        ("a:read", "GET /x: rows.csv:2", "rows.csv:1"),
+        ("a:read", "GET /x: rows.csv", ""),
+        ("a:read", "GET /x: other.csv", "rows.csv:1"),
+        ("a:read", "GET /x: p, a:read, /x, GET, allow", ""),
+        ("a:read", "GET /x: p, b:read, /x, GET, allow", "p, a:read, /x, GET, allow"),
+        ("a:write", "GET /x: lacks a:read", ""),
+        ("a:write", "GET /x: lacks b:read", "lacks a:read"),
+        ("a:write", "GET /x: no rule covers it", "missing grants"),
+        ("a:write", "GET /x: rows.csv:3", "missing grants"),
+        ("a:write", "GET /x: p, c:read, /x, GET, deny", "missing grants"),
+        ("a:write", "GET /y: no rule covers it", ""),
+        ("a:write", "GET /y: lacks a:read", "no rule covers it"),
+        ("c:read", "GET /x: rows.csv:3", ""),
+        ("c:read", "GET /x: a rule denies it", ""),
+        ("c:read", "GET /x: p, c:read, /x, GET, deny", ""),
+        ("c:read", "GET /x: lacks a:read", "a rule denies it"),
+    ],
+)
+def test_a_case_names_the_reason_that_it_got(caller: str, expected: str, got: str) -> None:
+    verdict = "allow" if caller == "a:read" else "deny"
+    text = f"cases:\n  - as: {caller}\n    {verdict}:\n      - {expected}\n# end\n"
+    rows = ("p, a:read, /x, GET, allow", "p, b:read, /x, GET, allow", "p, c:read, /x, GET, deny")
+    made = {**small_files(*rows), "tests/own.yaml": text.encode(), "other.csv": b"# end\n"}
+    policy = Snapshot(parse(from_bytes(made)), TABLE)
+    (case,) = policy.policy.cases
+    problem = f"expected `{expected.partition(': ')[2]}`, got `{got}`" if got else ""
+    assert outcome_of(policy, case, ()).problem == problem
+    assert passes(policy, case, ()) == (not got)
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((1, 0, 0), "1 case fails"),
+        ((2, 1, 1), "2 cases fail, 1 case was removed, 1 case could not be run in time"),
+        ((0, 2_000, 2), "2,000 cases were removed, 2 cases could not be run in time"),
+    ],
+)
+def test_a_summary_counts_each_kind_of_problem(counts: tuple[int, int, int], text: str) -> None:
+    assert CaseReport(9_000, *counts).summary == text
 
 
 @pytest.mark.parametrize(("held", "allowed"), [(("user:ann",), True), (("user:bob",), False)])

@@ -32,6 +32,16 @@ def examined(
     return examine(lambda: from_bytes(files(*rows)), TABLE, proxies_stated=True, memory=memory, before=before)
 
 
+def test_a_file_that_was_cut_short_is_examined_and_a_policy_with_one_that_cannot_be_read_is_not() -> None:
+    made = files("p, a:read, /x, GET, alow")
+    made["rows.csv"] = made["rows.csv"].removesuffix(b"# end\n")
+    found = examine(lambda: from_bytes(made), TABLE, proxies_stated=True)
+    assert {fault.code for fault in found.faults} == {"cut-short", "effect"}
+    made = {**files(*BASE), "more.csv": b"\xff\n# end\n"}
+    found = examine(lambda: from_bytes(made), TABLE, proxies_stated=True)
+    assert ([fault.code for fault in found.faults], found.findings, found.snapshot) == (["encoding"], (), None)
+
+
 @pytest.mark.parametrize("order", [EDITS, EDITS[::-1]], ids=["forwards", "backwards"])
 def test_a_series_of_edits_has_the_faults_and_findings_of_each_alone(order: tuple[tuple[str, ...], ...]) -> None:
     memory, before = ExaminationMemory(), None

@@ -68,6 +68,22 @@ def test_rows_of_both_sides_are_shown() -> None:
     ]
 
 
+def test_the_nearest_rows_are_those_of_the_side_that_lacks_grants() -> None:
+    for caller, lacking in (("app-kind:registered a:read for user:bob", 1), ("app-kind:registered for user:ann", 0)):
+        found = explained(caller)
+        assert found.near == found.sides[lacking].near != ()
+        assert found.sides[1 - lacking].near == ()
+    both = explained("app-kind:registered for user:bob")
+    assert both.near == both.sides[1].near != ()
+    assert explained("app:bad app-kind:registered for user:bob").near == ()
+
+
+def test_a_condition_reads_the_grants_of_the_side() -> None:
+    rows = ("p, a:read, /x, GET, allow, \"'user:ann' in subject.permissions\"", "p, auth:oauth, /x, GET, allow", ASK)
+    app, user = explained("app-kind:registered a:read for user:ann a:read", policy=snapshot(*rows)).sides
+    assert [side.decision.rule and side.decision.rule.line for side in (app, user)] == [2, 1]
+
+
 def test_explanations_agree_with_decisions() -> None:
     words = ("app-kind:registered", "app:bad", "a:read", "a:write")
     users = ("user:ann", "user:bob", "user:eve", "a:read", "a:write role:editor")

@@ -231,3 +231,15 @@ def test_a_deny_that_applies_to_an_implied_head_without_its_condition_is_analyse
     texts = {**files(*rows), "upstreams/shop.openapi.yaml": document.encode()}
     found = find(Snapshot(parse(from_bytes(texts)), TABLE))
     assert [(each.at.code, each.at.line) for each in found if each.at.line > 1] == [("shadowed-row", 3)]
+
+
+def test_every_kind_has_a_severity_and_a_sentence() -> None:
+    assert all(severity in ("warning", "note") and text.endswith(".") for severity, text in KINDS.values())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"])
+def test_each_method_that_changes_something_is_found_if_it_is_open_to_all(method: str) -> None:
+    table = RouteTable([Route("/x", method), Route("/x", "GET")])
+    found = find(snapshot(f"p, anyone, /x, GET|{method}, allow", table=table))
+    assert [finding.at.code for finding in found if finding.at.code == "open-to-all"] == ["open-to-all"]
+    assert not any(each.at.code == "open-to-all" for each in find(snapshot("p, anyone, /x, GET, allow", table=table)))

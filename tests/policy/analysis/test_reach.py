@@ -100,6 +100,16 @@ def test_usage_attributes_a_need_to_the_scope_that_gives_it() -> None:
     )
 
 
+def test_a_scope_suffices_through_a_role() -> None:
+    policy = snapshot("p, role:r, /x, GET, allow", "g, a:write, role:r")
+    held = frozenset({"anyone", "auth:api_key", "a:write", "b:read"})
+    uses = [Use("GET", "/x", "p, role:r, /x, GET, allow", 1, 1_999_999)]
+    found = usage(policy, held, ["b:read", "a:write"], uses)
+    assert (found.unused, found.sufficient_scopes, found.no_longer_allowed) == (("b:read",), ("a:write",), ())
+    (use,) = found.used
+    assert (use.scope, use.last.timestamp(), use.last.microsecond) == ("a:write", 1.999999, 999_999)
+
+
 def test_grants_of_a_key_by_other_rows_need_no_scope() -> None:
     row = "p, a:read auth:api_key, /x, GET, allow"
     policy = snapshot(row, "g, key:7, a:read")

@@ -43,3 +43,10 @@ def test_differences_with_the_same_count_are_ordered_by_action_and_resource() ->
         shadow.compare(READER, resource, action, key, NOW)
     found = [(each.key.action, each.key.resource, each.key.who.subject) for each in shadow.most_frequent(9)]
     assert found == [("GET", "/y", "cid"), ("GET", "/x", "bob"), ("GET", "/y", "ann"), ("POST", "/x", "ann")]
+
+
+def test_at_most_a_thousand_differences_are_kept() -> None:
+    shadow = Shadow(snapshot("p, a:read, /x, GET, allow"))
+    for number in range(1_002):
+        shadow.compare(READER, "/x", "GET", key_of(f"u{number}"), NOW)
+    assert (shadow.differing, shadow.other, len(shadow.most_frequent(2_000))) == (1_002, 2, 1_000)

@@ -8,8 +8,13 @@ import pytest
 
 from app.policy.analysis.semantic_diff import compare
 from app.policy.analysis.tidy import NotTidied, tidy_rows
+from app.policy.engine.snapshot import Snapshot
+from app.policy.language.load import parse
+from app.policy.language.source import from_bytes
+from app.policy.routing.routes import Route, RouteTable
 from tests.policy.shipped import shipped_files
 from tests.policy.shipped import snapshot_of as shipped
+from tests.policy.small import files as small_files
 
 
 def tidy(files: dict[str, bytes]) -> dict[str, str]:
@@ -69,6 +74,13 @@ def test_tidying_a_shuffled_policy_changes_no_verdict() -> None:
     assert changed
     after = shipped({**files, **{name: text.encode() for name, text in changed.items()}})
     assert not compare(before, after).changes
+
+
+def test_a_case_that_failed_before_may_fail_afterwards() -> None:
+    cases = b"cases:\n  - as: a:read\n    deny:\n      - GET /x\n# end\n"
+    made = {**small_files("p,a:read,/x,GET,allow"), "tests/own.yaml": cases}
+    policy = Snapshot(parse(from_bytes(made)), RouteTable([Route("/x", "GET")]))
+    assert tidy_rows(policy) == {"rows.csv": "p, a:read, /x, GET, allow\n# end\n"}
 
 
 def test_a_row_whose_line_a_case_names_is_not_moved() -> None:

@@ -58,3 +58,13 @@ def test_actions_are_those_of_rows_for_a_resource_or_its_type() -> None:
 )
 def test_a_page_starts_after_a_name(after: str, limit: int, expected: list[str]) -> None:
     assert list(names_after(["a", "c", "e"], after, limit)) == expected
+
+
+def test_a_row_about_a_type_applies_once_to_the_type_and_to_each_named_thing() -> None:
+    policy = snapshot(
+        "p, a:read, record, read, allow", "p, a:read, record:one, read, deny", "p, b:read, folder, read, allow"
+    )
+    lines = {
+        thing: [rule.line for rule in policy.rules_for(thing, "read")] for thing in ("record", "record:one", "folder")
+    }
+    assert lines == {"record": [1], "record:one": [1, 2], "folder": [3]}
