@@ -28,7 +28,7 @@ from app.history.stored_policy import build_stored
 from app.logs import first_lines
 from app.policy.engine.live import LivePolicy, LoadFailure
 from app.policy.language import write
-from app.policy.language.diff import changes
+from app.policy.language.diff import take_changes
 from app.policy.language.fault import PolicyRefused
 
 _log = structlog.stdlib.get_logger("policy")
@@ -283,7 +283,7 @@ class Follower:
                 "the newest policy is refused here; the last good one stays active", **_fields(entry), faults=faults
             )
             return True
-        changed = await asyncio.to_thread(changes, self.live.active.policy, snapshot.policy)
+        changed = await asyncio.to_thread(take_changes, [self.live.active.policy, snapshot.policy])
         async with self.live.locked():
             if self.live.active.revision != before:
                 return False

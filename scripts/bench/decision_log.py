@@ -190,10 +190,10 @@ def asked(world: World, rows: int) -> dict[str, Callable[[], DecisionFilter]]:
 
 async def timed(sessions: Sessions, asks: Sequence[tuple[DecisionFilter, LogPosition | None]]) -> dict[str, float]:
     """Percentiles of the milliseconds per page, including its session, and of those of the processor."""
-    async with sessions() as session:
-        backend = await _backend(session)
     took, used = [], []
     for filters, mark in asks:
+        async with sessions() as session:
+            backend = await _backend(session)  # each time, since connections are renewed
         started, processor = time.perf_counter(), _processor(backend)
         async with sessions() as session:
             await page(session, filters, size=PAGE, older_than=mark)

@@ -18,12 +18,12 @@ from app.audit.record import Unverified
 from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
-from app.policy.language.rule import Rule
+from app.policy.language.rule import Rule, RuleTerms
 from tests.audit.stores import Store
 
 pytestmark = pytest.mark.anyio
 
-RULES = [Rule("t.csv", line, frozenset({"x"}), "/teams", ("GET",), "deny") for line in (1, 2)]
+RULES = [Rule(RuleTerms("t.csv", frozenset({"x"}), ("GET",), "deny"), "/teams", line) for line in (1, 2)]
 ALLOW = Decision(True, Reason.ALLOWED, "rev")
 DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
 KEY = key_principal("owner", 7, "live", ["catalog:read"])

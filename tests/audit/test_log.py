@@ -19,12 +19,12 @@ from app.audit.record import Unverified
 from app.identity.principal import ANONYMOUS, Principal, key_principal, user_principal
 from app.policy.engine.decision import Decision
 from app.policy.language.reason import Reason
-from app.policy.language.rule import Rule
+from app.policy.language.rule import Rule, RuleTerms
 from tests.audit.stores import Store
 
 pytestmark = pytest.mark.anyio
 
-RULE = Rule("teams.csv", 3, frozenset({"catalog:read"}), "/teams", ("GET",), "allow")
+RULE = Rule(RuleTerms("teams.csv", frozenset({"catalog:read"}), ("GET",), "allow"), "/teams", 3)
 ALLOW = Decision(True, Reason.ALLOWED, "rev", RULE)
 DENY = Decision(False, Reason.NOT_HELD, "rev", None, ("catalog:read",))
 CALLER = key_principal("owner", 7, "live", ["catalog:read"])

@@ -101,4 +101,5 @@ def _order(row: Row) -> tuple[str, ...]:
 def _text(row: Row) -> str:
     if isinstance(row, Membership):
         return str(row)
-    return str(replace(row, actions=tuple(sorted(row.actions, key=action_order))))
+    terms = replace(row.terms, actions=tuple(sorted(row.actions, key=action_order)))
+    return str(replace(row, terms=terms))

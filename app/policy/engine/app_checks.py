@@ -11,7 +11,7 @@ from app.policy.language.ask_rows import is_ask_row
 from app.policy.language.fault import Fault
 from app.policy.language.placement import fault_at_rule
 from app.policy.language.roles import close
-from app.policy.language.rule import Rule
+from app.policy.language.rule import Rule, distinct_terms
 
 _READS = frozenset({"GET", "HEAD"})
 # Where each caller manages its own keys and consents: closed to apps even if it is open to everyone.
@@ -32,7 +32,7 @@ def app_faults(snapshot: Snapshot) -> Iterator[Fault]:
         if need.startswith("role:") or not is_fact(need)
     }
     for rule in policy.rules:
-        if rule.effect != "allow" or not is_ask_row(rule.resource):
+        if rule.terms.effect != "allow" or not is_ask_row(rule.resource):
             continue
         scope = rule.resource.partition(":")[2]
         led = sorted(close((scope,), policy.roles) & leading.keys())
@@ -67,7 +67,7 @@ def _is_below(template: str, paths: Iterable[str]) -> bool:
 
 def _facts_of_apps(snapshot: Snapshot) -> frozenset[str]:
     """Every fact of apps that the policy names, as if one app had them all."""
-    named = {grant for rule in snapshot.policy.rules for grant in rule.needs}
+    named = {grant for each in distinct_terms(snapshot.policy.rules) for grant in each.needs}
     named.update(row.member for row in snapshot.policy.memberships)
     return frozenset([ANYONE, APP_METHOD, *(grant for grant in named if grant.startswith(APP_FACTS))])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from app.policy.gc_control import natural_order, sorted_in_steps
 from app.policy.language.load import Policy
+from app.policy.language.rule import distinct_terms
 from app.policy.routing.routes import METHODS, RouteTable
 
 ROUTE_TYPE = "route"
@@ -19,7 +20,7 @@ class Candidates:
 
     def __init__(self, policy: Policy, table: RouteTable) -> None:
         grants = [row.member for row in policy.memberships]
-        grants += {grant for needs in {rule.needs for rule in policy.rules} for grant in needs}
+        grants += {grant for needs in {each.needs for each in distinct_terms(policy.rules)} for grant in needs}
         users = [("user", grant.removeprefix(_USER)) for grant in grants if grant.startswith(_USER)]
         things = {rule.resource for rule in policy.rules if not rule.is_route}
         named = [(kind, identity) for kind, _, identity in (thing.partition(":") for thing in things) if identity]

@@ -104,13 +104,16 @@ def _effect_questions(
 ) -> Iterator[_Question]:
     """Questions about each sequence of effects, under resource names that no policy can contain."""
     each = (_some(rules, MAX_RULES) for rules in index.values())
-    shapes = {tuple((rule.effect, rule.condition is not None) for rule in rules): rules for rules in each}
+    shapes = {tuple([(rule.terms.effect, rule.terms.condition is not None) for rule in rules]): rules for rules in each}
     for number, (effects, rules) in enumerate(_some(list(shapes.items()), MAX_SHAPES)):
         if effects in verified:
             continue
         contents.add(effects)
         key = (f"|{number}|", "crosscheck")
-        separate = tuple(replace(rule, needs=frozenset((f"|{place}|",))) for place, rule in enumerate(rules))
+        separate = tuple(
+            replace(rule, terms=replace(rule.terms, needs=frozenset((f"|{place}|",))))
+            for place, rule in enumerate(rules)
+        )
         trial[key] = separate
         choices = [(None, *_OUTCOMES) if rule.condition else (None, True) for rule in separate]
         for outcomes in _combinations(choices):

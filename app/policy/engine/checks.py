@@ -14,7 +14,7 @@ from app.policy.language.fault import Fault, NearWords
 from app.policy.language.grants import NearRoles, excludes, known_roles
 from app.policy.language.load import Policy
 from app.policy.language.placement import DocumentLines, Neighbours, fault_at_rule
-from app.policy.language.rule import Rule
+from app.policy.language.rule import Rule, distinct_terms
 from app.policy.language.when.condition import Condition, ConditionError
 from app.policy.routing.routes import METHODS, is_route, segments, widened
 from app.policy.routing.segment import composite, is_composite, shape, values_in
@@ -48,7 +48,7 @@ def _dead_rows(snapshot: Snapshot) -> Iterator[Fault]:
         (rule.resource, action) for (name, action), rules in index.items() for rule in rules if rule.resource != name
     }
     for rule in policy.rules:
-        keys = [(rule.resource, action) for action in rule.actions]
+        keys = [(rule.resource, action) for action in rule.terms.actions]
         dead = [key[1] for key in keys if key not in index and key not in patterns]
         if not dead:
             continue
@@ -81,7 +81,7 @@ def _narrow_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """
     table, index = snapshot.table, snapshot.index
     for rule in snapshot.policy.rules:
-        if rule.effect == "allow" or "{" not in rule.resource or not rule.is_route:
+        if rule.terms.effect == "allow" or "{" not in rule.resource or not rule.is_route:
             continue
         wide = widened(rule.resource)
         every = "/".join("*" if "{" in part else part for part in rule.resource.split("/"))
@@ -135,7 +135,7 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
     near = NearRoles(roles)
     fine: set[frozenset[str]] = set()
     for rule in policy.rules:
-        if rule.needs in fine:
+        if rule.terms.needs in fine:
             continue
         for grant in sorted(rule.needs):
             if grant.startswith("role:") and grant not in roles:
@@ -154,11 +154,10 @@ def _unheld_rows(policy: Policy) -> Iterator[Fault]:
 def _undefined_roles(policy: Policy) -> Iterator[Fault]:
     """Roles that rows assign and that have no effect: no row needs or reads them, and no `g` row extends them."""
     defined = {row.member for row in policy.memberships if row.member.startswith("role:")}
-    for needs in {rule.needs for rule in policy.rules}:
-        defined.update(grant for grant in needs if grant.startswith("role:"))
-    for rule in policy.rules:
-        if rule.condition:
-            defined.update(_ROLE.findall(rule.condition.text))
+    for terms in distinct_terms(policy.rules):
+        defined.update(grant for grant in terms.needs if grant.startswith("role:"))
+        if terms.condition:
+            defined.update(_ROLE.findall(terms.condition.text))
     near = NearRoles(defined)
     for row in policy.memberships:
         if row.grant.startswith("role:") and row.grant not in defined:
@@ -203,7 +202,7 @@ def _unruled_routes(snapshot: Snapshot) -> Iterator[Fault]:
 def _is_ruled(snapshot: Snapshot, template: str, method: str) -> bool:
     """Whether a row allows an endpoint, or denies it whatever the request: a deny of some says nothing about others."""
     rules = snapshot.index.get((template, method), ())
-    return any(rule.effect == "allow" or rule.condition is None for rule in rules) or any(
+    return any(rule.terms.effect == "allow" or rule.terms.condition is None for rule in rules) or any(
         _is_met_by_path(rule.condition, template) for rule in rules if rule.condition
     )
 
@@ -242,7 +241,7 @@ def _siblings(snapshot: Snapshot) -> dict[str, Rule]:
 
 def _idle_denies(snapshot: Snapshot) -> Iterator[Fault]:
     """Denies of things that no row allows: there is no table of things, so this finds misspelt ones."""
-    denies = [rule for rule in snapshot.policy.rules if rule.effect == "deny" and not rule.is_route]
+    denies = [rule for rule in snapshot.policy.rules if rule.terms.effect == "deny" and not rule.is_route]
     if not denies:
         return
     allowed = {

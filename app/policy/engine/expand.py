@@ -30,7 +30,7 @@ def expand(rules: Iterable[Rule], table: RouteTable) -> RuleIndex:
     reach: dict[tuple[str, tuple[str, ...]], tuple[Key, ...]] = {}
     count = 0
     for rule in rules:
-        target = (rule.resource, rule.actions)
+        target = (rule.resource, rule.terms.actions)
         keys = reach.get(target)
         if keys is None:
             if len(reach) >= MAX_REACH_KNOWN:
@@ -92,10 +92,11 @@ def rows(index: Index) -> Iterator[tuple[str, str, str, str, str]]:
 
 def _keys(rule: Rule, table: RouteTable, things: Mapping[str, tuple[str, ...]]) -> Iterator[Key]:
     if rule.is_route:
+        named = rule.terms.actions
         for template in table.match(rule.resource):
             actions = table.actions(template)
-            yield from ((template, action) for action in rule.actions if action in actions)
-            if _implies_head(rule.actions, actions, table.methods(template)):
+            yield from ((template, action) for action in named if action in actions)
+            if _implies_head(named, actions, table.methods(template)):
                 yield template, "HEAD"
     else:
         for thing in (rule.resource, *things.get(rule.resource, ())):
@@ -108,10 +109,11 @@ def _for_head(rule: Rule) -> Rule:
     Such a condition is meant for GET and would not be met by HEAD, which reveals the headers of GET. An allow keeps
     its condition, so it opens no more than it states.
     """
-    if rule.effect == "allow" or rule.condition is None or "HEAD" in rule.actions or "GET" not in rule.actions:
+    terms = rule.terms
+    if terms.effect == "allow" or terms.condition is None or "HEAD" in terms.actions or "GET" not in terms.actions:
         return rule
-    reads = {read.path[:2] for read in rule.condition.reads.values()}
-    return rule if reads.isdisjoint(_METHOD) else replace(rule, condition=None)
+    reads = {read.path[:2] for read in terms.condition.reads.values()}
+    return rule if reads.isdisjoint(_METHOD) else replace(rule, terms=replace(terms, condition=None))
 
 
 def _implies_head(named: Sequence[str], actions: Sequence[str], documented: Sequence[str]) -> bool:

@@ -24,7 +24,7 @@ from app.policy.engine.snapshot import Snapshot, free_snapshots
 from app.policy.engine.suspended import Suspended
 from app.policy.gc_control import long_lived_build
 from app.policy.language import write
-from app.policy.language.diff import EntryChange, changes
+from app.policy.language.diff import EntryChange, take_changes
 from app.policy.language.directory import read
 from app.policy.language.fault import Fault, PolicyRefused
 from app.policy.language.load import Policy, load, parse
@@ -196,7 +196,7 @@ class LivePolicy:
         except PolicyRefused as refused:
             self.refused = LoadFailure(datetime.now(UTC), refused.faults)
             return self._notify(Reload("refused", old.revision, faults=refused.faults))
-        changed = await asyncio.to_thread(changes, old.policy, policy)
+        changed = await asyncio.to_thread(take_changes, [old.policy, policy])
         if accept:
             await accept(Reload("swapped", snapshot.revision, changed))
         self._on_disk = snapshot.revision

@@ -24,7 +24,7 @@ from app.policy.engine.verdict import Conditions, held_rules, verdict
 from app.policy.gc_control import release_memory
 from app.policy.language.load import Policy
 from app.policy.language.reason import Reason
-from app.policy.language.rule import ASK, SCOPE_TYPE, Rule
+from app.policy.language.rule import ASK, SCOPE_TYPE, Rule, distinct_terms
 from app.policy.language.when.condition import NO_CONTEXT, Context
 from app.policy.routing.routes import RouteTable
 
@@ -46,10 +46,15 @@ class Snapshot:
         )
         self.revision = policy.revision
         self.index: RuleIndex = expand(policy.rules, self.table)
-        self.has_conditions = any(rule.condition for rule in policy.rules)
-        self._conditional = frozenset(key for key, rules in self.index.items() if any(rule.condition for rule in rules))
+        terms = distinct_terms(policy.rules)
+        self.has_conditions = any(each.condition for each in terms)
+        self._conditional = frozenset(
+            key
+            for key, rules in self.index.items()
+            if any([rule.terms.condition for rule in rules])  # noqa: C419  # see _decide
+        )
         # Grants that no row names cannot change a verdict: without them, principals fall into few classes.
-        self._named = frozenset(grant for needs in {rule.needs for rule in policy.rules} for grant in needs)
+        self._named = frozenset(grant for needs in {each.needs for each in terms} for grant in needs)
         self._relevant = self._named.union(policy.roles, (KEY_METHOD,))
         self._classes: dict[frozenset[str], frozenset[str]] = {}
         self._interned: dict[frozenset[str], frozenset[str]] = {}
@@ -179,7 +184,7 @@ class Snapshot:
         else:
             found = held_rules(rules, grants)
             decision = verdict(rules, found, grants, Conditions(context), self.revision)
-            is_conditional = any([rule.condition for rule in found])  # noqa: C419  # half the time of a generator
+            is_conditional = any([rule.terms.condition for rule in found])  # noqa: C419  # half the time of a generator
         if not is_conditional:
             if len(self._memo) >= MAX_CACHED:
                 self._evict()

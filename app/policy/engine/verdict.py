@@ -47,7 +47,7 @@ class Conditions:
 
 def held_rules(rules: Iterable[Rule], grants: frozenset[str]) -> tuple[Rule, ...]:
     """The rules all of whose grants are held."""
-    return tuple([rule for rule in rules if rule.needs <= grants])
+    return tuple([rule for rule in rules if rule.terms.needs <= grants])
 
 
 def verdict(
@@ -60,16 +60,17 @@ def verdict(
     allow: Rule | None = None
     errors: list[Rule] = []
     for rule in found:
-        if rule.effect == "allow" and allow:
+        terms = rule.terms
+        if terms.effect == "allow" and allow:
             continue
         try:
-            applies = rule.condition is None or conditions.met(rule)
+            applies = terms.condition is None or conditions.met(rule)
         except ConditionError:
             errors.append(rule)
-            if rule.effect == "deny":
+            if terms.effect == "deny":
                 return Decision(False, Reason.CONDITION_ERROR, revision, rule, errors=tuple(errors))
             continue
-        if applies and rule.effect == "deny":
+        if applies and terms.effect == "deny":
             return Decision(False, Reason.DENIED, revision, rule, errors=tuple(errors))
         if applies:
             allow = rule

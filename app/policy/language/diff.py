@@ -89,6 +89,16 @@ def changes(old: Policy, new: Policy) -> tuple[EntryChange, ...]:
         )
 
 
+def take_changes(policies: list[Policy]) -> tuple[EntryChange, ...]:
+    """Find the changes from the first policy of the list to the second, and empty the list.
+
+    A thread that did this keeps its arguments for a moment afterwards. It must not keep the old policy, which is freed
+    in steps then.
+    """
+    new, old = policies.pop(), policies.pop()
+    return changes(old, new)
+
+
 def file_changes(old: Policy, new: Policy, entries: Iterable[EntryChange]) -> tuple[FileChange, ...]:
     """Find the files whose text changed, sorted by name, with the number of changed `entries` of each."""
     before, after = old.source.files, new.source.files
@@ -129,7 +139,7 @@ def _decision_entries(policy: Policy, without: Container[str]) -> _Listing:
     """The entries that access depends on, except entities: rows, permissions, issuers, endpoints of other services."""
 
     def listing() -> Iterator[_Entry]:
-        yield from (rule for rule in policy.rules if rule.file not in without)
+        yield from (rule for rule in policy.rules if rule.terms.file not in without)
         yield from (row for row in policy.memberships if row.file not in without)
         if permissions.FILE not in without:
             yield from (_Line(_permission(entry), permissions.FILE) for entry in policy.catalog.values())
@@ -175,8 +185,9 @@ def _cases(policy: Policy, without: Container[str]) -> _Listing:
 def _key(entry: _Entry) -> Hashable:
     """A key that is equal for entries with equal texts, and faster to build than the text."""
     if isinstance(entry, Rule):
-        condition = entry.condition.text if entry.condition else None
-        return entry.needs, entry.resource, entry.actions, entry.effect, condition
+        terms = entry.terms
+        condition = terms.condition.text if terms.condition else None
+        return terms.needs, entry.resource, terms.actions, terms.effect, condition
     if isinstance(entry, Case):
         return entry.question, entry.allowed, entry.why.text if entry.why else "", entry.name
     return (entry.member, entry.grant) if isinstance(entry, Membership) else entry.text

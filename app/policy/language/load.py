@@ -15,6 +15,7 @@ from app.policy.language.cases import Case
 from app.policy.language.directory import read
 from app.policy.language.entities import Entities
 from app.policy.language.fault import Fault, PolicyRefused
+from app.policy.language.nearby_rows import NearbyRows
 from app.policy.language.permissions import Permission
 from app.policy.language.roles import Roles
 from app.policy.language.rows import Rows
@@ -112,24 +113,27 @@ def _rows(
             rows.rules += rules.get(file, ())
             rows.memberships += memberships.get(file, ())
         else:
-            _parse_edited(rows, file, files.get(file, ""), text, (*rules.get(file, ()), *memberships.get(file, ())))
+            known = (rules.get(file, []), memberships.get(file, []))
+            _parse_edited(rows, file, files.get(file, ""), text, known)
     return rows
 
 
-def _parse_edited(rows: Rows, file: str, before: str, text: str, known: Sequence[Rule | Membership]) -> None:
-    """Parse the lines of a file that changed. The `known` rows of other lines, and of equal lines, are reused."""
+def _parse_edited(
+    rows: Rows, file: str, before: str, text: str, known: tuple[Sequence[Rule], Sequence[Membership]]
+) -> None:
+    """Parse the lines of a file that changed. The rows that it had on other lines, and nearby, are reused."""
     edit = edit_between(before, text)
-    edited: list[Rule | Membership] = []
-    after: list[Rule | Membership] = []
-    for row in known:
+    all_known: list[Rule | Membership] = [*known[0], *known[1]]
+    rows.share_lines(all_known)
+    edited = ((row for row in each if edit.first <= row.line <= edit.last_before) for each in known)
+    nearby = NearbyRows(edit.before, edit.first, *edited)
+    for row in all_known:
         if row.line < edit.first:
             rows.add(row, row.line)
-        else:
-            (edited if row.line <= edit.last_before else after).append(row)
-    lines = edit.before.split("\n")
-    rows.parse(file, edit.now, {lines[row.line - edit.first]: row for row in edited}, edit.first)
-    for row in after:
-        rows.add(row, row.line + edit.last_now - edit.last_before)
+    rows.parse(file, edit.now, nearby, edit.first)
+    for row in all_known:
+        if row.line > edit.last_before:
+            rows.add(row, row.line + edit.last_now - edit.last_before)
 
 
 def _by_file(rows: Iterable[_Row]) -> Mapping[str, list[_Row]]:

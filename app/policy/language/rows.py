@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 
 from app.policy.language.ask_rows import ask_fault, is_ask_row
 from app.policy.language.fault import Fault, did_you_mean
 from app.policy.language.grants import GrantHints, is_grant
+from app.policy.language.nearby_rows import NearbyRows
 from app.policy.language.permissions import Permission
-from app.policy.language.rule import THING, VERB, Effect, Membership, Rule
+from app.policy.language.rule import THING, VERB, Effect, Membership, Rule, RuleTerms
 from app.policy.language.source import MAX_LINE, SHOWN, lines_of
 from app.policy.language.when.condition import Condition, ConditionFault, compile_condition
 from app.policy.routing.routes import METHODS, is_route, pattern_fault
@@ -28,7 +28,6 @@ EXAMPLE_P = "p, catalog:read, /api/v1/leagues/**, GET|HEAD, allow"
 EXAMPLE_G = "g, role:editor, catalog:write"
 
 _EFFECTS: Mapping[str, Effect] = {"allow": "allow", "deny": "deny"}
-_NONE_KNOWN: Mapping[str, Rule | Membership] = MappingProxyType({})
 _BLANKS = " \t"
 # A cell of RFC 4180 and its separator, without the blanks around it.
 # Possessive, since backtracking takes the cube of the blanks before an unmatched quote.
@@ -65,17 +64,20 @@ class Rows:
         # Large policies are repetitive: each distinct cell is checked once.
         self.known_needs: dict[str, frozenset[str]] = {}
         self.known_actions: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self.known_terms: dict[tuple[object, ...], RuleTerms] = {}
+        # Interned, since an integer of its own takes half the memory of a rule.
+        self._lines: dict[int, int] = {}
         # Interned: rules and routes share one string for each resource.
         self.good_resources: dict[str, str] = {template: template for template in templates}
 
-    def parse(self, file: str, text: str, known: Mapping[str, Rule | Membership] = _NONE_KNOWN, first: int = 1) -> None:
+    def parse(self, file: str, text: str, known: NearbyRows | None = None, first: int = 1) -> None:
         """Parse the text of one file, or a part of it from the line `first`.
 
-        `known` are rows of the file by their lines, of a policy with this catalogue.
+        `known` are rows of the file in a policy with this catalogue.
         """
         before = len(self.faults)
         for number, line in enumerate(lines_of(text), first):
-            if (row := known.get(line)) is not None:
+            if known is not None and (row := known.row(line, number)) is not None:
                 self.add(row, number)
                 continue
             if not line or line[0] == "#" or line.isspace() or len(line) > MAX_LINE:
@@ -88,12 +90,19 @@ class Rows:
 
     def add(self, row: Rule | Membership, line: int) -> None:
         """Add a row of a policy with this catalogue, which is at this line now."""
-        if row.line != line:
-            row = replace(row, line=line)
         if isinstance(row, Rule):
-            self.rules.append(row)
+            self.rules.append(row if row.line == line else Rule(row.terms, row.resource, self.line(line)))
         else:
-            self.memberships.append(row)
+            self.memberships.append(row if row.line == line else replace(row, line=self.line(line)))
+
+    def line(self, number: int) -> int:
+        """A line number, as one object for all rows."""
+        return self._lines.setdefault(number, number)
+
+    def share_lines(self, rows: Iterable[Rule | Membership]) -> None:
+        """Use the line numbers of the previous policy's rows, which are in memory beside the new rows for a while."""
+        for row in rows:
+            self._lines[row.line] = row.line
 
 
 def _matches(line: str) -> Iterator[re.Match[str]]:
@@ -185,27 +194,37 @@ class _Row:
 
     def _rule(self, cells: list[str]) -> None:
         before = len(self._rows.faults)
-        needs = self._rows.known_needs.get(cells[1]) or self._needs(cells[1])
+        column = self._column()
+        of_route = is_route(cells[2])
+        key = (self.file, column, of_route, cells[1], *cells[3:])
+        terms = self._rows.known_terms.get(key)
+        needs = terms.needs if terms else self._rows.known_needs.get(cells[1]) or self._needs(cells[1])
         resource = self._rows.good_resources.get(cells[2]) or self._resource(cells[2])
-        of_route = is_route(resource)
-        actions = self._rows.known_actions.get((cells[3], of_route)) or self._actions(cells[3], of_route)
-        effect = _EFFECTS.get(cells[4])
-        if effect is None:
-            hint = did_you_mean(cells[4], _EFFECTS) or "write `allow` or `deny`"
-            self._fault("effect", 4, f"the effect must be `allow` or `deny`, not `{cells[4]}`", hint)
-        condition = self._condition(cells[5]) if len(cells) == 6 else None
-        if len(self._rows.faults) > before or effect is None:
+        if terms is None:
+            actions = self._rows.known_actions.get((cells[3], of_route)) or self._actions(cells[3], of_route)
+            effect = self._effect(cells[4])
+            condition = self._condition(cells[5]) if len(cells) == 6 else None
+            if len(self._rows.faults) > before or effect is None:
+                return
+            terms = RuleTerms(self.file, needs, actions, effect, condition, column)
+            self._rows.known_terms[key] = terms
+        elif len(self._rows.faults) > before:
             return
         if is_ask_row(resource) and (
             wrong := ask_fault(
-                needs, resource, actions, has_condition=condition is not None, catalog=self._rows.catalog
+                needs, resource, terms.actions, has_condition=len(cells) == 6, catalog=self._rows.catalog
             )
         ):
             self._fault("ask-row", *wrong)
             return
-        self._rows.rules.append(
-            Rule(self.file, self.number, needs, resource, actions, effect, condition, self._column())
-        )
+        self._rows.rules.append(Rule(terms, resource, self._rows.line(self.number)))
+
+    def _effect(self, cell: str) -> Effect | None:
+        effect = _EFFECTS.get(cell)
+        if effect is None:
+            hint = did_you_mean(cell, _EFFECTS) or "write `allow` or `deny`"
+            self._fault("effect", 4, f"the effect must be `allow` or `deny`, not `{cell}`", hint)
+        return effect
 
     def _membership(self, member: str, grant: str) -> None:
         if not (self._check_grant(1, member) and self._check_grant(2, grant)):
@@ -214,7 +233,8 @@ class _Row:
             message = f"`{grant}` is a fact that only the server states; no row can add it"
             self._fault("stated-fact", 2, message, "add a permission or a role")
             return
-        self._rows.memberships.append(Membership(self.file, self.number, member, grant, self._column()))
+        line = self._rows.line(self.number)
+        self._rows.memberships.append(Membership(self.file, line, member, grant, self._column()))
 
     def _column(self) -> int:
         """Where the row starts in its line."""

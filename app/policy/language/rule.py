@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,21 +23,61 @@ VERB = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A `p` row. `needs` must all be held; rows are alternatives; a deny that matches beats every allow."""
+class RuleTerms:
+    """All that a `p` row states apart from its resource and line. Most rows of a large file share one such object."""
 
     file: str
-    line: int
     needs: frozenset[str]
-    resource: str
     actions: tuple[str, ...]
     effect: Effect
     condition: Condition | None = None
     column: int = 1
 
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A `p` row. `needs` must all be held; rows are alternatives; a deny that matches beats every allow.
+
+    A policy may have very many, and during a reload twice as many, so a rule is as small as it can be.
+    """
+
+    terms: RuleTerms
+    resource: str
+    line: int
+
     def __hash__(self) -> int:
         """Of the place alone, which no two rules of a policy share: an analysis hashes each rule many times."""
-        return hash((self.file, self.line))
+        return hash((self.terms.file, self.line))
+
+    @property
+    def file(self) -> str:
+        """The file of the row."""
+        return self.terms.file
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The grants that must all be held."""
+        return self.terms.needs
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions on the resource."""
+        return self.terms.actions
+
+    @property
+    def effect(self) -> Effect:
+        """Whether the row allows or denies."""
+        return self.terms.effect
+
+    @property
+    def condition(self) -> Condition | None:
+        """What must also hold; None if the row has no condition."""
+        return self.terms.condition
+
+    @property
+    def column(self) -> int:
+        """Where the row starts in its line."""
+        return self.terms.column
 
     @property
     def place(self) -> str:
@@ -46,7 +87,7 @@ class Rule:
     @property
     def view(self) -> RowView:
         """The row in a JSON document."""
-        return RowView(self.file, self.line, self.column, str(self))
+        return RowView(self.terms.file, self.line, self.terms.column, str(self))
 
     @property
     def is_route(self) -> bool:
@@ -60,9 +101,10 @@ class Rule:
         return self.needs, self.resource, frozenset(self.actions), self.effect, condition
 
     def __str__(self) -> str:
-        cells = ["p", " ".join(sorted(self.needs)), self.resource, "|".join(self.actions), self.effect]
-        if self.condition:
-            quoted = self.condition.text.replace('"', '""')
+        terms = self.terms
+        cells = ["p", " ".join(sorted(terms.needs)), self.resource, "|".join(terms.actions), terms.effect]
+        if terms.condition:
+            quoted = terms.condition.text.replace('"', '""')
             cells.append(f'"{quoted}"')
         return ", ".join(cells)
 
@@ -89,6 +131,11 @@ class Membership:
 
     def __str__(self) -> str:
         return f"g, {self.member}, {self.grant}"
+
+
+def distinct_terms(rules: Iterable[Rule]) -> Collection[RuleTerms]:
+    """The terms of rules, each object once: of a large policy there are far fewer than rules."""
+    return {id(rule.terms): rule.terms for rule in rules}.values()
 
 
 def action_order(action: str) -> tuple[int, str]:

@@ -11,19 +11,20 @@ from app.policy.engine.live import build
 from app.policy.engine.rule_index import Index
 from app.policy.language import model
 from app.policy.language.fault import PolicyRefused
-from app.policy.language.rule import Rule
+from app.policy.language.rule import Rule, RuleTerms
 from tests.policy.shipped import policy_of, routes, shipped_files
 
 KEY = ("/api/v1/teams", "GET")
 
 
+def _terms(needs: frozenset[str], effect: str) -> RuleTerms:
+    return RuleTerms("a.csv", needs, (KEY[1],), "deny" if effect == "deny" else "allow")
+
+
 def _rules(*effects: str) -> Index:
     return {
         KEY: tuple(
-            Rule(
-                "a.csv", line, frozenset({f"a{line}:read"}), KEY[0], (KEY[1],), "deny" if effect == "deny" else "allow"
-            )
-            for line, effect in enumerate(effects, 1)
+            Rule(_terms(frozenset({f"a{line}:read"}), effect), KEY[0], line) for line, effect in enumerate(effects, 1)
         )
     }
 
