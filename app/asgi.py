@@ -43,6 +43,7 @@ from app.http.api.openapi.serving import OpenApiDocument
 from app.http.declared_routes import sample_templates
 from app.http.door.access_log import AccessLog
 from app.http.door.budgets import BUDGET_REFUSALS, Budgets
+from app.http.door.direct import is_direct
 from app.http.door.forward_auth import TEMPLATE, ForwardAuth
 from app.http.door.front import with_front
 from app.http.door.long_work import LongWork
@@ -265,7 +266,7 @@ def create_app(
         public_url=settings.public_url,
         metadata_url=metadata.url_of,
     )
-    served = with_request_id(with_front(without_outer_layers(app), gateways), access_log, requests, traffic)
+    served = with_request_id(with_front(without_outer_layers(app, is_direct), gateways), access_log, requests, traffic)
     return tracing.traced(served) if tracing else served
 
 

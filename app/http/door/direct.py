@@ -13,7 +13,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Receive, Scope, Send
 
 _KEY = "direct"
-_new_request: Any = Request  # without its type arguments, which would be resolved for each request
 DIRECT: Mapping[str, bool] = {_KEY: True}  # the `opt` of such a handler, which cannot have hooks
 
 
@@ -22,7 +21,23 @@ def is_direct(handler: BaseRouteHandler) -> bool:
     return _KEY in handler.opt
 
 
+class _DirectRequest(Request[Any, Any, Any]):
+    """A request with the attributes of Litestar's, which are set when one of them is read: a handler reads few."""
+
+    __slots__ = ()
+
+    def __init__(self, scope: Any, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+
+    def __getattr__(self, name: str) -> object:
+        # Called for an attribute that is not set, and again for none.
+        super().__init__(self.scope, self.receive, self.send)
+        return object.__getattribute__(self, name)
+
+
 async def call_direct(handler: Any, scope: Scope, receive: Receive, send: Send) -> None:
     """Call a handler, and send its response."""
-    response = await handler.fn(_new_request(scope, receive, send))
+    response = await handler.fn(_DirectRequest(scope, receive, send))
     await response(scope, receive, send)

@@ -7,6 +7,7 @@ if the meaning of these names changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from litestar import Litestar
 from litestar._asgi.utils import get_route_handlers, is_valid_host
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.exceptions import ClientException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
 from litestar.openapi.spec import Schema
 from litestar.routes import HTTPRoute
@@ -49,11 +50,12 @@ def is_options_of_litestar(handler: HTTPRouteHandler) -> bool:
     return handler.fn.__module__ == HTTPRoute.__module__
 
 
-def without_outer_layers(app: Litestar) -> ASGIApp:
+def without_outer_layers(app: Litestar, is_direct: Callable[[BaseRouteHandler], bool] = lambda _: False) -> ASGIApp:
     """The application, whose layer that turns exceptions into responses is made only when there is an exception.
 
     The layer would pass on each message that is sent, to know whether the response has started. The caller sets
     `RESPONSE_STARTED` in the state of the scope when it has. What follows from a path is cached, as by the router.
+    Handlers that are direct, which Litestar does not call, have its state of the connection only after an exception.
     """
     for handler in {each for route in app.routes for each in get_route_handlers(route)}:
         # Resolved for each request otherwise, although its documentation says that it is memoized. Only the handlers of
@@ -66,16 +68,17 @@ def without_outer_layers(app: Litestar) -> ASGIApp:
         return app
 
     @lru_cache(_MAX_ROUTES)  # as many as the router caches by normalized path
-    def find_route(path: str, method: str) -> tuple[ASGIApp, Any, str, dict[str, Any], str, ExceptionHandlersMap]:
+    def find_route(path: str, method: str) -> tuple[ASGIApp, Any, str, dict[str, Any], str, ExceptionHandlersMap, bool]:
         handler, route_handler, path, params, template = router.handle_routing(normalize_path(path), method)
-        return handler, route_handler, path, params, template, route_handler.resolve_exception_handlers()
+        handlers = route_handler.resolve_exception_handlers()
+        return handler, route_handler, path, params, template, handlers, is_direct(route_handler)
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != HTTP:
             await app(scope, receive, send)
             return
         scope["app"] = scope["litestar_app"] = app
-        state = ScopeState.from_scope(scope)
+        handlers: ExceptionHandlersMap = app.exception_handlers  # if there is no route
         try:
             if scope.get("root_path"):
                 await router(scope, receive, send)
@@ -85,14 +88,18 @@ def without_outer_layers(app: Litestar) -> ASGIApp:
                         if not is_host(value):
                             raise ClientException("Invalid host header")
                         break
-                handler, route_handler, path, params, template, handlers = find_route(scope["path"], scope["method"])
+                handler, route_handler, path, params, template, handlers, direct = find_route(
+                    scope["path"], scope["method"]
+                )
                 scope["route_handler"], scope["path"] = route_handler, path
                 scope["path_params"], scope["path_template"] = params, template
-                state.exception_handlers = handlers
+                if not direct:
+                    ScopeState.from_scope(scope).exception_handlers = handlers
                 await handler(scope, receive, send)
         except Exception as error:  # noqa: BLE001  # as the layer does
-            if state.exception_handlers is Empty:  # there is no route
-                state.exception_handlers = app.exception_handlers
+            state = ScopeState.from_scope(scope)
+            if state.exception_handlers is Empty:
+                state.exception_handlers = handlers
                 scope.setdefault("path_params", {})
             state.response_started = RESPONSE_STARTED in scope["state"]
             await ExceptionHandlerMiddleware(_raiser_of(error), debug=None)(scope, receive, send)

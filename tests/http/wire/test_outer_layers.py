@@ -27,10 +27,11 @@ class _OtherError(Exception):
     pass
 
 
-def _application() -> Litestar:
-    def status(code: int) -> Any:
-        return lambda _request, error: Response(f"{type(error).__name__} {code}", status_code=code)
+def _status(code: int) -> Any:
+    return lambda _request, error: Response(f"{type(error).__name__} {code}", status_code=code)
 
+
+def _application() -> Litestar:
     @get("/answered/{name:str}", sync_to_thread=False)
     def answered(name: FromPath[str], request: Request[Any, Any, Any]) -> str:
         return f"{name} {request.app.debug}"
@@ -43,7 +44,7 @@ def _application() -> Litestar:
     def of_the_router() -> None:
         raise _HandledError
 
-    @get("/handler", sync_to_thread=False, exception_handlers={_HandledError: status(420)})
+    @get("/handler", sync_to_thread=False, exception_handlers={_HandledError: _status(420)})
     def of_the_handler() -> None:
         raise _HandledError
 
@@ -75,7 +76,7 @@ def _application() -> Litestar:
 
         return call
 
-    @get("/behind", sync_to_thread=False, middleware=[passing], exception_handlers={_HandledError: status(421)})
+    @get("/behind", sync_to_thread=False, middleware=[passing], exception_handlers={_HandledError: _status(421)})
     def behind() -> None:
         raise _HandledError
 
@@ -84,10 +85,10 @@ def _application() -> Litestar:
         return [path, request.url.path, str(request.path_params), str(request.scope["path_template"])]
 
     inner = Router(
-        "/inner", route_handlers=[of_the_router, of_the_handler], exception_handlers={_HandledError: status(419)}
+        "/inner", route_handlers=[of_the_router, of_the_handler], exception_handlers={_HandledError: _status(419)}
     )
     handlers: list[Any] = [answered, of_the_app, unhandled, of_http, started, socket, behind, places, inner]
-    return Litestar(handlers, exception_handlers={_HandledError: status(418)}, logging_config=None)
+    return Litestar(handlers, exception_handlers={_HandledError: _status(418)}, logging_config=None)
 
 
 @cache
@@ -175,6 +176,39 @@ async def test_hosts_and_root_paths_are_those_of_the_router(hosts: list[bytes], 
                  "scheme": "http"}  # fmt: skip
         found.append((await _sent(app, scope), scope["path"], scope["path_params"]))
     assert found[0] == found[1]
+
+
+async def test_an_exception_of_a_handler_that_litestar_does_not_call_is_answered() -> None:
+    def calling(app: ASGIApp) -> ASGIApp:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["route_handler"].opt:
+                raise _HandledError
+            await app(scope, receive, send)
+
+        return call
+
+    @get("/direct", opt={"direct": True}, sync_to_thread=False, exception_handlers={_HandledError: _status(419)})
+    def of_the_handler() -> None: ...
+
+    @get("/inherited", opt={"direct": True}, sync_to_thread=False)
+    def of_the_app() -> None: ...
+
+    @get("/called", sync_to_thread=False, exception_handlers={_HandledError: _status(420)})
+    def called() -> None:
+        raise _HandledError
+
+    app = Litestar(
+        [of_the_handler, of_the_app, called],
+        middleware=[calling],
+        exception_handlers={_HandledError: _status(418)},
+        logging_config=None,
+    )
+    served = without_outer_layers(app, lambda handler: bool(handler.opt))
+    for path, status in {"/direct": 419, "/inherited": 418, "/called": 420, "/absent": 404}.items():
+        for _ in range(2):
+            scope: Any = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+                     "root_path": "", "headers": [], "http_version": "1.1", "scheme": "http"}  # fmt: skip
+            assert (await _sent(served, scope))[0]["status"] == status
 
 
 async def test_an_exception_is_freed_with_its_request() -> None:
