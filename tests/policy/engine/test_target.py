@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 from app.policy.engine.target import NoSuchTarget, find_target
 from app.policy.language.endpoint import endpoint_fault
 from app.policy.routing.routes import Route, RouteTable
+from tests.policy.small import snapshot
 
 TEMPLATES = (
     "/",
@@ -174,6 +175,28 @@ def test_endpoints_are_paths_templates_and_resources() -> None:
         ("read", "x"),
     ]
     assert not any(endpoint_fault(*endpoint) for endpoint in good)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "key"),
+    [
+        ("read", "record:7", "record"),
+        ("read", "record:one", "record:one"),
+        ("write", "record:one", "record:one"),
+        ("read", "record", "record"),
+        ("list", "record:7", "record:7"),
+        ("read", "folder:7", "folder:7"),
+    ],
+)
+def test_a_thing_has_the_rules_that_name_it_or_those_of_its_type(action: str, resource: str, key: str) -> None:
+    rows = (
+        "p, a:read, record, read|write, allow",
+        "p, a:read, record:two, list, allow",
+        "p, b:read, record:one, read, deny",
+    )
+    policy = snapshot(*rows)
+    found = find_target(policy.table, policy.index, action, resource)
+    assert (found.action, found.resource, found.original, dict(found.params)) == (action, key, resource, {})
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,10 @@ def test_permissions_are_a_claim_or_a_path(value: str, path: tuple[str, ...]) ->
         ),
         *(
             (f'[a]\n{A}‸subject_prefix = "{prefix}"\n', "`subject_prefix` is reserved", "another word")
-            for prefix in ("user:", "key:", "role:", "auth:", "env:", "org:", "app:", "anonymous:")
+            for prefix in (
+                *("user:", "key:", "role:", "auth:", "env:", "org:", "org-role:", "anonymous:", "identity:"),
+                *("app:", "app-kind:", "app-host:"),
+            )
         ),
         (f"[a]\n{A}[b]\n{PARTNER}{A.replace('issuer =', '‸issuer =')}", "`a` has the same issuer", "keep one"),
         (f"[a]\n{A}[‸b]\n{B}", "a user of `b` could have the same subject as one of `a`", 'subject_prefix = "b:"'),

@@ -86,3 +86,18 @@ def test_endings_are_compared_from_the_end(endings: tuple[str, str], meet: bool)
     for one, other in pairwise((*endings, endings[0])):
         assert Composite(("", one), ("x",)).meets(Composite(("", other), ("y",))) is meet
         assert Composite((one[::-1], ""), ("x",)).meets(Composite((other[::-1], ""), ("y",))) is meet
+
+
+@pytest.mark.parametrize(
+    ("segment", "texts", "names"),
+    [
+        ("{x}", ("", ""), ("x",)),
+        ("a{x}", ("a", ""), ("x",)),
+        ("{x}-{y}b", ("", "-", "b"), ("x", "y")),
+        ("a{x}-{y}.{z}", ("a", "-", ".", ""), ("x", "y", "z")),
+    ],
+)
+def test_a_segment_is_texts_with_names_between_them(
+    segment: str, texts: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    assert composite(segment) == Composite(texts, names)
