@@ -98,6 +98,12 @@ def test_head_and_options_are_decided_by_rows(
     assert resolve_target(policy, action, "route", f"orders:{path}").resource == resource
 
 
+@pytest.mark.parametrize(("ip", "allowed"), [("192.0.2.1", True), ("::1", False)])
+def test_a_deny_whose_condition_reads_another_part_of_the_request_keeps_it(ip: str, *, allowed: bool) -> None:
+    policy = snapshot("p, anyone, orders:/v1/orders/*, GET, deny, \"request.ip == '::1'\"\n")
+    assert bool(policy.decide(READER, ONE, "HEAD", {"request": {"ip": ip}})) is allowed
+
+
 @pytest.mark.parametrize("actions", ["GET", "HEAD", "GET|HEAD"])
 def test_a_row_applies_once_to_head(actions: str) -> None:
     rules = snapshot(f"p, anyone, orders:/v1/orders, {actions}, allow\n").index["orders:/v1/orders", "HEAD"]
