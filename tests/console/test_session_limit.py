@@ -39,6 +39,9 @@ async def test_beyond_the_limit_the_oldest_session_ends(sessions: Sessions, monk
     now = datetime.now(UTC)
     begun = [(await begin(sessions, now, ("user_ann", "user_bob")[number % 2]))[0] for number in range(12)]
     assert await stored(sessions) == begun[6:]
+    monkeypatch.setattr(console_sessions, "MAX_OF_USER", 1)  # as in a later version
+    last, _ = await begin(sessions, now, "user_bob")
+    assert await stored(sessions) == [*begun[6:11:2], last]
 
 
 async def test_a_session_ends_at_its_time(sessions: Sessions) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import RequestBody, Schema
 
 from app.http.api.oauth.form import AppForm, kept_request, read_parameters
+from app.http.api.oauth.par import push_authorization_request
+from app.http.api.oauth.revocation import revoke_token
+from app.http.api.oauth.token import issue_tokens
 from app.oauth.client_authentication import ClientCredentials, read_credentials
 from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.requests import OpenRequest
@@ -54,6 +59,24 @@ def test_what_is_kept_of_a_request() -> None:
     form = read_parameters("client_id=a&client_secret=s&state=x&scope=&request=r&more=1&resource=u&resource=v")
     assert kept_request("a", form) == OpenRequest("a", {"state": "x", "request": "r", "resource": "u v"})
     assert kept_request("a", read_parameters("client_id=a")) == OpenRequest("a", {})
+
+
+@pytest.mark.parametrize(
+    ("handler", "required"),
+    [
+        (push_authorization_request, ["response_type", "code_challenge", "code_challenge_method"]),
+        (issue_tokens, ["grant_type"]),
+        (revoke_token, ["token"]),
+    ],
+    ids=str,
+)
+def test_what_the_openapi_document_says_of_a_form(handler: HTTPRouteHandler, required: list[str]) -> None:
+    body = handler.operation_class().request_body
+    assert isinstance(body, RequestBody)
+    schema = body.content["application/x-www-form-urlencoded"].schema
+    assert isinstance(schema, Schema)
+    assert (body.required, schema.required) == (True, required)
+    assert {*required, "client_id", "client_secret"} <= set(schema.properties or ())
 
 
 def basic(text: str) -> str:
