@@ -84,7 +84,7 @@ PARTS = {
             ),
             *_under("tests/console", "test_entrance_answers test_entrance test_sign_in test_issuer_answers"),
             *_under("tests/console", "test_session_limit test_sessions_of_members test_long_pages test_nav"),
-            "tests/oauth/test_consent.py",
+            *_under("tests/oauth", "test_consent test_documented_limits test_write_locks"),
         ),
     ),
     "oauth": Part(
