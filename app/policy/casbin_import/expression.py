@@ -107,6 +107,8 @@ Expression = (
 
 @dataclass(frozen=True, slots=True)
 class _MatcherToken:
+    """A word, number, sign or quoted text: `text` has the quotes, so that it is never taken for a sign."""
+
     kind: str
     text: str
     start: int
@@ -138,7 +140,7 @@ def _tokens(model: CasbinModel) -> list[_MatcherToken]:
         if kind == "text" and _REWRITTEN.search(token.text):
             message = f"pycasbin rewrites a part of {token.text}, so the text does not mean what it says"
             raise ImportRefused([model.fault("matcher", token.start, len(token.text), message, "use another text")])
-        if kind == "name" and token.text in ("and", "or"):
+        if token.text in ("and", "or"):
             token = _MatcherToken("sign", {"and": "&&", "or": "||"}[token.text], token.start, token.end)
         found.append(token)
         at = match.end()
@@ -177,12 +179,14 @@ class _MatcherParser:
 
     def _negation(self) -> Expression:
         token = self._token()
-        if token is None or token.text != "!" or token.kind != "sign":
+        if token is None or token.text != "!":
             return self._comparison()
         self._at += 1
+        at = self._at
         item = self._operand()
         if not isinstance(item, CallExpression | ComparisonExpression | BooleanExpression):
-            self._refuse("`!` may only precede a call or parentheses", back=1)
+            self._at = at
+            self._refuse("`!` may only precede a call or parentheses")
         following = self._token()
         if following is not None and following.text in _COMPARISONS:
             self._refuse("pycasbin negates the whole comparison here; other implementations negate its left side")
@@ -191,12 +195,12 @@ class _MatcherParser:
     def _comparison(self) -> Expression:
         left = self._operand()
         token = self._token()
-        if token is None or token.text not in _COMPARISONS or token.kind == "text":
+        if token is None or token.text not in _COMPARISONS:
             return left
         self._at += 1
         right = self._operand()
         following = self._token()
-        if following is not None and following.text in _COMPARISONS and following.kind != "text":
+        if following is not None and following.text in _COMPARISONS:
             self._refuse("a comparison may have two sides only")
         return ComparisonExpression(token.text, left, right, left.start, self._end())
 
@@ -261,7 +265,7 @@ class _MatcherParser:
 
     def _takes(self, sign: str) -> bool:
         token = self._token()
-        if token is None or token.kind != "sign" or token.text != sign:
+        if token is None or token.text != sign:
             return False
         self._at += 1
         return True

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from app.policy.casbin_import.casbin_policy import CasbinPolicy
-from app.policy.casbin_import.matcher import EQUALS, FieldTest
+from app.policy.casbin_import.matcher import EQUALS, PATTERNS, FieldTest
 from app.policy.casbin_import.new_names import is_verb
 from app.policy.casbin_import.path_pattern import PartialSegment, literal_of, patterns_of
 
@@ -19,31 +19,27 @@ class KnownValues:
     def __init__(self, casbin: CasbinPolicy, other_objects: Collection[str] = ()) -> None:
         fields = casbin.fields
         self._casbin = casbin
-        subject_graphs = casbin.graphs_of(fields.subject).values()
-        subjects = [value for function, value in self._tested(fields.subject) if function == EQUALS or "*" not in value]
-        members = (name for graph in subject_graphs for row in graph.rows for name in row.cells[:2])
-        self.subjects = tuple(dict.fromkeys((*subjects, *members)))
-        domains = [
-            value for function, value in self._tested(fields.domain) if literal_of(function, value)[0] is not None
-        ]
-        linked = (domain for graph in subject_graphs for domain in graph.domains if domain)
-        self.domains = tuple(dict.fromkeys((*domains, *linked)))
+        self.subjects = tuple(dict.fromkeys(self._named(fields.subject)))
+        linked = (domain for graph in casbin.graphs_of(fields.subject).values() for domain in graph.domains if domain)
+        self.domains = tuple(dict.fromkeys((*self._named(fields.domain), *linked)))
         objects = list(self._tested(fields.object))
-        grouped = casbin.graphs_of(fields.object)
-        named = [literal_of(function, value)[0] for function, value in objects if function not in grouped]
-        named += [value for function, value in objects if function in grouped]
-        named += [name for graph in grouped.values() for row in graph.rows for name in row.cells[:2]]
-        named += other_objects
+        named = [*self._named(fields.object), *other_objects]
         self.has_paths = any(value.startswith(("/", "^/")) for _, value in objects) or any(
-            name.startswith("/") for name in named if name
+            name.startswith("/") for name in named
         )
-        self.things = tuple(dict.fromkeys(name for name in named if name and not name.startswith("/")))
-        self.literals = tuple(dict.fromkeys(self._literals(objects, [name for name in named if name], set(grouped))))
+        self.things = tuple(dict.fromkeys(name for name in named if not name.startswith("/")))
+        self.literals = tuple(dict.fromkeys(self._literals(objects, named)))
         words = (word for _, value in self._tested(fields.action) for word in _words(value))
-        linked_words = (
-            name for graph in casbin.graphs_of(fields.action).values() for row in graph.rows for name in row.cells[:2]
-        )
-        self.verbs = tuple(dict.fromkeys(verb for verb in (*words, *linked_words) if is_verb(verb)))
+        self.verbs = tuple(dict.fromkeys(verb for verb in (*words, *self._named(fields.action)) if is_verb(verb)))
+
+    def _named(self, field: str | None) -> Iterator[str]:
+        """The names that tests of a field compare it with, and those of its role rows."""
+        graphs = self._casbin.graphs_of(field)
+        for function, value in self._tested(field):
+            name = value if function in graphs else literal_of(function, value)[0]
+            if name is not None:
+                yield name
+        yield from (name for graph in graphs.values() for row in graph.rows for name in row.cells[:2])
 
     def _tested(self, name: str | None) -> Iterable[tuple[str, str]]:
         """The functions and values with which a field is tested, once each."""
@@ -63,8 +59,8 @@ class KnownValues:
                 found.update(((function, row.cells[at]), None) for row in casbin.rows.rules)
         return found
 
-    def _literals(self, objects: Sequence[tuple[str, str]], names: Sequence[str], grouped: set[str]) -> Iterator[str]:
-        patterns = [patterns_of(*each) for each in objects if each[0] not in grouped]
+    def _literals(self, objects: Sequence[tuple[str, str]], names: Sequence[str]) -> Iterator[str]:
+        patterns = [patterns_of(*each) for each in objects if each[0] in PATTERNS]
         patterns += [patterns_of(EQUALS, name) for name in names]
         for pattern in (pattern for each in patterns for pattern in each.patterns):
             for part in pattern.segments:

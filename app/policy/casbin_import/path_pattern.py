@@ -150,12 +150,12 @@ def _equal_segments(value: str) -> tuple[tuple[int, int] | None, str]:
     for at, part in enumerate(value.split("/")[1:]):
         for name in BRACES.findall(part):
             places.setdefault(name, []).append(at if part == f"{{{name}}}" else -1)
-    repeated = [found for found in places.values() if len(found) > 1]
-    if not repeated:
-        return None, ""
-    if len(repeated) > 1 or len(repeated[0]) > 2 or -1 in repeated[0] or "*" in value:
-        return None, "more than two segments must be equal, or parts of segments"
-    return (repeated[0][0], repeated[0][1]), ""
+    match [found for found in places.values() if len(found) > 1]:
+        case []:
+            return None, ""
+        case [[one, other]] if min(one, other) >= 0 and "*" not in value:
+            return (one, other), ""
+    return None, "more than two segments must be equal, or parts of segments"
 
 
 def _open_ended(sequence: AtomSequence) -> list[RegexAtom]:

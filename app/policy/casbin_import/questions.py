@@ -141,7 +141,7 @@ class QuestionMaker:
                 yield self._about_thing(caller, rule.resource.partition(":")[2], action)
 
     def _is_about_path(self) -> bool:
-        return bool(self.templates) and (not self.things or self._random.random() < 0.5)
+        return bool(self.templates) and (not self.things or self._happens(0.5))
 
     def _callers(self, values: KnownValues, imported: ImportedPolicy) -> Iterator[CasbinCaller]:
         """Users and roles, in each domain, and a stranger."""
@@ -195,13 +195,10 @@ class QuestionMaker:
 
     def _random_path(self) -> str:
         parts = split_route(self._random.choice(self.templates))[1].removesuffix("/").split("/")[1:]
-        parts = [
-            self._filled(part) if "{" in part else self._text() if self._random.random() < 0.1 else part
-            for part in parts
-        ]
-        for _ in range(self._random.randrange(MAX_DEEPER) if self._random.random() < 0.2 else 0):
+        parts = [self._filled(part) if "{" in part else self._text() if self._happens(0.1) else part for part in parts]
+        for _ in range(self._random.randrange(MAX_DEEPER) if self._happens(0.2) else 0):
             parts.append(self._text())
-        if parts and self._random.random() < 0.1:
+        if parts and self._happens(0.1):
             parts.pop()
         return "/" + "/".join(parts)
 
@@ -209,4 +206,7 @@ class QuestionMaker:
         return _PARAMETER.sub(lambda _: self._text(), part)
 
     def _text(self) -> str:
-        return self._random.choice(self._literals if self._random.random() < 0.5 else _TEXTS)
+        return self._random.choice(self._literals if self._happens(0.5) else _TEXTS)
+
+    def _happens(self, share: float) -> bool:
+        return self._random.random() < share

@@ -33,7 +33,7 @@ class RoleGraph:
         self._below: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
             member, role, *rest = row.cells
-            domain = rest[0] if rest else ""
+            domain = "".join(rest)
             self._above[domain][member].append(role)
             self._below[domain][role].append(member)
         self._same: Mapping[str, Mapping[str, str]] = {
@@ -75,7 +75,7 @@ class RoleGraph:
         """Members of roles so far away that Casbin does not find them, while `g` rows here would."""
         for row in self.rows:
             member, _, *rest = row.cells
-            domain = rest[0] if rest else ""
+            domain = "".join(rest)
             if self._is_deep(domain, member):
                 message = f"from `{member}` a role is more than {MAX_LINKS} links away, where Casbin does not look"
                 yield Fault("role-chain", row.file, row.line, 1, message, "shorten the chain", text=shown(str(row)))

@@ -47,7 +47,7 @@ def _of_graph(
 ) -> Iterable[CarriedMembership]:
     for row in graph.rows:
         member, role, *rest = row.cells
-        domain = rest[0] if rest else ""
+        domain = "".join(rest)
         grant = names.role(graph.key(domain, role))
         if graph.is_role(domain, member):
             held = names.role(graph.key(domain, member))

@@ -169,8 +169,8 @@ class SubjectReader:
             return SubjectNeeds(tuple(found), names, problem, bool(problem), unnamed=unnamed)
         named = self._named(test.value)
         if named.names:  # a role in other domains only has no holder here
-            return SubjectNeeds((), named.names)
-        return replace(named, problem=problem or named.problem, is_unnameable=bool(problem) or named.is_unnameable)
+            return SubjectNeeds((), named.names, problem, bool(problem))
+        return named
 
     def _names_with_role(self, graph: RoleGraph, role: str) -> tuple[Needs, ...]:
         """Users who are named like a role and would have this one in Casbin, in any domain."""
@@ -180,8 +180,6 @@ class SubjectReader:
 
     def _unnamed_with_role(self, graph: RoleGraph, places: Iterable[str], role: str) -> str:
         """A subject that has a role in one of these domains, and that rows cannot name; empty if there is none."""
-        if not self._unnamed:
-            return ""
         holders = (name for place in places for name in graph.reaching(place, role))
         return next((name for name in holders if name in self._unnamed), "")
 

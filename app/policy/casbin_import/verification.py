@@ -53,9 +53,9 @@ class Verification:
     follow from rows that notes name.
     """
 
-    named: int = 0
-    all_named: int = 0
-    random: int = 0
+    named: int
+    all_named: int
+    random: int
     equal: int = 0
     unnamed: int = 0
     narrower: int = 0
@@ -80,12 +80,10 @@ def verify(
     """Ask both policies. Cases are kept of the questions about what the files name."""
     maker = QuestionMaker(casbin, imported, snapshot, options)
     asker = _Asker(casbin, files, imported, snapshot, options)
-    found = Verification(all_named=maker.count)
-    most = max(MAX_ROWS_LOOKED_AT // max(len(casbin.rows.rules), 1), LEAST)
+    most = max(MAX_ROWS_LOOKED_AT // len(casbin.rows.rules), LEAST)
     named = maker.sample(most)
-    found.named = len(named)
+    found = Verification(len(named), maker.count, min(options.samples, most))
     asker.ask(named, found, keeps_cases=True, progress=progress)
-    found.random = min(options.samples, most)
     asker.ask(maker.some(found.random), found, keeps_cases=False, progress=progress)
     return found
 

@@ -132,6 +132,15 @@ def test_a_row_of_the_base_that_denies_is_named_as_a_possible_cause() -> None:
     assert "a row of the policy that they are added to" in refused.value.faults[0].hint
 
 
+def test_a_row_of_the_base_is_no_row_of_the_import_in_the_same_line() -> None:
+    """The import may deny more by its own row in this line, and the row of the base denies what it allows."""
+    rows = ("p, bob, /v1/orders/*, GET, deny", "p, ann, /v1/orders, GET, allow")
+    assert "wider-deny" in {note.kind for note in carried(*rows).notes}
+    with pytest.raises(ImportRefused) as refused:
+        carried(*rows, base=("p, anyone, /v1/orders, GET, deny",))
+    assert {each.code for each in refused.value.faults} == {"disputed"}
+
+
 def test_random_rows_open_only_handlers_that_casbin_opens() -> None:
     """The import compares the verdicts about handlers with pycasbin, and would raise `disputed`."""
     draw = random.Random(18)

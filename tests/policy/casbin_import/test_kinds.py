@@ -68,7 +68,8 @@ def test_an_object_that_rows_cannot_name_is_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "part"), [(1, "`r0` became a role"), (5, "`r4` became roles"), (6, "`r4` and others")]
+    ("count", "part"),
+    [(1, "`r0` became a role"), (2, "`r1` became roles"), (5, "`r4` became roles"), (6, "`r4` and others")],
 )
 def test_a_remark_names_the_roles(count: int, part: str) -> None:
     rows = [f"{row}{at}" for at in range(count) for row in (f"p, r{at}, stock, a", "g, ann, r")]

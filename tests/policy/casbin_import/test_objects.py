@@ -80,6 +80,34 @@ def test_the_domain_of_a_role_of_objects_is_no_object() -> None:
     assert sorted(opened(done, "bob")) == ["orders:memo", "orders:papers"]
 
 
+def test_the_proof_asks_about_whom_and_where_regular_expressions_name() -> None:
+    fields = "sub, dom, obj, act"
+    text = model(
+        "regexMatch(r.sub, p.sub) && regexMatch(r.dom, p.dom) && r.obj == p.obj && r.act == p.act",
+        request=fields,
+        policy=fields,
+        groups="",
+    )
+    cases = imported(text, "p, ^ann$, ^north$, stock, read").files["tests/orders.yaml"].decode()
+    assert '- name: "org:north user:ann"' in cases
+    assert "^" not in cases
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern", "has_paths"),
+    [
+        *(("keyMatch", "/a/*", True), ("keyMatch", "a/*", False), ("keyMatch", "/a", True)),
+        *(("regexMatch", "^/a/[0-9]$", True), ("regexMatch", "^a/[0-9]$", False), ("regexMatch", "/a/[0-9]$", True)),
+    ],
+)
+def test_a_program_has_paths_if_a_pattern_is_about_them(function: str, pattern: str, has_paths: bool) -> None:
+    everything, thing = ("*", "stock") if function == "keyMatch" else (".*", "^stock$")
+    done = imported(
+        path_model(function), f"p, ann, {everything}, GET", f"p, bob, {pattern}, GET", f"p, cy, {thing}, GET"
+    )
+    assert opened(done) == (["orders:/**"] if has_paths else []) + ["orders:stock"]
+
+
 def test_the_options_name_objects() -> None:
     options = ImportOptions("orders", samples=30, objects=("stock7", "price7"))
     done = imported(path_model("keyMatch"), "p, ann, stock*, read", options=options)

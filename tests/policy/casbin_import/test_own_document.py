@@ -83,6 +83,7 @@ def test_a_deny_that_the_document_would_lose_refuses_the_import(path: str) -> No
 def test_a_deny_of_what_no_row_opens_is_dropped(deny: str) -> None:
     done = carried(ORDERS, "p, ann, /orders/:id, GET, allow", deny)
     assert [row for row in rows_of(done) if "ann" in row] == ["p, user:ann, orders:/orders/*, GET, allow"]
+    assert (done.is_exact, codes(done, "left-out")) == (True, set())
 
 
 def test_a_deny_of_a_part_of_what_another_deny_closes_is_dropped() -> None:

@@ -30,6 +30,7 @@ from tests.support.casbin_policies import ALLOW_AND_DENY
         ("regexMatch", "^/orders/?$", "/orders"),
         ("regexMatch", "^/orders/.+$", "/orders/*/**"),
         ("regexMatch", "^/v1\\.0/orders$", "/v1.0/orders"),
+        ("regexMatch", "^/v1[.]0/[o]rders$", "/v1.0/orders"),
     ],
 )
 def test_patterns_of_paths(function: str, pattern: str, resource: str) -> None:
@@ -59,6 +60,25 @@ def test_alternatives_of_a_regular_expression_are_rows() -> None:
         "orders:/items/7",
         "orders:/items/8",
     ]
+
+
+def test_a_path_without_a_pattern_function_has_no_parameters() -> None:
+    rows = ("p, ann, /a/:id, GET", "p, ann, /{a}, GET", "p, ann, /a/b:, GET", "p, ann, /a/%41, GET")
+    done = imported(path_model("keyMatch"), *rows)
+    reasons = ["`:id` and `{id}` are text", "`:id` and `{id}` are text", "written in other ways"]
+    found = [note for note in done.notes if note.kind == "left-out"]
+    assert [(note.line, reason in note.message) for note, reason in zip(found, reasons, strict=True)] == [
+        (line, True) for line in (1, 2, 4)
+    ]
+    assert [row.split(", ")[2] for row in rows_of(done) if "user:ann" in row] == ["orders:/a/b:"]
+
+
+def test_alternatives_may_be_64_and_end_each_by_itself() -> None:
+    names = [f"x{at}" for at in range(64)]
+    done = imported(path_model("regexMatch"), f"p, ann, ^/({'|'.join(names)})$, GET", "p, bob, ^/a$|^/b$, GET")
+    assert [row.split(", ")[2] for row in rows_of(done) if "user:ann" in row] == [f"orders:/{name}" for name in names]
+    assert [row.split(", ")[2] for row in rows_of(done) if "user:bob" in row] == ["orders:/a", "orders:/b"]
+    assert done.is_exact
 
 
 def test_groups_that_are_nested_too_deeply_are_left_out() -> None:
@@ -105,6 +125,16 @@ def test_a_deny_of_what_is_no_action_has_no_effect(obj: str, action: str, withou
         ("^/a//b$", "empty segment"),
         ("^/a/+b$", "repeats a slash"),
         ("^/a/b.*c$", "can match slashes"),
+        ("^/a$b", "a `$` before its end"),
+        ("^/a$b$", "a `$` before its end"),
+        ("^/a^", "a `^` after its start"),
+        ("^/a(^b)", "a `^` after its start"),
+        ("^/a(b)+$", "repeats a group"),
+        ("^/a(?!b)$", "a group with an extension"),
+        ("^/a\\Sb$", "it has `\\S`"),
+        ("^/a/%$", "cannot be a segment"),
+        ("^/" + "(a|b|c|d|e)" * 3 + "$", "more than 64 alternatives"),
+        ("^/(" + "|".join(f"x{at}" for at in range(65)) + ")$", "more than 64 alternatives"),
     ],
 )
 def test_regular_expressions_that_no_row_can_state(pattern: str, part: str) -> None:

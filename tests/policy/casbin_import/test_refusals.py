@@ -47,7 +47,7 @@ ROW = "p, ann, stock, read"
         ("r.sub == )", 14, "cannot be read here"),
         ("r == p.sub", 5, "has no meaning"),
         ("r.sub == p.sub == p.obj", 20, "two sides"),
-        ("!r.sub == p.sub", 8, "`!` may only precede"),
+        ("!r.sub == p.sub", 6, "`!` may only precede"),
         ("!g(r.sub, p.sub) == true", 22, "negates the whole comparison"),
         ("!(r.sub == p.sub && r.obj == p.obj)", 5, "one test only"),
         ('r.sub in ("ann")', 20, "write a list"),
