@@ -43,12 +43,10 @@ class RoutePattern:
         return is_open and all(part in (ANY, text) for part, text in zip(own, other.segments, strict=False))
 
     def overlaps(self, other: RoutePattern) -> bool:
-        """Whether some path matches both; it may say so of patterns whose tails do not meet."""
-        if not self.has_tail and not other.has_tail and len(self.segments) != len(other.segments):
+        """Whether some path matches both."""
+        if not self.has_tail and len(self.segments) < len(other.segments) + (other.least or 0):
             return False
-        if not self.has_tail and len(self.segments) < len(other.segments):
-            return False
-        if not other.has_tail and len(other.segments) < len(self.segments):
+        if not other.has_tail and len(other.segments) < len(self.segments) + (self.least or 0):
             return False
         pairs = zip(self.segments, other.segments, strict=False)
         return all(one == two or ANY in (one, two) for one, two in pairs)
@@ -115,7 +113,7 @@ def _literals(part: PartialSegment, known: Collection[str]) -> Iterator[str]:
     found = re.compile(part.regex)
     if part.literal:
         yield part.literal
-    yield from (literal for literal in known if literal != part.literal and found.fullmatch(literal))
+    yield from filter(found.fullmatch, known)
 
 
 def _crosses(segments: Iterable[object]) -> bool:

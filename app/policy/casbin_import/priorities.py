@@ -45,9 +45,12 @@ def _with_exceptions(
     for allow in allows:
         if allow.order >= deny.order or not set(allow.actions) & exceptions.keys():
             continue
-        if not _overlap(allow, deny):
-            continue
-        if not allow.is_exact or not _covers(allow, deny):
+        is_covered = True  # the same thing
+        if allow.route is not None and deny.route is not None:
+            if not allow.route.overlaps(deny.route):
+                continue
+            is_covered = allow.route.covers(deny.route)
+        if not allow.is_exact or not is_covered:
             is_wider = True
             continue
         for action in set(allow.actions) & exceptions.keys():
@@ -81,15 +84,3 @@ def condition_of(excepted: Sequence[frozenset[str]]) -> str:
 
 def _quoted(grant: str) -> str:
     return "'" + grant.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _overlap(allow: CarriedRule, deny: CarriedRule) -> bool:
-    if allow.route is None or deny.route is None:
-        return allow.resource == deny.resource
-    return allow.route.overlaps(deny.route)
-
-
-def _covers(allow: CarriedRule, deny: CarriedRule) -> bool:
-    if allow.route is None or deny.route is None:
-        return allow.resource == deny.resource
-    return allow.route.covers(deny.route)

@@ -20,7 +20,6 @@ from app.policy.engine.decision import Decision
 from app.policy.engine.question_context import context_of
 from app.policy.engine.snapshot import Snapshot
 from app.policy.engine.target import NoSuchTarget, find_target
-from app.policy.language.grants import known_roles
 from app.policy.language.when.condition import NO_CONTEXT
 from app.policy.routing.routes import is_route
 
@@ -105,7 +104,6 @@ class _Asker:
         self._options = options
         self._snapshot = snapshot
         self._file = rules_file(options.service)
-        self._roles = known_roles(snapshot.policy.memberships)
 
     def ask(
         self,
@@ -132,9 +130,8 @@ class _Asker:
             else:
                 found.disagreements.append(Disagreement(question, casbin))
             is_case = keeps_cases and isinstance(decision, Decision) and len(found.cases) < MAX_CASES
-            if is_case and self._is_nameable(question):
-                held = question.caller.held
-                found.cases.append(VerdictCase(held, question.action, question.resource, allowed))
+            if is_case:
+                found.cases.append(VerdictCase(question.caller.held, question.action, question.resource, allowed))
 
     def _decision(self, question: CasbinQuestion) -> Decision | NoSuchTarget:
         """The decision of the new policy, or why there is no such route, which it denies."""
@@ -174,6 +171,3 @@ class _Asker:
         ):
             return True  # closed where the document has GET alone, as a note says
         return rule is not None and rule.effect == "deny" and rule.is_wider
-
-    def _is_nameable(self, question: CasbinQuestion) -> bool:
-        return all(grant in self._roles for grant in question.caller.held if grant.startswith("role:"))

@@ -33,5 +33,4 @@ def test_a_pattern_covers_and_overlaps_others_as_its_paths_do() -> None:
     paths = {pattern: matched(pattern) for pattern in PATTERNS}
     for one, other in product(PATTERNS, PATTERNS):
         assert one.covers(other) is (paths[one] >= paths[other]), (one, other)
-        if paths[one] & paths[other]:
-            assert one.overlaps(other), (one, other)
+        assert one.overlaps(other) is bool(paths[one] & paths[other]), (one, other)

@@ -29,6 +29,7 @@ from tests.support.casbin_policies import ALLOW_AND_DENY
         ("regexMatch", "^/orders$", "/orders"),
         ("regexMatch", "^/orders/?$", "/orders"),
         ("regexMatch", "^/orders/.+$", "/orders/*/**"),
+        ("regexMatch", "^/.+$", "/*/**"),
         ("regexMatch", "^/v1\\.0/orders$", "/v1.0/orders"),
         ("regexMatch", "^/v1[.]0/[o]rders$", "/v1.0/orders"),
     ],
@@ -242,6 +243,7 @@ def test_actions_that_stand_for_methods() -> None:
         ("keyMatch4", "/{id}/{id}", "/*/*", True),
         ("regexMatch", "^/a/x[0-9]$", "/a/*", True),
         ("regexMatch", "^/a/.+$", "/a/*/**", False),
+        ("regexMatch", "^/.+$", "/*/**", False),
         ("regexMatch", "^/.*/b$", "/**", True),
     ],
 )
