@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.policy.casbin_import import carried_rule
+from app.policy.casbin_import import carried_rule, route_templates
 from app.policy.casbin_import.import_options import ImportOptions
 from tests.policy.casbin_import.importing import codes, faults, imported, model, path_model, rows_of
 from tests.support.casbin_policies import ALLOW_AND_DENY
@@ -95,3 +95,15 @@ def test_a_pattern_becomes_a_limited_number_of_rows() -> None:
         "orders:/a/b",
         "orders:/a/c",
     ]
+
+
+@pytest.mark.parametrize(("bound", "enough", "few"), [("MAX_TEMPLATES", 31, 30), ("MAX_COMPARED", 1_000, 10)])
+def test_patterns_that_overlap_too_often(bound: str, enough: int, few: int) -> None:
+    """Each pair has paths in common, and needs a template of its own: one for each set of `k` at five places."""
+    rows = [f"p, ann, /{'/'.join('k' if place == at else ':x' for place in range(5))}, GET" for at in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(route_templates, bound, enough)
+        assert imported(path_model("keyMatch2"), *rows).is_exact
+        patch.setattr(route_templates, bound, few)
+        (fault,) = faults(path_model("keyMatch2"), *rows)
+    assert (fault.code, fault.file, fault.line, fault.column) == ("too-many-paths", ".", 0, 0)

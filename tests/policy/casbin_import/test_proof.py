@@ -17,6 +17,7 @@ from app.policy.casbin_import.import_run import run_import
 from app.policy.casbin_import.importer import import_policy
 from app.policy.casbin_import.model_file import read_model
 from app.policy.casbin_import.path_pattern import AnySegment, PathPattern, patterns_of
+from app.policy.casbin_import.questions import QuestionMaker
 from app.policy.casbin_import.verification import verify
 from app.policy.engine.live import build
 from app.policy.language.load import parse
@@ -72,6 +73,29 @@ def test_a_user_whom_others_inherit_from_is_asked_about_as_a_user() -> None:
     snapshot = build(parse(from_bytes(encode({**BASE.source.files, **wrong}))), TABLE)
     found = verify(casbin, files, replace(imported, files=wrong), snapshot, options)
     assert "boss" in {each.question.caller.subject for each in found.disagreements}
+
+
+def test_the_proof_allows_for_a_last_slash_only_on_request() -> None:
+    files = CasbinFiles("model.conf", model(), {"policy.csv": "p, ann, /orders/, GET\n"})
+    casbin, lenient = read_casbin(files), ImportOptions("orders", ignores_last_slash=True)
+    imported = import_policy(casbin, lenient, BASE, TABLE)
+    snapshot = build(parse(from_bytes(encode({**BASE.source.files, **imported.files}))), TABLE)
+    assert verify(casbin, files, imported, snapshot, lenient).disagreements == []
+    found = verify(casbin, files, imported, snapshot, ImportOptions("orders")).disagreements
+    assert {(each.question.request[1], each.casbin) for each in found} == {("/orders", False)}
+
+
+def test_random_requests_are_mostly_about_paths_and_things_that_the_files_name() -> None:
+    files = CasbinFiles("model.conf", model(), {"policy.csv": "p, ann, /a/b/c, GET\np, ann, stock, read\n"})
+    casbin, options = read_casbin(files), ImportOptions("orders")
+    imported = import_policy(casbin, options, BASE, TABLE)
+    snapshot = build(parse(from_bytes(encode({**BASE.source.files, **imported.files}))), TABLE)
+    asked = [each.resource for each in QuestionMaker(casbin, imported, snapshot, options).some(400)]
+    assert asked.count("orders:/a/b/c") > 60
+    assert asked.count("orders:stock") > 60
+    others = set(asked) - {"orders:/a/b/c", "orders:stock", "orders:no-such-thing"}
+    assert all(each.startswith("orders:/") for each in others)
+    assert {each.count("/") for each in others} >= {2, 3, 4, 5}
 
 
 def test_a_sample_of_many_requests_is_also_about_what_is_allowed() -> None:

@@ -267,14 +267,6 @@ def test_patterns_of_subjects_cannot_be_imported() -> None:
     assert rows_of(imported(model(), *rows, options=ImportOptions("orders", matching={"g": "none"})))
 
 
-def test_patterns_that_overlap_too_often() -> None:
-    """Each pair has paths in common, and needs a template of its own."""
-    text = model("r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act", groups="")
-    rows = [f"p, ann, /{'/'.join('k' if place == at else ':x' for place in range(12))}, GET" for at in range(12)]
-    (fault,) = faults(text, *rows)
-    assert (fault.code, fault.file, fault.line, fault.column) == ("too-many-paths", ".", 0, 0)
-
-
 def test_a_chain_of_roles_that_casbin_does_not_follow() -> None:
     links = [f"g, r{n}, r{n + 1}" for n in range(9)]
     assert imported(model(), "p, r9, stock, read", *links, "g, x, r1").is_exact
