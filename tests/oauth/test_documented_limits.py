@@ -12,7 +12,7 @@ from app.oauth import document_clients, document_fetch, dynamic_clients, lifetim
 from app.oauth.clients import MAX_ID_CHARACTERS
 from tests.support.server import ROOT
 
-APPS, LIMITS = ("clients/apps.md", "deploy/limits.md")
+APPS, LIMITS = ("scripts/clients/apps.md", "scripts/deploy/limits.md")
 HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
 
 
@@ -41,7 +41,7 @@ HALF_HOUR, DAY = timedelta(minutes=30), timedelta(days=1)
     ],
 )  # fmt: skip
 def test_a_page_states_a_limit(page: str, sentence: str, numbers: list[float]) -> None:
-    text = " ".join((ROOT / "scripts" / page).read_text().split())
+    text = " ".join((ROOT / page).read_text().split())
     assert sentence.format(*numbers) in text
 
 
