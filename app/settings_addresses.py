@@ -149,7 +149,7 @@ def siem_address(value: str) -> str:
     try:
         address = http_address(value)
     except ValueError:
-        raise ValueError("is not an address; write it as https://collector.example.com/v1/logs") from None
+        raise ValueError("is not an address; write it as https://siem.example.com/in") from None
     if not is_trustworthy(address):
         raise ValueError(distrust(address).replace("is not sent to the issuer", "is not sent"))
     return address

@@ -47,7 +47,7 @@ def status_command(*, as_json: bool) -> None:
     elif not statuses:
         click.echo("Nothing was ever delivered: set AUTHZ_SIEM_OTLP_URL or AUTHZ_SIEM_CLOUDEVENTS_URL of a server.")
     else:
-        show(_line(status) for status in statuses)
+        show(line for status in statuses for line in _lines(status))
     if any(status.error for status in statuses):
         raise SystemExit(1)
 
@@ -76,15 +76,15 @@ def forget_command(destination: str) -> None:
     click.echo(f"Forgot what was delivered to {destination}.")
 
 
-def _line(status: SiemStatus) -> str:
+def _lines(status: SiemStatus) -> list[str]:
     lag = "" if status.lag_seconds is None else f", the oldest {status.lag_seconds:.0f} s old"
-    parts = [
-        f"{status.destination:<12} {status.log:<10} {status.delivered} delivered, {status.pending} to deliver{lag}"
-    ]
+    pending = f"up to {status.pending:,}" if status.pending else "0"
+    parts = [f"{status.destination:<12} {status.log:<10} {status.delivered:,} delivered, {pending} to deliver{lag}"]
     if status.refused:
         parts.append(f", {status.refused} refused")
     if status.missed:
         parts.append(f", {status.missed} deleted before they were delivered")
+    lines = ["".join(parts)]
     if status.error and status.failed_since is not None:
-        parts.append(f"\n    fails since {rfc3339(status.failed_since)}: {quoted(status.error)}")
-    return "".join(parts)
+        lines.append(f"    fails since {rfc3339(status.failed_since)}: {quoted(status.error)}")
+    return lines
