@@ -77,7 +77,8 @@ def head_command(as_json: bool) -> None:
     "--unsigned-until",
     multiple=True,
     metavar="HEAD",
-    help="Accept unsigned entries up to this head: the newest one before the servers had a key.",
+    help="Accept unsigned entries up to this head: the newest one of its log before the servers had a key. Repeat it "
+    "for the other log.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON document.")
 @explained
@@ -135,7 +136,9 @@ async def _verify(sessions: Sessions, options: CheckOptions, *, as_json: bool) -
                 if as_json:
                     faults += [fault] if len(faults) < _MAX_LISTED else []
                 else:
-                    show([[(f"{fault.kind:<14}", "bold red"), fault.message]])
+                    # A message about a row names its table, any other not the log.
+                    log_name = f"{fault.log}: " if fault.row_id is None else ""
+                    show([[(f"{fault.kind:<14}", "bold red"), f"{log_name}{fault.message}"]])
             logs.append(_view(check))
     return ChainVerification(not any(log.faults for log in logs), bool(options.keys), logs, faults)
 
@@ -168,20 +171,29 @@ def _report(found: ChainVerification) -> Iterator[Line]:
         if log.head is None:
             yield f"{log.log}: nothing is sealed yet."
         else:
-            state = f"{log.faults:,} faults" if log.faults else "as sealed"
+            state = f"{log.faults:,} fault{'s' * (log.faults > 1)}" if log.faults else "as sealed"
             yield [
                 (f"{log.log}: {state}. ", "bold red" if log.faults else "green"),
-                f"{log.checked:,} rows were compared, in {_entries(log)}.",
+                f"{_were(log.checked)} compared, in {_entries(log)}.",
             ]
             yield f"  The head is {log.head}, of {rfc3339(log.sealed_until)}, {_signer(log.key_id)}."
             yield f"  {_signatures(log, checked=found.signatures_checked)}"
+            if found.signatures_checked and log.unsigned and log.faults:
+                yield "  If the servers had no key then, name the newest of the unsigned entries with --unsigned-until."
         if log.retired:
-            yield f"  {log.retired:,} rows were retired by retention, of which {log.left_over:,} are not deleted yet."
+            yield (
+                f"  {_were(log.retired)} retired for their age or the size of the log, of which {log.left_over:,} "
+                "are not deleted yet."
+            )
         if log.unsealed and log.unsealed_since is not None:
             waited = (datetime.now(UTC) - log.unsealed_since).total_seconds()
             late = ": is a server running?" if waited > _LATE_SECONDS else "."
-            yield f"  {log.unsealed:,} rows since {rfc3339(log.unsealed_since)} are not sealed yet{late}"
+            yield f"  Rows not sealed yet: {log.unsealed:,}, since {rfc3339(log.unsealed_since)}{late}"
         yield from (f"  Note: {note}." for note in log.notes)
+
+
+def _were(rows: int) -> str:
+    return "1 row was" if rows == 1 else f"{rows:,} rows were"
 
 
 def _entries(log: VerifiedLog) -> str:

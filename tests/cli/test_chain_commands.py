@@ -70,6 +70,10 @@ def test_a_chain_is_verified_with_keys_and_heads(env: Mapping[str, str], tmp_pat
     assert (head["log"], head["key_id"]) == ("decisions", SigningKey(KEYS[0]).key_id)
     assert "Signatures are not checked: name the public keys" in decisions(env, tmp_path, "verify").stdout
 
+    shown = decisions(env, tmp_path, "verify", "--public-key", "public0.pem").stdout
+    assert "signature     decisions: entry 1 of " in shown
+    assert "decisions: 1 fault. 5 rows were compared" in shown
+    assert "with --unsigned-until." in shown
     with_key = ("verify", "--json", "--public-key", "public0.pem")
     found = decisions(env, tmp_path, *with_key, "--unsigned-until", unsigned, "--head", head["head"])
     document = json.loads(found.stdout)
