@@ -15,7 +15,8 @@ ANSWER_SECONDS = 3.0  # timeout of the queries of every request
 # SQLSTATE classes: a broken connection, too many connections or no space, an intervention by an operator such as a
 # stop, a start or a failover, and transactions that the server aborted because of a conflict.
 _AWAY = ("08", "53", "57", "25006", "25P03", "40001", "40P01", "55P03")
-_SQLITE_AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_SQLITE_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SQLITE_AWAY = (*_SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
 
 
@@ -33,7 +34,9 @@ def is_away(error: BaseException) -> bool:
 
 
 def error_name(error: BaseException) -> str:
-    """The name of an error for a log, since messages of drivers show values."""
-    return (
-        str(error) if isinstance(error, DatabaseUnavailable) else type(getattr(error, "orig", None) or error).__name__
-    )
+    """The name of an error for a log, since messages of drivers show values. Those of a locked SQLite file do not."""
+    if isinstance(error, DatabaseUnavailable):
+        return str(error)
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    return f"{type(cause).__name__}: {cause}" if code in _SQLITE_LOCKED else type(cause).__name__

@@ -108,4 +108,6 @@ def _of_sqlite(error: sqlite3.Error) -> str | None:
         return f"the file is not a SQLite database: {_ADDRESS}"
     if code == sqlite3.SQLITE_CORRUPT:
         return "the SQLite database is damaged: restore it from a backup"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program keeps the SQLite database locked: try again, or end that program"
     return None

@@ -10,7 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from app.db.availability import error_name, is_away
+from app.db.reasons import reason_of
 from app.db.write_lock import begin_immediate
 
 _WAIT = 200  # milliseconds
@@ -56,6 +59,23 @@ def test_a_lock_that_is_not_released_is_an_error_after_the_busy_timeout(
     holder.rollback()
     begin_immediate(cursor)
     assert cursor.connection.in_transaction
+
+
+@pytest.mark.usefixtures("holder")
+def test_the_error_of_a_locked_file_says_so(cursor: sqlite3.Cursor) -> None:
+    cursor.execute("PRAGMA busy_timeout = 0")
+    with pytest.raises(sqlite3.OperationalError) as locked:
+        cursor.execute("BEGIN IMMEDIATE")
+    error = OperationalError("UPDATE keys SET name = 'secret'", {}, locked.value)
+    assert is_away(error)
+    assert error_name(error) == "OperationalError: database is locked"
+    assert reason_of(locked.value) == (
+        "another program keeps the SQLite database locked: try again, or end that program"
+    )
+    with pytest.raises(sqlite3.OperationalError) as wrong:
+        cursor.execute("SELECT secret")
+    assert error_name(OperationalError("", {}, wrong.value)) == "OperationalError"
+    assert reason_of(wrong.value) is None
 
 
 def test_a_lock_that_is_released_is_taken(cursor: sqlite3.Cursor, holder: sqlite3.Connection) -> None:
