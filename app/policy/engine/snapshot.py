@@ -94,7 +94,10 @@ class Snapshot:
 
     def is_conditional(self, resource: str, action: str) -> bool:
         """Whether the condition of a row can decide about an action on a route or a thing."""
-        return bool(self._conditional) and key_of(resource, action, self.index) in self._conditional
+        if (resource, action) in self._conditional:
+            return True
+        # Only of a thing that no row names the rules have another key. The index is not read for the others.
+        return ":" in resource and bool(self._conditional) and key_of(resource, action, self.index) in self._conditional
 
     def in_force(self, held: Iterable[str]) -> frozenset[str]:
         """The stated grants, with those limited scopes of a key that role rows now give its owner."""

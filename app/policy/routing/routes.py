@@ -119,8 +119,8 @@ class RouteTable:
         For an upstream this includes methods that servers implement without documenting them: OPTIONS (RFC 9110
         section 9.3.7), and HEAD wherever there is GET (section 9.3.2).
         """
-        methods = self.methods(template)
-        return methods if template.startswith("/") else _with_implied(methods)
+        methods = self._methods.get(template, ())
+        return methods if not methods or template.startswith("/") else _with_implied(methods)
 
     def match(self, pattern: str) -> tuple[str, ...]:
         """The templates that a pattern matches: `{x}` is a parameter, `*` any segment, a trailing `/**` any number."""

@@ -78,7 +78,7 @@ class TemplateTree:
             if known is None and not (by_meaning and "%" in template):
                 node.children[key] = template
                 return
-            child = _Node(node.depth + 1) if known is None else self._expand(known, node)
+            child = _Node(node.depth + 1) if known is None else self.expand(known, node)
             node.children[key] = child
             if by_meaning and "%" in part and not is_composite(part):
                 node.children.setdefault(unquote(part), child)
@@ -88,11 +88,11 @@ class TemplateTree:
     def child(self, node: _Node, key: str) -> _Node | None:
         """The child node with a key; None if there is none."""
         child = node.children.get(key)
-        return child if child is None else self._expand(child, node)
+        return self.expand(child, node) if isinstance(child, str) else child
 
     def children(self, node: _Node) -> Iterator[tuple[str, _Node]]:
         """Each child node with its key."""
-        return ((key, self._expand(child, node)) for key, child in node.children.items())
+        return ((key, self.expand(child, node)) for key, child in node.children.items())
 
     def start(self, prefix: str) -> Frontier:
         """The frontier of the templates that begin with a segment."""
@@ -112,9 +112,9 @@ class TemplateTree:
         """The keys of following segments that contain text."""
         return (key for node in frontier.nodes for key in node.children if key not in (_ONE, _REST))
 
-    def _expand(self, child: _Node | str, parent: _Node) -> _Node:
+    def expand(self, child: _Node | str, parent: _Node) -> _Node:
         """A child as a node; a lone template is expanded by one segment."""
-        if isinstance(child, _Node):
+        if not isinstance(child, str):
             return child
         parts, depth = child.removesuffix("/").split("/"), parent.depth + 1
         if depth == len(parts):
@@ -147,14 +147,15 @@ def normalized(text: str) -> str:
 def match_like_litestar(tree: TemplateTree, node: _Node, parts: Sequence[str]) -> str | None:
     """The template that Litestar would match: each literal segment before a parameter, without backtracking."""
     for part in parts:
-        if child := tree.child(node, part):
-            node = child
-        elif rest := tree.child(node, _REST):
-            return rest.template
-        elif one := tree.child(node, _ONE):
-            node = one
-        else:
+        children = node.children  # read here, since calls for each segment would take half of the time
+        child = children.get(part)
+        if child is None:
+            if _REST in children and (rest := tree.child(node, _REST)):
+                return rest.template
+            child = children.get(_ONE)
+        if child is None:
             return None
+        node = tree.expand(child, node) if isinstance(child, str) else child
     if node.template is None and (rest := tree.child(node, _REST)):
         node = rest
     return node.template
