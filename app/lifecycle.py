@@ -31,6 +31,7 @@ from app.logs import first_lines
 from app.oauth.open_scopes import first_scopes
 from app.policy.engine.live import LivePolicy, Reload
 from app.policy.engine.watch import watch
+from app.policy.gc_control import release_memory
 from app.services import Services, services_of
 
 _RETRY_SECONDS = 1.0  # after a revision could not be stored
@@ -147,6 +148,9 @@ async def _history(services: Services, stop: asyncio.Event) -> None:
         if swapped.is_set() or not stored:
             swapped.clear()
             stored = await follower.note_active()
+            if stored:
+                # A large policy was loaded and encoded, and the texts and bytes of its files were in memory.
+                await asyncio.to_thread(release_memory)
 
 
 async def _size_limit(services: Services, stop: asyncio.Event) -> None:
