@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.gateway.resource_reference import resolve_target
+from app.gateway.resource_reference import resolve_sent, resolve_target
 from app.policy.engine.target import CLOSED, NoSuchTarget
 from app.policy.routing.routes import Route, RouteTable
 from tests.policy.small import snapshot
@@ -126,3 +126,27 @@ def test_parameters_are_those_of_the_path_decoded() -> None:
 def test_a_resource_is_its_type_and_id(identity: str) -> None:
     target = resolve_target(PLAIN, "read", "record", identity)
     assert (target.action, target.original) == ("read", f"record:{identity}")
+
+
+@pytest.mark.parametrize("identity", ["/x/{id}", "orders:/v1/orders/{id}", "/x/{", "/x/}", "/x/}{", "{}", "/z/{a}"])
+def test_a_path_that_was_sent_is_no_template(identity: str) -> None:
+    """Without its parameters a condition could open what it does not open at a door."""
+    for policy in (PLAIN, CONDITIONAL):
+        with pytest.raises(NoSuchTarget) as refused:
+            resolve_sent(policy, "GET", "route", identity)
+        assert (refused.value.status, str(refused.value)) == (400, "a path that was sent has no `{`")
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity", "action"),
+    [
+        *(("route", path, "GET") for path in ("/x/7", "/x/%C3%A9", "/x/%7Bid%7D", "orders:/v1/orders/7")),
+        *(("record", "7", "read"), ("record", "a:b", "read")),
+    ],
+)
+def test_what_was_sent_is_otherwise_found_as_any_target(kind: str, identity: str, action: str) -> None:
+    for policy in (PLAIN, CONDITIONAL):
+        assert resolve_sent(policy, action, kind, identity) == resolve_target(policy, action, kind, identity)
+    with pytest.raises(NoSuchTarget) as refused:
+        resolve_sent(PLAIN, action, "record", "a{b")
+    assert (refused.value.status, str(refused.value)) == (404, "no resource has such an id")

@@ -49,8 +49,8 @@ def of_http(_request: _AnyRequest, error: HTTPException) -> Response[dict[str, A
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(_request, error)
     detail = error.detail
-    if not detail or detail == HTTPStatus(error.status_code).phrase:
-        detail = f"{HTTPStatus(error.status_code).phrase.capitalize()}."
+    if detail == (phrase := HTTPStatus(error.status_code).phrase):  # Litestar's detail of an error without one
+        detail = f"{phrase.capitalize()}."
     return _answer(error.status_code, detail, headers=error.headers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.audit.admission import LogFull
 from app.audit.shadowing import NoShadow
 from app.db.disk import SHORT, DiskShortage
 from app.http.api.domain_problems import HANDLERS, DomainError, problem_of
@@ -11,7 +12,16 @@ from app.http.door.refusal import Refusals
 from app.identity.budget import BudgetSpent
 from app.identity.errors import CannotVerify
 from app.identity.impersonation import Impersonated
-from app.keys.refusals import InvalidKeyOrder, KeyConflict, NoSuchKey, OrderFault, OwnerBlocked, ScopesNotHeld
+from app.keys.refusals import (
+    InvalidKeyOrder,
+    KeyConflict,
+    NoSuchKey,
+    NotInOrganization,
+    OrderFault,
+    OwnerBlocked,
+    ScopesNotHeld,
+)
+from app.oauth.own_grants import NoSuchGrant
 from app.oauth.refusals import AppConflict, AppOrderFault, InvalidAppOrder, NoSuchApp
 from app.policy.engine.suspended import CannotDecide
 
@@ -25,6 +35,9 @@ INVALID = [OrderFault("scopes", "a permission stands here twice"), OrderFault("e
         (NoSuchKey("There is no API key 7."), 404, "There is no API key 7.", None),
         (NoShadow("No policy is in shadow."), 404, "No policy is in shadow.", None),
         (KeyConflict("Revoke one first."), 409, "Revoke one first.", None),
+        (NotInOrganization(), 403, "You are not signed in to this organization.", None),
+        (NoSuchGrant(), 404, "Grant not found.", None),
+        (LogFull(), 503, "The decision log is full.", "1"),
         (OwnerBlocked(), 403, "An administrator has blocked you, so you get no API key.", None),
         (Impersonated(), 403, "You act as another user now, so no credentials are issued in their name.", None),
         (NoSuchApp(), 404, "App not found.", None),

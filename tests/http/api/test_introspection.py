@@ -180,6 +180,13 @@ def test_a_body_must_be_a_form_with_one_token(
     assert answer.json()["detail"].startswith(detail)
 
 
+def test_a_form_may_have_ten_fields_and_the_longest_token(asking: httpx.Client) -> None:
+    with asking as client:
+        for content in ("token=" + "a" * 16_384, "token=a&" + "&".join(["a=b"] * 9), "a=&token=a"):
+            answer = client.post(PATH, content=content, headers={"Content-Type": FORM})
+            assert (answer.status_code, answer.content) == (200, INACTIVE), content[:20]
+
+
 def test_a_caller_without_the_permission_learns_nothing(server: Server, issuer: LiveIssuer) -> None:
     with server.client() as client:
         assert client.post(PATH, data={"token": "x"}).status_code == 401
