@@ -82,8 +82,7 @@ class Budgets:
         self._unknown_tokens = Budget(bad_credentials, clock=clock)
         self._key_issues = Budget(key_issues, clock=clock)
         self._fixed = {
-            name: Budget(per_minute, wider=() if name == CLIENT_SECRETS else NETWORKS, clock=clock)
-            for name, per_minute in FIXED_BUDGETS.items()
+            name: Budget(per_minute, wider=NETWORKS, clock=clock) for name, per_minute in FIXED_BUDGETS.items()
         }
         self._clock = clock
         self._log_at: dict[str, float] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from litestar import Litestar, post
+from litestar import Litestar, Request, post
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET
 
@@ -106,6 +106,18 @@ async def test_a_body_must_be_declared_as_json(headers: list[tuple[str, str]], d
     assert (status, found) == ((400, detail) if detail else (200, {"subject": {"type": "user"}}))
 
 
+async def test_the_headers_of_most_requests_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(_: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(Request, "content_type", property(parse))
+    for more in ([], [("Accept", "*/*"), ("Content-Length", "2"), ("X-Request-ID", "1")]):
+        for headers in ([("Content-Type", JSON), *more], [*more, ("Content-Type", JSON)]):
+            assert await posted(b"{}", *headers) == (200, {})
+    for headers in ([], [("Content-Type", JSON)] * 2, [("Content-Type", JSON), ("Content-Encoding", "gzip")]):
+        assert (await posted(b"{}", *headers))[0] == 500
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 100])
 @pytest.mark.parametrize(("size", "status"), [(99, 200), (100, 200), (101, 413), (400, 413)])
 async def test_the_size_of_a_body_is_bounded(size: int, status: int, pieces: int) -> None:
@@ -162,7 +174,20 @@ def test_invalid_text_is_refused_with_its_fault() -> None:
     deep = b'{"context":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001
     with pytest.raises(Problem) as refused:
         decode(deep, _QUESTION, "The item")
-    assert refused.value.detail == "The item is nested too deeply."
+    assert (refused.value.status, refused.value.detail) == (400, "The item is nested too deeply.")
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"), [(b"1" + b"0" * 5_000, "Integer"), (b"-1" + b"0" * 5_000, "Integer"), (b"1e400", "Number")]
+)
+@pytest.mark.parametrize(
+    ("place", "named"), [(b'"page":{"limit":%s}', "page.limit"), (b'"context":{"a":%s}', "context[...]")]
+)
+def test_a_number_beyond_its_range_is_refused(place: bytes, named: str, number: bytes, fault: str) -> None:
+    with pytest.raises(Problem) as refused:
+        decode(b"{" + place % number + b"}", msgspec.json.Decoder(SubjectSearch))
+    detail = f"The request body is invalid: {fault} value out of range - at `$.{named}`."
+    assert (refused.value.status, refused.value.detail) == (400, detail.replace("Number value", "Number"))
 
 
 def test_missing_fields_are_unset_and_unknown_ones_are_ignored() -> None:

@@ -10,9 +10,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.gateway.proxies import TrustedProxies
-from app.http.door.budgets import BAD_CREDENTIALS, BUDGET_REFUSALS, KEY_ISSUES, Budgets, DelayedRefusal
+from app.http.door.budgets import (
+    BAD_CREDENTIALS,
+    BUDGET_REFUSALS,
+    KEY_ISSUES,
+    SIGN_INS,
+    Budgets,
+    DelayedRefusal,
+)
 from app.http.door.refusal import refusal
-from app.identity.budget import BudgetSpent
+from app.identity.budget import MAX_PARTIES, BudgetSpent
 from tests.identity.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +98,78 @@ def test_an_owner_has_a_budget_of_new_keys() -> None:
     assert found.spend_bad_credentials("user_a") == 0, "another budget"
     clock.now += 30
     found.check_key_issue("user_a")
+
+
+# The requests of an address that are allowed at once, and the seconds until the next one.
+FIXED = {"authorizations": (60, 1), "tokens": (360, 1), "registrations": (10, 6), "sign_ins": (120, 1)}
+
+
+@pytest.mark.parametrize(("budget", "most", "wait"), [(name, *each) for name, each in FIXED.items()])
+def test_an_address_has_a_fixed_budget_of_each_kind_of_request(budget: str, most: int, wait: int) -> None:
+    clock = Clock()
+    found, asked = budgets(clock), scope("10.0.0.1", "192.0.2.1")
+    before = BUDGET_REFUSALS[budget]
+    for _ in range(most):
+        found.check_request(budget, asked)
+    for _ in range(2):
+        with pytest.raises(BudgetSpent) as beyond, capture_logs() as lines:
+            found.check_request(budget, scope("192.0.2.1"))
+        assert beyond.value.retry_after == wait
+    assert not lines, "once a minute"
+    assert BUDGET_REFUSALS[budget] == before + 2
+    found.check_request(budget, scope("10.0.0.1", "192.0.2.2"))
+    for other in FIXED.keys() - {budget}:
+        found.check_request(other, asked)
+    found.refund_request(budget, asked)
+    found.check_request(budget, asked)
+    with pytest.raises(BudgetSpent):
+        found.check_request(budget, asked)
+    clock.now += wait
+    found.check_request(budget, asked)
+
+
+def test_a_request_without_an_address_spends_no_budget() -> None:
+    found, nowhere = budgets(Clock()), scope(None, "192.0.2.1")
+    for _ in range(1_000):
+        found.check_request(SIGN_INS, nowhere)
+    found.refund_request(SIGN_INS, nowhere)
+
+
+def test_among_very_many_addresses_a_new_one_spends_the_budget_of_its_network_only() -> None:
+    found = budgets(Clock())
+    for number in range(MAX_PARTIES):
+        found.check_request(SIGN_INS, scope(f"10.{number >> 8}.{number & 255}.1"))
+    for _ in range(120):
+        found.check_request(SIGN_INS, scope("192.0.2.1"))
+    with pytest.raises(BudgetSpent):
+        found.check_request(SIGN_INS, scope("192.0.2.2"))
+    found.check_request(SIGN_INS, scope("198.51.100.1"))
+
+
+def test_an_app_has_a_budget_of_wrong_secrets() -> None:
+    found = budgets(Clock())
+    with capture_logs() as lines:
+        assert [found.count_client_secret("app_a") for _ in range(12)] == [0] * 10 + [6] * 2
+    assert [(line["budget"], line["by"]) for line in lines] == [("client_secrets", "app_a")]
+    assert found.count_client_secret("app_b") == 0
+
+
+def test_a_token_that_a_service_asks_about_counts_for_its_sender_or_if_it_was_invented_for_the_service() -> None:
+    found = budgets(Clock())
+    with capture_logs() as lines:
+        for is_known in (True, False):
+            address = "192.0.2.1" if is_known else "192.0.2.2"
+            spent = [found.spend_relayed_token(address, "shop", is_known=is_known) for _ in range(4)]
+            assert spent == [0, 0, 0, 20]
+        assert [found.spend_relayed_token(None, "shop", is_known=True) for _ in range(10)] == [0] * 10
+        assert [found.spend_relayed_token(None, "shop", is_known=False) for _ in range(4)] == [0, 0, 0, 20]
+    assert [(line["budget"], line["by"]) for line in lines] == [
+        ("bad_credentials", "192.0.2.1"),
+        ("unknown_tokens", "shop"),
+    ]
+    assert found.spend_relayed_token(None, "other", is_known=False) == 0
+    assert found.spend_relayed_token("192.0.2.3", "shop", is_known=False) == 0
+    assert found.spend_bad_credentials("192.0.2.1") == 20, "the same budget as at a door"
 
 
 def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None:

@@ -135,3 +135,32 @@ def test_an_ambiguous_gateway_request_is_an_invalid_request() -> None:
     assert headers_of(found)["www-authenticate"] == (
         'Bearer error="invalid_request", error_description="The address has a fragment."'
     )
+
+
+def test_each_resource_of_a_deployment_has_refusals_with_its_own_metadata() -> None:
+    refusals, other = Refusals(METADATA), f"{METADATA}/orders"
+    refusals.state_scopes(("b:read", "a:read"))
+    found = refusals.with_metadata(other)
+    assert refusals.with_metadata(other) is found
+    fault = AuthenticationFault.NOT_PROVIDED
+    for each, metadata in ((refusals, METADATA), (found, other)):
+        challenge = headers_of(each.unauthenticated[fault])["www-authenticate"]
+        assert challenge == f'Bearer scope="a:read b:read", resource_metadata="{metadata}"'
+        assert headers_of(each.forbidden(("a:read",)))["www-authenticate"].endswith(f'resource_metadata="{metadata}"')
+    refusals.state_scopes(("c:read",))
+    challenge = headers_of(refusals.with_metadata(other).unauthenticated[fault])["www-authenticate"]
+    assert challenge == f'Bearer scope="c:read", resource_metadata="{other}"'
+    refusals.state_scopes(())
+    challenge = headers_of(refusals.with_metadata(other).unauthenticated[fault])["www-authenticate"]
+    assert challenge == f'Bearer resource_metadata="{other}"'
+
+
+def test_the_refusals_of_1000_resources_are_cached() -> None:
+    """However many servers the policies of a process name one after the other."""
+    refusals = Refusals(METADATA)
+    first = refusals.with_metadata(f"{METADATA}/first")
+    for number in range(999):
+        refusals.with_metadata(f"{METADATA}/{number}")
+    assert refusals.with_metadata(f"{METADATA}/first") is first
+    refusals.with_metadata(f"{METADATA}/999")
+    assert refusals.with_metadata(f"{METADATA}/first") is not first

@@ -108,6 +108,7 @@ async def test_an_exception_has_a_status_and_a_detail(
         found, body, headers = await answer_to(error)
     assert (found, body, headers.get("retry-after")) == (status, {"detail": detail}, wait)
     assert [line["event"] for line in lines] == ([event] if event else [])
+    assert [line["exc_info"] for line in lines if "exc_info" in line] == ([error] if event == LOGGED else [])
 
 
 async def test_invalid_fields_are_named() -> None:
