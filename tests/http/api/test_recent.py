@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from app.http.api.authzen.evaluate import Evaluator
 from app.http.api.authzen.recent import MAX_BODY_BYTES, MAX_ENTRIES, MAX_LENGTH, MAX_PERMISSIONS, Recent
-from app.http.api.authzen.wire import NOTHING
+from app.http.api.authzen.wire import NOTHING, AccessQuestion, RequestedAction, RequestedEntity
+from app.policy.engine.decision import Decision
 from app.policy.engine.resolved_subject import NoSuchSubject, resolve_subject
 from app.policy.engine.target import NoSuchTarget
 from tests.policy.small import snapshot
@@ -130,3 +132,34 @@ def test_questions_are_cached_by_their_whole_text_under_one_policy() -> None:
     assert recent.question(policy, b"a") is None
     assert recent.question(policy, b"c") is not None
     assert recent.question(other, b"c") is None
+
+
+@pytest.mark.parametrize(("permissions", "is_cached"), [(1, True), (50, True), (51, False)])
+def test_a_subject_with_up_to_50_permissions_is_cached(permissions: int, is_cached: bool) -> None:
+    sent = {"permissions": [str(number) for number in range(permissions)]}
+    assert (Recent().subject(snapshot(POLICY), "user", "alice", sent) is not None) is is_cached
+
+
+@pytest.mark.parametrize(("size", "is_cached"), [(1, True), (512, True), (513, False)])
+def test_a_question_of_up_to_512_bytes_is_cached(size: int, is_cached: bool) -> None:
+    recent, policy, body = Recent(), snapshot(POLICY), b"a" * size
+    recent.add_question(policy, body, ("user", "alice", NOTHING), ("GET", "route", "/x/7"))
+    assert (recent.question(policy, body) is not None) is is_cached
+
+
+def test_a_cached_subject_is_not_resolved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    recent, policy = Recent(), snapshot(POLICY)
+    sent = {"permissions": ["c:read"]}
+    recent.subject(policy, "user", "alice", sent)
+
+    def resolve(*_: object) -> None:
+        raise AssertionError("resolved")
+
+    for module in ("evaluate", "recent"):
+        monkeypatch.setattr(f"app.http.api.authzen.{module}.resolve_subject", resolve)
+    question = AccessQuestion(
+        RequestedEntity("user", sent, "alice"), RequestedAction("GET"), RequestedEntity("route", id="/x/7")
+    )
+    found = Evaluator(policy, recent=recent).evaluate(question)
+    assert isinstance(found, Decision)
+    assert found.allowed

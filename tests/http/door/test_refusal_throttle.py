@@ -28,6 +28,16 @@ def test_refusals_beyond_a_burst_are_paced(per_second: int) -> None:
     assert throttle.delay() == 0
 
 
+def test_a_process_sends_500_refusals_a_second_after_50_at_once() -> None:
+    throttle = RefusalThrottle(Traffic(), clock=Clock())
+    delays = [throttle.delay() for _ in range(60)]
+    # A refusal may be early by a burst, so the one after it is on time.
+    assert delays == pytest.approx([0.0] * 51 + [number / 500 for number in range(1, 10)], abs=1e-6)
+    for _ in range(1_000):
+        throttle.delay()
+    assert throttle.delay() == pytest.approx(1.0)
+
+
 def test_the_delay_of_a_refusal_is_bounded() -> None:
     clock = Clock()
     throttle = RefusalThrottle(Traffic(), 100, clock=clock)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from litestar import Litestar, MediaType, Response, route
+from litestar import Litestar, MediaType, Request, Response, route
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import Cookie, ResponseHeader
 from litestar.types import Empty
@@ -105,18 +105,54 @@ async def test_responses_are_equal(options: dict[str, Any]) -> None:
             assert await _answer(ours, method) == await _answer(theirs, method), content
 
 
-async def test_a_hook_may_change_the_response() -> None:
+@pytest.mark.parametrize("changes", [("header",), ("cookie",), ("background",), ("header", "cookie", "background"), ()])
+async def test_a_hook_may_change_the_response(changes: tuple[str, ...]) -> None:
     ran: list[str] = []
 
     def change(response: Response[Any]) -> Response[Any]:
-        response.set_header("x-later", "1")
-        response.set_cookie("k", "v")
-        response.background = BackgroundTask(ran.append, "after")
+        if "header" in changes:
+            response.set_header("x-later", "1")
+        if "cookie" in changes:
+            response.set_cookie("k", "v")
+        if "background" in changes:
+            response.background = BackgroundTask(ran.append, "after")
         return response
 
     theirs, ours = _both(lambda: {"a": 1}, after_request=change)
     assert await _answer(ours) == await _answer(theirs)
-    assert ran == ["after", "after"]
+    assert ran == ["after", "after"] * ("background" in changes)
+
+
+@pytest.mark.parametrize("status", [101, 103, 199, 200, 204, 205, 299, 304, 400])
+async def test_a_handler_may_return_nothing_with_any_status(status: int) -> None:
+    applications = []
+    for kind in (Response, DataResponse):
+
+        @route("/", http_method=["GET"], status_code=status, media_type=MediaType.JSON, sync_to_thread=False)
+        def handler() -> None:
+            return None
+
+        applications.append(Litestar([handler], response_class=kind, openapi_config=None, logging_config=None))
+    theirs, ours = applications
+    assert await _answer(ours) == await _answer(theirs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"media_type": MediaType.JSON},
+        {"status_code": 200},
+        {"type_encoders": {_Own: str}},
+        {"headers": {"x-a": "1"}},
+    ],
+    ids=str,
+)
+def test_a_response_has_the_attributes_of_that_of_litestar(options: dict[str, Any]) -> None:
+    names = ("content", "background", "cookies", "encoding", "headers", "media_type", "status_code")
+    theirs, ours = (kind({"a": 1}, **options) for kind in (Response, DataResponse))
+    for name in (*names, "response_type_encoders"):
+        assert getattr(ours, name) == getattr(theirs, name), name
 
 
 async def test_a_response_of_the_handler_is_sent_as_it_is() -> None:
@@ -145,7 +181,24 @@ async def test_options_of_the_class_are_those_of_litestar(options: dict[str, Any
     assert await _answer(application) == theirs
 
 
-async def test_plain_json_is_not_made_by_litestar() -> None:
-    response = DataResponse({"a": 1}, media_type="application/json", status_code=200)
+@pytest.mark.parametrize("type_encoders", [None, {}, {_Own: lambda own: own.value}], ids=str)
+@pytest.mark.parametrize("status", [200, 201, 400, 599])
+async def test_plain_json_is_not_made_by_litestar(status: int, type_encoders: Any) -> None:
     request: Any = None
-    assert isinstance(response.to_asgi_response(None, request, headers={}, cookies=frozenset()), EncodedResponse)
+    for _ in range(2):  # the second one with a cached encoder
+        content = {"a": [_Own(1)] if type_encoders else [1]}
+        response = DataResponse(content, media_type="application/json", status_code=status, type_encoders=type_encoders)
+        found = response.to_asgi_response(None, request, headers={}, cookies=frozenset())
+        assert isinstance(found, EncodedResponse)
+        assert (found.status_code, found.body) == (status, b'{"a":[1]}')
+
+
+@pytest.mark.parametrize("options", [{}, {"status_code": 200}, {"media_type": "application/json"}], ids=str)
+def test_a_response_without_a_status_or_type_is_made_by_litestar(options: dict[str, Any]) -> None:
+    request: Any = Request({"type": "http", "method": "GET", "headers": [], "path": "/"})  # type: ignore[typeddict-item]
+    sent: list[Any] = []
+    for kind in (Response, DataResponse):
+        made: Any = kind({"a": 1}, **options).to_asgi_response(None, request)
+        assert not isinstance(made, EncodedResponse)
+        sent.append((made.status_code, made.body, sorted(made.encode_headers())))
+    assert sent[0] == sent[1]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from litestar import Litestar, Request, Response, Router, WebSocket, get, websocket
+from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException, LitestarException
 from litestar.params import FromPath
 from litestar.response import Stream
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.wire.litestar_private import RESPONSE_STARTED, without_outer_layers
 
@@ -91,6 +92,11 @@ def _application() -> Litestar:
     return Litestar(handlers, exception_handlers={_HandledError: _status(418)}, logging_config=None)
 
 
+async def _mark(message: Message, _: Scope) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message["headers"], (b"x-mark", b"1")]
+
+
 @cache
 def _both() -> tuple[ASGIApp, ASGIApp]:
     app = _application()
@@ -158,7 +164,9 @@ async def test_without_its_outer_layers_the_application_refuses_invalid_hosts_an
         found = []
         for app in _both():
             scope: Any = {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-                     "headers": [(b"host", host)], "method": "GET", "http_version": "1.1", "scheme": kind}  # fmt: skip
+                     "headers": [(b"host", host)], "http_version": "1.1", "scheme": kind}  # fmt: skip
+            if kind == "http":
+                scope["method"] = "GET"
             found.append(await _sent(app, scope))
         assert found[0] == found[1]
         assert found[0]
@@ -236,3 +244,26 @@ async def test_an_exception_is_freed_with_its_request() -> None:
         assert freed
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("options", [{}, {"cors_config": CORSConfig(["https://a.example"])}, {"before_send": [_mark]}])
+async def test_an_application_with_layers_of_its_own_keeps_them(options: dict[str, Any], method: str) -> None:
+    @get("/", sync_to_thread=False)
+    def handler() -> str:
+        return "answered"
+
+    app = Litestar([handler], logging_config=None, **options)
+    assert (without_outer_layers(app) is app) is bool(options)
+    found = []
+    for each in (app, without_outer_layers(app)):
+        scope: Any = {
+            **{"type": "http", "method": method, "path": "/", "raw_path": b"/", "query_string": b"", "root_path": ""},
+            **{"http_version": "1.1", "scheme": "http"},
+            "headers": [(b"origin", b"https://a.example"), (b"access-control-request-method", b"GET")],
+        }
+        found.append(await _sent(each, scope))
+    assert found[0] == found[1]
+    headers = dict(found[0][0]["headers"])
+    assert (b"access-control-allow-origin" in headers) is ("cors_config" in options)
+    assert (b"x-mark" in headers) is ("before_send" in options)
