@@ -171,9 +171,9 @@ def _token(content_type: str, body: bytes, max_bytes: int) -> str:
         )
     except ValueError:
         raise Problem(400, "The request body is not a form.") from None
-    tokens = [value for name, value in fields if name == "token"]
-    if len(tokens) != 1 or not tokens[0]:
-        raise Problem(400, "The form must have one `token`.")
-    if len(tokens[0]) > max_bytes:
-        raise Problem(400, f"The token is longer than {max_bytes} bytes.")
-    return tokens[0]
+    match [value for name, value in fields if name == "token"]:
+        case [token] if token:
+            if len(token) > max_bytes:
+                raise Problem(400, f"The token is longer than {max_bytes} bytes.")
+            return token
+    raise Problem(400, "The form must have one `token`.")

@@ -269,6 +269,8 @@ async def test_a_missing_field_is_named(point: DecisionPoint, field: str) -> Non
         ("subject", {"subject": {"type": "key"}, "action": READ, "resource": {"type": "keyed", "id": "1"}}, ["1"]),
         ("subject", {"subject": {"type": "user"}, "action": READ, "resource": SHUT}, []),
         ("subject", {"subject": {"type": "user"}, "action": READ, "resource": FREE}, ["ann", "owner"]),
+        ("subject", {"subject": {"type": "identity"}, "action": READ, "resource": FREE}, ["ann", "owner"]),
+        ("subject", {"subject": {"type": "robot"}, "action": READ, "resource": FREE}, []),  # no person is one
     ],
 )
 async def test_a_search_finds_what_an_evaluation_allows(

@@ -195,7 +195,8 @@ async def test_plain_json_is_not_made_by_litestar(status: int, type_encoders: An
 
 @pytest.mark.parametrize("options", [{}, {"status_code": 200}, {"media_type": "application/json"}], ids=str)
 def test_a_response_without_a_status_or_type_is_made_by_litestar(options: dict[str, Any]) -> None:
-    request: Any = Request({"type": "http", "method": "GET", "headers": [], "path": "/"})  # type: ignore[typeddict-item]
+    scope: Any = {"type": "http", "method": "GET", "headers": [], "path": "/"}
+    request: Any = Request(scope)
     sent: list[Any] = []
     for kind in (Response, DataResponse):
         made: Any = kind({"a": 1}, **options).to_asgi_response(None, request)
