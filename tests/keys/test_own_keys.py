@@ -13,7 +13,7 @@ from app.db.session import Sessions
 from app.db.tables.keys import ApiKey
 from app.identity.api_keys import mint
 from app.keys import api_keys, own_keys
-from app.keys.status import SOON, has_status, status_of
+from app.keys.status import SOON, accepted, has_status, is_accepted, status_of
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,9 @@ async def test_the_database_and_python_agree_on_the_status_of_a_key(sessions: Se
     async with sessions() as session:
         keys = await api_keys.list_for(session, "mine")
         counts = await own_keys.counts(session, "mine", NOW)
+        in_force = set((await session.scalars(select(col(ApiKey.name)).where(accepted(NOW)))).all())
     assert {key.name: status_of(key, NOW) for key in keys} == STATES
+    assert in_force == {key.name for key in keys if is_accepted(key, NOW)} == {"lasts", "long", "soon", "now"}
     assert counts == {"active": 2, "expiring": 2, "expired": 1, "revoked": 1}
     for state in counts:
         assert set(await _names(sessions, state=state)) == {name for name, found in STATES.items() if found == state}
@@ -84,6 +86,7 @@ async def test_a_rotated_key_is_superseded_until_it_expires(sessions: Sessions) 
         keys = await api_keys.list_for(session, "mine")
         superseded = (await session.scalars(select(col(ApiKey.name)).where(has_status("superseded", NOW)))).all()
     assert {key.name: status_of(key, NOW) for key in keys} == expected
+    assert {key.name for key in keys if is_accepted(key, NOW)} == set(superseded)
     assert counts == {"superseded": 4, "expired": 1, "revoked": 1}
     assert set(superseded) == {"lasts", "long", "soon", "now"}
 

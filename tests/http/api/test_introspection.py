@@ -270,4 +270,5 @@ def test_without_a_public_url_there_is_no_metadata_and_no_link(server: Server) -
 
 def test_the_openapi_document_describes_the_form(server: Server) -> None:
     operation = httpx.get(f"{server.url}/openapi.json", timeout=60).json()["paths"][PATH]["post"]
-    assert operation["requestBody"]["content"][FORM]["schema"]["required"] == ["token"]
+    schema = operation["requestBody"]["content"][FORM]["schema"]
+    assert (schema["required"], schema["properties"]["token"]["minLength"]) == (["token"], 1)

@@ -88,3 +88,15 @@ async def test_a_policy_that_is_replaced_while_a_key_is_looked_up_decides_no_mor
     assert (await door.ask(b"/unsure", bearer=key))[0] == 200
     (refused, _) = await door.logged()
     assert refused.key.revision == door.live.active.revision
+
+
+async def test_a_known_caller_waits_for_the_log_only_while_it_is_crowded(
+    door: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(_: object) -> None:
+        raise AssertionError("waited")
+
+    monkeypatch.setattr(type(door.log.throttle), "wait", wait)
+    keys = [door.key("a:read"), door.key()]
+    for _ in range(3):
+        assert [(await door.ask(b"/shut", bearer=key))[0] for key in keys] == [200, 403]

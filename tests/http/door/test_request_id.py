@@ -7,6 +7,8 @@ import json
 import logging
 import re
 import select
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -119,6 +121,38 @@ async def test_any_other_request_id_is_replaced_by_an_ordered_one(stated: list[s
     assert found[0] != found[1]
     assert found[0][:14] <= found[1][:14]
     assert int(found[0][:14], 16) > 1_700_000_000_000_000, "microseconds since 1970"
+
+
+async def test_a_new_id_is_the_time_in_microseconds_and_40_random_bits() -> None:
+    asked, found = RecordedRequest(), []
+    before = time.time_ns() // 1_000
+    for _ in range(30):
+        await asked()
+        found.append(int(asked.request_id, 16))
+    after = time.time_ns() // 1_000
+    assert all(before <= number >> 40 <= after for number in found)
+    for bit in range(40):
+        assert len({number >> bit & 1 for number in found}) == 2, bit
+
+
+async def test_a_request_is_counted_until_its_answer_begins() -> None:
+    asked = RecordedRequest()
+    seen: list[int] = []
+
+    class Messages(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            for message in ({"type": "http.response.start", "status": 200, "headers": ()}, {"type": "other"}):
+                seen.append(asked.traffic.requests)
+                yield message
+            seen.append(asked.traffic.requests)
+
+    await asked(messages=Messages())
+    assert (seen, asked.traffic.requests) == ([1, 0, 0], 0)
+    await asked(messages=[])
+    assert asked.traffic.requests == 0
+    with pytest.raises(RuntimeError):
+        await asked(messages=[], failure=RuntimeError("failed"))
+    assert asked.traffic.requests == 0
 
 
 @pytest.mark.parametrize(
