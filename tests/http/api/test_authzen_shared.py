@@ -22,8 +22,14 @@ ROWS = (
     "p, anyone, doc, read, allow, \"context.open == true && resource.properties.color == 'red'\"",
     "p, anyone, doc, sign, allow, \"subject.id == 'ann' && resource.properties.color == 'red'\"",
     "p, anyone, doc, move, allow, \"subject.id == 'ann' && context.open && resource.properties.color == 'red'\"",
+    "p, anyone, doc, tell, allow, \"subject.id == 'ann' && action.name == 'tell' && context.open && "
+    "resource.properties.color == 'red'\"",
 )
-ENTITIES = "resources: [" + ", ".join(f"{{type: doc, id: '{n}', properties: {{color: red}}}}" for n in range(5)) + "]"
+ENTITIES = (
+    "subjects: [{type: robot, id: ann}, {type: robot, id: bob}]\nresources: ["
+    + ", ".join(f"{{type: doc, id: '{n}', properties: {{color: red}}}}" for n in range(5))
+    + "]"
+)
 ANN, BOB = ({"type": "user", "id": name} for name in ("ann", "bob"))
 DOC = {"type": "doc", "id": "0"}
 OPEN, SHUT = {"context": {"open": True}}, {"context": {"open": False}}
@@ -88,12 +94,20 @@ async def test_an_item_never_has_the_values_of_another(
     assert alone == list(map(bool, decisions))
 
 
-async def test_a_search_converts_what_all_candidates_have_once(
-    point: DecisionPoint, conversions: list[dict[str, object]]
+@pytest.mark.parametrize(
+    ("name", "question", "results"),
+    [
+        ("resource", {"subject": ANN, "resource": {"type": "doc"}}, ["0", "1", "2", "3", "4"]),
+        ("subject", {"subject": {"type": "robot"}, "resource": DOC}, ["ann"]),
+        ("action", {"subject": ANN, "resource": DOC}, ["move", "read", "sign", "tell"]),
+    ],
+)
+async def test_a_search_reads_what_all_candidates_have_once(
+    point: DecisionPoint, conversions: list[dict[str, object]], name: str, question: dict[str, Any], results: list[str]
 ) -> None:
-    question = {"subject": ANN, "action": {"name": "move"}, "resource": {"type": "doc"}}
-    status, found = await point(SEARCHES["resource"], **question, **OPEN)
-    assert (status, [each["id"] for each in found["results"]]) == (200, ["0", "1", "2", "3", "4"])
-    assert len(conversions) == 1
-    assert await point(SEARCHES["resource"], **question, **SHUT) == (200, {"results": []})
-    assert len(conversions) == 2
+    question = {**question, **({} if name == "action" else {"action": {"name": "tell"}})}
+    status, found = await point(SEARCHES[name], **question, **OPEN)
+    assert (status, [each.get("id") or each["name"] for each in found["results"]]) == (200, results)
+    # The condition about `tell` reads subject, action, resource and context, of which one varies.
+    assert sorted(map(len, conversions)) == ([2, 2, 3, 3] if name == "action" else [3])
+    assert (await point(SEARCHES[name], **question, **SHUT))[1]["results"] == [{"name": "sign"}] * (name == "action")
