@@ -105,3 +105,27 @@ def test_versions_of_documents(head: str, line: int, message: str, hint: str) ->
     _, faults = read(document("  /a: {get: {}}", head))
     assert [(fault.line, fault.message) for fault in faults] == ([(line, message)] if message else [])
     assert all(fault.hint.startswith(hint) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("urls", "servers"),
+    [
+        (["https://a.example/v1", "/v2"], ["https://a.example/v1"]),
+        (["/v1", "/v2/"], ["/v1", "/v2/"]),
+        (
+            [f"https://a{number}.example" for number in range(21)],
+            [f"https://a{number}.example" for number in range(20)],
+        ),
+        ([], []),
+    ],
+)
+def test_the_addresses_of_a_service_are_those_of_its_first_servers(urls: list[str], servers: list[str]) -> None:
+    head = "openapi: 3.1.0\nservers: [" + ", ".join(f"{{url: {url}}}" for url in urls) + "]"
+    assert list(service(document("  /a: {get: {}}", head if urls else "openapi: 3.1.0")).servers) == servers
+
+
+@pytest.mark.parametrize(("count", "more"), [(99, ""), (100, ""), (101, "1 more paths or methods of this document")])
+def test_the_first_hundred_findings_are_listed(count: int, more: str) -> None:
+    found = service(document("\n".join(f"  /x{number}?a=b: {{get: {{}}}}" for number in range(count))))
+    assert len(found.findings) == min(count, 100) + bool(more)
+    assert found.findings[-1].message.startswith(more)

@@ -208,3 +208,33 @@ def test_a_stray_file_with_an_unchanged_policy_is_refused_with_all_other_faults(
     rows.write_text(rows.read_text().replace("g, role:viewer, catalog:read", "g, role:viewer, catalog:raed"))
     found = {(fault.code, fault.file) for fault in asyncio.run(live.reload()).faults}
     assert found == {("stray-file", "policy.CSV"), ("unknown-grant", "roles.csv")}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".yaml", ".yml", ".toml", ".conf", ".json"])
+def test_a_policy_file_with_the_ending_of_a_page_is_no_leftover(ending: str) -> None:
+    assert not is_leftover(f"a{ending}.txt", is_folder=False)
+    assert not is_leftover(f"a{ending.upper()}.MD", is_folder=False)
+    assert not is_leftover(f"a{ending}", is_folder=False)
+
+
+@pytest.mark.parametrize("ending", "md markdown rst adoc txt text html pdf png svg jpg docx odt MD".split())
+def test_a_page_is_a_leftover_and_a_folder_of_its_name_is_not(ending: str) -> None:
+    assert is_leftover(f"a.{ending}", is_folder=False)
+    assert not is_leftover(f"a.{ending}", is_folder=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        "@Recycle",
+        "__pycache__",
+        "ehthumbs_vista.db",
+        "lost+found",
+    ],
+)
+def test_a_name_of_a_system_is_a_leftover(name: str) -> None:
+    assert is_leftover(name, is_folder=True)
+    assert is_leftover(name, is_folder=False)

@@ -15,6 +15,7 @@ from app.policy.language.upstreams import Upstream, load
 from tests.policy.documents import document
 from tests.policy.malformed import MALFORMED
 from tests.policy.shipped import policy_of, shipped_files
+from tests.policy.small import files as small_files
 
 ROW = b"p, catalog:read, /api/v1/teams/**, GET|HEAD, deny\n# end\n"
 CASES = b"cases:\n  - as: auth:jwt catalog:read\n    allow:\n      - GET /api/v1/teams: new.csv\n"
@@ -70,6 +71,17 @@ def test_rows_of_a_file_that_did_not_change_are_not_parsed_again() -> None:
     after = parse(from_bytes({**shipped_files(), "new.csv": ROW}), before)
     assert all(any(rule is other for other in before.rules) for rule in after.rules if rule.file != "new.csv")
     assert len(after.rules) == len(before.rules) + 1
+
+
+@pytest.mark.parametrize("gone", [None, "entities/one.yaml", "entities/two.yaml"])
+def test_entities_are_taken_over_only_while_no_file_of_them_changes(gone: str | None) -> None:
+    made = small_files("p, a:read, record, read, allow")
+    for name in ("one", "two"):
+        made[f"entities/{name}.yaml"] = f"resources:\n  - {{type: record, id: {name}}}\n# end\n".encode()
+    before = parse(from_bytes(made))
+    after = parse(from_bytes({name: data for name, data in made.items() if name != gone}), before)
+    assert (after.entities is before.entities) is (gone is None)
+    assert len(after.entities.resources) == (2 if gone is None else 1)
 
 
 @pytest.mark.parametrize("fragment", [None, b"get: [\n"], ids=["missing", "unreadable"])
