@@ -167,7 +167,7 @@ def _split(path: str) -> list[str] | None:
 
 def _before(path: str) -> str:
     """The literal segments before the first brace."""
-    literal = path[: min(at for at in (path.find("{"), path.find("}"), len(path)) if at >= 0)]
+    literal = path.replace("}", "{").partition("{")[0]
     placed = place(literal.rpartition("/")[0] or "/")
     return (placed.template or "").removesuffix("/")
 
