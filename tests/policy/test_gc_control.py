@@ -163,3 +163,28 @@ def test_findings_leave_no_reference_cycle() -> None:
         find(snapshot)
         left = Counter(type(item).__name__ for item in gc.get_objects() if type(item).__module__ == cells.__name__)
     assert not left
+
+
+class Cyclic:
+    """An object that only the garbage collector frees."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.mark.parametrize(("generation", "is_freed"), [(0, True), (2, False)])
+def test_a_build_frees_young_garbage_which_would_be_frozen_and_does_not_look_for_old(
+    generation: int, *, is_freed: bool
+) -> None:
+    gc.collect()
+    cyclic = Cyclic()
+    gc.collect(generation)  # what survives is of the next generation
+    found = weakref.ref(cyclic)
+    del cyclic
+    try:
+        with long_lived_build():
+            assert (found() is None) is is_freed
+    finally:
+        gc.unfreeze()
+        gc.collect()
+    assert found() is None
