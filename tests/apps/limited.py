@@ -17,7 +17,7 @@ LIMITS = ConnectionLimits(head_seconds=0.4, body_seconds=0.6, idle_seconds=0.8, 
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the number of bytes in the body, and 400 to a body that is cut off."""
+    """Answer with the number of bytes in the body, which is not read at /early, and 400 to a body that is cut off."""
     if scope["type"] not in ("http", "websocket"):
         while True:
             message: Any = await receive()
@@ -25,7 +25,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await send(done)
             if message["type"] == "lifespan.shutdown":
                 return
-    size, status, more = 0, 200, True
+    size, status, more = 0, 200, scope["path"] != "/early"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":

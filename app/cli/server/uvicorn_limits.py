@@ -294,6 +294,9 @@ class LimitedProtocol(HttpToolsProtocol):
             if self.flow.read_paused or late > 0:
                 self._expect_within(self._limits.body_seconds if self.flow.read_paused else late)
                 return
+            if self.cycle is not None and self.cycle.response_complete:
+                self.transport.close()  # the request has its answer, although its body is not complete
+                return
         elif not self._uncounted:
             self.transport.close()  # a connection on which nothing was ever sent
             return

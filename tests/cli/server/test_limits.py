@@ -315,6 +315,14 @@ def test_a_body_may_pause_but_not_stop(short: Server) -> None:
 
 
 @ON_UVICORN
+def test_a_request_whose_body_stops_after_the_answer_gets_no_other_answer(short: Server) -> None:
+    for body in (b"Content-Length: 9\r\n\r\naaa", b"Transfer-Encoding: chunked\r\n\r\n5\r\na"):
+        with connect(short) as connection:
+            connection.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\n" + body)
+            assert closes(connection) == (200, True)
+
+
+@ON_UVICORN
 def test_a_connection_on_which_nothing_is_sent_is_closed(short: Server) -> None:
     with connect(short) as connection:
         assert closes(connection) == (0, True)
