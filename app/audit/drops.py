@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -61,7 +62,8 @@ class Drops:
         if added:
             self._unreported += added
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_soon(self._report)
+                # Without the context of the request that comes when a decision is lost, whose id the line would have.
+                self._timer = asyncio.get_running_loop().call_soon(self._report, context=Context())
 
     def count(self, lost: Iterable[Loss]) -> Counter[DecisionClass]:
         """Like `add`, without a line in the log; return the numbers."""
@@ -108,7 +110,7 @@ class Drops:
         self._timer = None
         if self._unreported:
             self._log_unreported()
-            self._timer = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
+            self._timer = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report, context=Context())
 
     def _log_unreported(self) -> None:
         lost = dict(self._unreported)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import LogCapture
 
 from app.audit.batch import Batch
@@ -47,7 +48,9 @@ class Store:
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[structlog.typing.EventDict]:
     """The log lines for operators."""
     capture = LogCapture()
-    logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0))
+    logger = structlog.wrap_logger(
+        None, processors=[merge_contextvars, capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
     for module in ("log", "drops"):
         monkeypatch.setattr(f"app.audit.{module}._log", logger)
     return capture.entries
@@ -95,6 +98,22 @@ async def test_losses_are_stored_once_the_writer_can_write_again() -> None:
     (window,) = store.windows.values()
     assert (window.decision_class, window.count) == ("known", 10), "those that had no room, and the batch"
     assert store.written == 0
+
+
+async def test_the_line_about_losses_does_not_have_the_id_of_the_request_that_comes_then(
+    lines: list[structlog.typing.EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.audit.drops.REPORT_SECONDS", 0.01)
+    drops = Drops()
+    with bound_contextvars(request_id="of-a-request"):
+        for expected in (1, 2):
+            drops.add([Loss("known", 1_000_000)])
+            async with asyncio.timeout(10):
+                while len(lines) < expected:
+                    await asyncio.sleep(0.005)
+    drops.close()
+    assert [line["decisions"] for line in lines] == [1, 1]
+    assert not [line for line in lines if "request_id" in line]
 
 
 async def test_losses_are_logged_at_once_and_then_once_a_second(
