@@ -165,6 +165,8 @@ def test_keys_can_be_revoked_on_a_full_disk(
                 assert int(refused.headers["retry-after"]) > 0
             assert client.post(f"{KEYS}{keys[0]['api_key']['id']}/revoke/").json()["is_active"] is False
             assert eventually(lambda: "disk" in str(client.get("/api/v1/decisions/health").json()["error"]))
+            log = client.get("/readyz").json()["checks"]["decision_log"]
+            assert (log["ok"], log["last_drop"]) == (False, None), "decisions wait, and none is lost yet"
         done = command("keys", "revoke", str(keys[1]["api_key"]["id"]), env=server.env)
         assert done.returncode == 0, done.stderr
         for key in keys:

@@ -137,7 +137,7 @@ def _decision_log(services: Services) -> dict[str, Any]:
     health, deletion = services.decision_log.health, services.log_size.last_deletion
     last = None if health.last_drop_at is None else time_of(health.last_drop_at)
     return {
-        "ok": last is None or (datetime.now(UTC) - last).total_seconds() > _DROPPING_SECONDS,
+        "ok": health.error is None and (last is None or (datetime.now(UTC) - last).total_seconds() > _DROPPING_SECONDS),
         "dropped": {name: each.dropped for name, each in health.classes.items()},
         "last_drop": last,
         "deleted": {name: size.deleted for name, size in services.log_size.numbers.items()},
