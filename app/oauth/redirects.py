@@ -75,8 +75,9 @@ def redirect_matches(registered: Iterable[str], requested: str) -> bool:
 def host_of(uri: str) -> str:
     """The host of an https URI; empty for other URIs, and with another port, which may belong to another app."""
     address = web_address(uri)
-    is_host = address is not None and address.scheme == "https" and address.port in (None, 443)
-    return address.host if address is not None and is_host else ""
+    if address is None or address.scheme != "https" or address.port not in (None, 443):
+        return ""
+    return address.host
 
 
 def common_host(uris: Sequence[str]) -> str:

@@ -161,6 +161,9 @@ def test_signing_out_ends_this_session_alone(browser: Browser, issuer: LiveIssue
     answer = browser.http.post("/console/sign-out", data={"csrf": csrf}, headers={"Origin": console.url})
     assert answer.headers["location"] == "/console/signed-out"
     assert browser.session is None
+    with closing(sqlite3.connect(console.directory / "authz.db")) as database:
+        last = database.execute("SELECT action, author FROM admin_actions ORDER BY id DESC LIMIT 1").fetchall()
+    assert last == [("session.end", "user_alice")]
     stolen = httpx.get(f"{console.url}/console/account", headers={"Cookie": f"authz={token}"})
     assert stolen.status_code == 303
     assert elsewhere.get("/console/account").status_code == 200

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.oauth.redirects import common_host, host_of, redirect_fault, redirect_matches
+from app.oauth.redirects import (
+    WebAddress,
+    common_host,
+    host_of,
+    redirect_fault,
+    redirect_matches,
+    web_address,
+)
 
 HTTPS = "https://app.example/callback"
 ACCEPTED = [
@@ -132,6 +139,43 @@ def test_refused(uri: str) -> None:
     assert not redirect_matches(ACCEPTED + PRIVATE, uri)
 
 
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("https://app.example/" + "a" * 1_000 + "#", "must have at most 1,000 characters"),
+        ("https://app.example/cb#part", "must not have a fragment"),
+        ("#", "must not have a fragment"),
+        ("/callback", "must be an absolute URI in ASCII"),
+        ("https://app.example/%zz", "must have two hexadecimal digits after each %"),
+        ("https://app.example/a/../%2", "must have two hexadecimal digits after each %"),
+        ("https://app.example/a/../cb", "must not have `.` or `..` as a part of its path"),
+        ("myapp:/a/../cb", "must not have `.` or `..` as a part of its path"),
+        ("myapp:/cb", "or with a scheme that is a reversed domain name"),
+        ("com.example.app:cb", "must have a path after its scheme"),
+        ("https://app.example:0/cb", "must have a host in lower case and ASCII"),
+        ("http://app.example/cb", "must begin with https://; http:// is for 127.0.0.1, [::1], localhost alone"),
+    ],
+)
+def test_the_reason_of_a_refusal(uri: str, message: str) -> None:
+    assert message in (redirect_fault(uri, private_schemes=True) or "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("https://app.example", WebAddress("https", "app.example", None, "")),
+        ("http://app.example:80?a", WebAddress("http", "app.example", 80, "?a")),
+        ("https://[::1]:8443/a?b", WebAddress("https", "[::1]", 8443, "/a?b")),
+        ("com.example.app://host/cb", None),
+        ("ftp://app.example/", None),
+        ("https:app.example", None),
+        ("https://app.example/#", None),
+    ],
+)
+def test_the_parts_of_an_address(uri: str, address: WebAddress | None) -> None:
+    assert web_address(uri) == address
+
+
 VARIANTS = [
     "https://app.example/callback/",
     "https://app.example/callback?",
@@ -204,6 +248,17 @@ LOOPBACK_VARIANTS = [
 @pytest.mark.parametrize("requested", LOOPBACK_VARIANTS)
 def test_a_loopback_redirect_matches_its_host_and_path_alone(requested: str) -> None:
     assert not redirect_matches(["http://127.0.0.1/cb"], requested)
+
+
+def test_a_loopback_redirect_with_another_port_has_a_length() -> None:
+    registered = f"http://127.0.0.1/{'a' * 981}"
+    assert redirect_matches([registered], registered.replace("1/", "1:1/"))
+    assert not redirect_matches([registered], registered.replace("1/", "1:99/"))
+
+
+def test_http_on_another_host_has_its_own_port() -> None:
+    """No app has such a redirect."""
+    assert not redirect_matches(["http://app.example/cb"], "http://app.example:99/cb")
 
 
 def test_https_on_a_loopback_host_has_its_own_port() -> None:
