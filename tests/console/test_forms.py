@@ -15,10 +15,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from app.console.config import Console
 from app.console.cookies import csrf_token
-from app.console.forms import only_own_forms, read_form
+from app.console.forms import TOO_LARGE, only_own_forms, read_form
 from app.console.single_use import FormId, new_form_id, use_form
 from app.db.engine import open_engine
 from app.db.session import sessions_of
+from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.problems import Problem
 from app.services import AnyRequest
 from tests.support.server import prepared_database
@@ -99,6 +100,32 @@ def test_a_form_of_this_session_is_accepted(
     client: TestClient[Litestar], method: str, body: str, headers: dict[str, str]
 ) -> None:
     assert send(client, body, method, **headers)[0] == 200
+
+
+LONGEST, MOST = 65_536, 2_000  # bytes and fields
+FILLED = f"{GOOD}&a=".ljust(LONGEST, "x")
+
+
+@pytest.mark.parametrize("form", [f"{FILLED}x", GOOD + "&a" * (MOST - 1), GOOD + "&" * (MOST - 1), "csrf=&" * 9_000])
+def test_a_form_that_is_larger_than_any_of_ours_is_refused(client: TestClient[Litestar], form: str) -> None:
+    assert send(client, form) == (413, TOO_LARGE)
+    assert send(client, form, Cookie="") == (413, TOO_LARGE), "before it is decoded"
+
+
+@pytest.mark.parametrize("form", [FILLED, GOOD + "&a" * (MOST - 2)], ids=["bytes", "fields"])
+def test_the_largest_form_is_accepted(client: TestClient[Litestar], form: str) -> None:
+    assert send(client, form)[0] == 200
+
+
+def test_forms_with_a_policy_may_be_longer() -> None:
+    @route("/policy", http_method=[HttpMethod.POST], status_code=200, request_max_body_size=MAX_FILES_BYTES)
+    async def edit(request: AnyRequest) -> int:
+        return len((await request.form())["text"])
+
+    with client_of(Console(URL, "https://issuer.example", "console", None, 3600, 0), edit) as started:
+        sent = {"csrf": CSRF, "text": "x" * 2 * LONGEST}
+        answer = started.post("/policy", data=sent, headers={"Cookie": f"authz={TOKEN}"})
+        assert (answer.status_code, answer.json()) == (200, 2 * LONGEST)
 
 
 @pytest.mark.parametrize(
