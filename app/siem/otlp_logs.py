@@ -65,7 +65,7 @@ def rejected(response: bytes) -> tuple[int, str]:
         if partial is None:
             return 0, ""
         return max(int(partial.rejected_log_records), 0), clean(partial.error_message, _MAX_REASON)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return 0, ""  # an empty answer, or one in another encoding
 
 

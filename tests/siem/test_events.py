@@ -293,6 +293,7 @@ def test_logs_of_opentelemetry_are_valid_by_its_definition() -> None:
         (b'{"partialSuccess":{"rejectedLogRecords":2}}', (2, "")),
         (b'{"partialSuccess":{"rejectedLogRecords":"-1"}}', (0, "")),
         (b'{"partialSuccess":{"rejectedLogRecords":"many"}}', (0, "")),
+        (b'{"other":' + b"[" * 60_000, (0, "")),
         (b"<html>", (0, "")),
         (b"[]", (0, "")),
     ],

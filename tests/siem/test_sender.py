@@ -81,6 +81,8 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
         ("Fri, 20 Nov 2026 09:00:30 -0000", 30),
         ("Fri, 99 Nov 2026 09:00:30 GMT", None),
         ("soon", None),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2030 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_read(value: str | None, seconds: float | None) -> None:
