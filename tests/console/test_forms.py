@@ -107,7 +107,7 @@ FILLED = f"{GOOD}&a=".ljust(LONGEST, "x")
 
 
 @pytest.mark.parametrize("form", [f"{FILLED}x", GOOD + "&a" * (MOST - 1), GOOD + "&" * (MOST - 1), "csrf=&" * 9_000])
-def test_a_form_that_is_larger_than_any_of_ours_is_refused(client: TestClient[Litestar], form: str) -> None:
+def test_a_form_that_is_larger_than_any_page_sends_is_refused(client: TestClient[Litestar], form: str) -> None:
     assert send(client, form) == (413, TOO_LARGE)
     assert send(client, form, Cookie="") == (413, TOO_LARGE), "before it is decoded"
 
