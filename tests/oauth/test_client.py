@@ -107,6 +107,12 @@ def test_a_client_is_enabled_until_it_is_disabled() -> None:
     assert not client(disabled_at=NOW).enabled
 
 
+def test_the_site_of_a_client_has_the_port_of_its_document() -> None:
+    assert client(kind="document", client_id="https://doc.example:8443/client.json").site == "doc.example:8443"
+    assert client(kind="registered", client_id="https://doc.example/").site == "app.example"
+    assert client(kind="dynamic", host="").site == ""
+
+
 def test_the_host_of_a_client() -> None:
     redirects = ["https://app.example/cb"]
     assert client_host("app_1", "registered", redirects) == "app.example"

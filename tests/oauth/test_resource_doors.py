@@ -81,6 +81,9 @@ def test_what_a_resource_covers() -> None:
         (BASE, None, "/", False),
         (BASE, "https://other.example", "/", False),
         ("https://api.example.evil", BASE, "/", False),
+        ("https://api.example.evil", BASE, ".evil", False),
+        (f"{BASE}/", BASE, "/any/path", True),
+        (f"{BASE}/mcp/", BASE, "/mcp", True),
     ):
         assert covers(resource, base, path) is covered, (resource, base, path)
     for resource, path, covered in (
@@ -94,6 +97,9 @@ def test_what_a_resource_covers() -> None:
         assert covers_upstream(resource, SERVERS, BASE, path) is covered, (resource, path)
     assert covers_upstream(BASE, (), BASE, "/v1/orders"), "an upstream without an address is behind the public one"
     assert not covers_upstream(BASE, (), None, "/v1/orders")
+    both = (SERVERS[0], "/mcp")
+    assert covers_upstream("https://orders.example/v1", both, BASE, "/v1/orders"), "the first address counts"
+    assert covers_upstream(BASE, both[::-1], BASE, "/v1/orders")
     for resource, path, covered in (
         (BASE, "/mcp/tools", True),
         (f"{BASE}/mcp", "/mcp", True),
