@@ -58,7 +58,7 @@ PARTS = {
             *_under("tests/gateway", "test_answers test_doors test_questions"),
             *_under("tests/http/door", "test_shut_door test_refusal test_budget_answers"),
             *_under("tests/http/api", "test_authzen_in_process test_authzen_parts test_authzen_bodies test_recent"),
-            "tests/http/api/test_authzen_shared.py",
+            *_under("tests/http/api", "test_authzen_shared test_authzen_apps"),
             *_under("tests/http/door", "test_request_id test_door test_conditions test_errors_contract"),
             *_under("tests/http/door", "test_route_table test_request_context test_cached_decisions"),
             *_under("tests/http/wire", "test_data_response test_litestar_private test_outer_layers"),
