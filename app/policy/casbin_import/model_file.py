@@ -64,7 +64,7 @@ class CasbinModel:
         """A fault at an offset of the matcher."""
         line, column = self.matcher.place(offset)
         text = next((text for number, text in enumerate(lines_of(self.text), 1) if number == line), "")
-        return Fault(code, self.file, line, column, message, hint, max(length, 1), shown(text))
+        return Fault(code, self.file, line, column, message, hint, length, shown(text))
 
 
 def read_model(file: str, text: str) -> CasbinModel:

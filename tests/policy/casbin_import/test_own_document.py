@@ -51,6 +51,7 @@ def test_rows_are_about_the_routes_of_the_document() -> None:
         "p, anyone, orders:/orders, GET|POST, deny",
     ]
     assert (done.is_exact, codes(done, "no-effect")) == (True, set())
+    assert codes(done, "remark") == {"last-slash"}  # and no depth, since the document is given
     assert json.loads(done.files[NAME])["paths"].keys() == ORDERS.keys()
     assert snapshot(done).decide(ANN, "orders:/orders/{id}", "PUT").allowed
 

@@ -109,6 +109,7 @@ def test_a_sample_of_many_requests_is_also_about_what_is_allowed() -> None:
     assert (found.named, found.disagreements) == (verification.LEAST, [])
     assert found.all_named > 1_000 * found.named
     assert sum(case.allowed for case in found.cases) >= verification.LEAST // 2
+    assert sum(not case.allowed for case in found.cases) >= verification.LEAST // 4
 
 
 def test_an_import_says_how_far_it_is() -> None:
