@@ -249,3 +249,9 @@ def test_a_condition_about_users_does_not_open_anything_to_their_apps() -> None:
     assert not snapshot(*rows).decide(caller.held, "/x", "GET", {"subject": subject})
     user = user_principal("ann", ["a:read"], {})
     assert snapshot(*rows).decide(user.held, "/x", "GET", {"subject": subject_of(user, user.held)})
+
+
+def test_only_the_subject_has_the_grants_of_a_side() -> None:
+    policy = snapshot("p, auth:oauth, /x, GET, allow, !has(context.permissions)", *EDITOR)
+    assert policy.decide(delegated("a:read").held, "/x", "GET", {"context": {"tenant": "t"}, "subject": {}})
+    assert not policy.decide(delegated("a:read").held, "/x", "GET", {"context": {"permissions": []}, "subject": {}})

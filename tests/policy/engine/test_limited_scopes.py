@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.audit.record import decision_key
+from app.identity.api_keys import KeyRecord
 from app.identity.principal import Principal, is_fact, key_principal, user_principal
+from app.policy.analysis.beyond_owner import BeyondOwner, beyond_owner
 from app.policy.analysis.contextless import decide_without_context
 from app.policy.analysis.reach import reach
 from app.policy.analysis.usage import Use, usage
@@ -153,3 +155,23 @@ def test_a_key_stores_only_token_grants_that_give_its_scopes(held: str, scopes: 
         "g, a:read, b:read", "g, c:read, a:write", "g, role:one, a:read", "g, user:u1, role:one"
     ).policy.roles
     assert token_grants(held.split(), scopes.split(), roles) == frozenset(remembered.split())
+
+
+@pytest.mark.parametrize(
+    ("token_grants", "last_held", "counting", "lost"),
+    [
+        ((), (), {GIVEN: (), GONE: ()}, {GIVEN: (), GONE: SCOPES}),
+        (SCOPES, (), {GIVEN: (), GONE: SCOPES}, {GIVEN: (), GONE: ()}),
+        (SCOPES, ("a:read",), {GIVEN: (), GONE: ("a:write",)}, {GIVEN: (), GONE: ()}),
+        (("a:read",), ("a:read", "a:write"), {GIVEN: (), GONE: ()}, {GIVEN: (), GONE: ("a:write",)}),
+    ],
+)
+def test_scopes_that_the_owner_lacks_are_still_in_force_or_not(
+    token_grants: tuple[str, ...],
+    last_held: tuple[str, ...],
+    counting: dict[Snapshot, tuple[str, ...]],
+    lost: dict[Snapshot, tuple[str, ...]],
+) -> None:
+    key = KeyRecord(7, "ann", "live", frozenset(SCOPES), b"", None, None, frozenset(token_grants))
+    for policy in (GIVEN, GONE):
+        assert beyond_owner(policy, key, last_held) == BeyondOwner(counting[policy], lost[policy])
