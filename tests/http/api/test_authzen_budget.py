@@ -143,6 +143,28 @@ def test_the_number_of_values_of_a_search_is_bounded(caller: httpx.Client) -> No
         }
 
 
+@pytest.mark.parametrize("name", ["permissions", "scope"])
+def test_grants_in_a_text_count_as_those_in_a_list(caller: httpx.Client, name: str) -> None:
+    words = [f"grant:{number}" for number in range(2_000)]
+
+    def statuses(count: int) -> set[int]:
+        found = set()
+        for kind in ("resource", "action"):
+            for grants in (words[:count], " ".join(words[:count])):
+                subject = {"type": "user", "id": "u", "properties": {name: grants}}
+                body = {"subject": subject, "action": {"name": "shared"}, "resource": record("r")}
+                found.add(caller.post(f"/access/v1/search/{kind}", json=body).status_code)
+        return found
+
+    assert (statuses(900), statuses(1_001)) == ({200}, {400})
+    for grants in (words, " ".join(words)):
+        subject = {"type": "user", "id": "u", "properties": {name: grants}}
+        body = {"subject": subject, "action": {"name": "shared"}, "resource": record("r")}
+        assert caller.post(EVALUATIONS, json={**body, "evaluations": [{}] * 498}).status_code == 200
+        assert caller.post(EVALUATIONS, json={**body, "evaluations": [{}] * 502}).status_code == 400
+        assert caller.post("/access/v1/evaluation", json=body).status_code == 200, "which is decided once"
+
+
 def test_other_requests_are_served_while_a_batch_is_decided(pdp: Server, caller: httpx.Client) -> None:
     """A batch with millions of values: each item has a list of another size, which is converted separately."""
     items = [

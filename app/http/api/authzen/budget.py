@@ -10,6 +10,7 @@ MAX_VALUES = 1_000_000
 # In a search, which may examine 10,000 candidates: in its body, and in the entity to search for.
 MAX_SEARCH_VALUES = 1_000
 MAX_TARGET_VALUES = 100
+_GRANTS = ("permissions", "scope")  # attributes whose text is a list, separated by spaces
 
 
 class Sizes:
@@ -27,7 +28,7 @@ class Sizes:
     def _size(self, attributes: object) -> int:
         cached = self._cache.get(id(attributes))
         if cached is None:  # the object is kept, because Python reuses the id of a deleted one
-            cached = self._cache[id(attributes)] = attributes, _count(attributes)
+            cached = self._cache[id(attributes)] = attributes, _count(attributes) + _count_words(attributes)
         return cached[1]
 
 
@@ -48,6 +49,14 @@ def check_search(target: object, *parts: object) -> None:
         raise Problem(400, f"The entity to search for has {count} values; at most {MAX_TARGET_VALUES} are allowed.")
     if (total := sizes.of(target, *parts)) > MAX_SEARCH_VALUES:
         raise Problem(400, f"The search has {total} values; at most {MAX_SEARCH_VALUES} are allowed.")
+
+
+def _count_words(attributes: object) -> int:
+    """The number of grants in texts, less one for each text: a subject is examined with all of them again and again."""
+    if not isinstance(attributes, dict):
+        return 0
+    texts = [attributes.get(name) for name in _GRANTS]
+    return sum(text.count(" ") for text in texts if isinstance(text, str))
 
 
 def _count(value: object) -> int:
