@@ -120,14 +120,15 @@ async def test_losses_are_logged_at_once_and_then_once_a_second(
     lines: list[structlog.typing.EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.audit.drops.REPORT_SECONDS", 0.05)
-    written = asyncio.Event()
+    taken, written = asyncio.Event(), asyncio.Event()
 
     async def hang(_batch: Batch) -> None:
+        taken.set()
         await written.wait()
 
     async with DecisionLog(hang, capacity=8, every_seconds=0.001) as log:
         note(log, KEY, 8)
-        await asyncio.sleep(0.02)  # the writer takes these, and hangs
+        await taken.wait()
         note(log, KEY, 11)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
