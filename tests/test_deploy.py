@@ -29,6 +29,7 @@ RECIPE = (DEPLOY / "Containerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 KUBERNETES: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 GUIDE = (DEPLOY / "README.md").read_text()
+UNIT = [line.partition("=")[::2] for line in (DEPLOY / "authz.service").read_text().splitlines() if "=" in line]
 SECRETS = {"AUTHZ_DATABASE_URL": "postgresql://authz@database/authz"}
 OURS = ("upgrade", "authz")
 
@@ -285,3 +286,17 @@ def test_a_changed_config_map_applies_atomically(issuer: LiveIssuer, tmp_path: P
         assert eventually(lambda: client.get("/api/v1/teams/").status_code == 403, 10)
         client.close()
     assert not [entry for entry in server.log if entry.get("level") == "error"]
+
+
+def test_the_unit_of_systemd_matches_the_program_and_the_page() -> None:
+    unit = dict(UNIT)
+    assert [value.split() for name, value in UNIT if name.startswith("ExecStart")] == [
+        ["/opt/authz/bin/authz", "db", "upgrade"],
+        ["/opt/authz/bin/authz", "serve"],
+    ]
+    assert float(unit["TimeoutStopSec"]) > STOP_SECONDS
+    assert unit["SystemCallErrorNumber"] == "EPERM", "the default kills a process that makes another call"
+    part = GUIDE.partition("## systemd\n")[2].partition("\n## ")[0]
+    for name in ("User", "WorkingDirectory", "EnvironmentFile"):
+        assert f"`{unit[name]}" in part, name
+    assert f"`{unit['WorkingDirectory']}/{Settings.model_fields['policy_dir'].default}`" in part
