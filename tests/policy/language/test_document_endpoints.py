@@ -129,3 +129,21 @@ def test_the_first_hundred_findings_are_listed(count: int, more: str) -> None:
     found = service(document("\n".join(f"  /x{number}?a=b: {{get: {{}}}}" for number in range(count))))
     assert len(found.findings) == min(count, 100) + bool(more)
     assert found.findings[-1].message.startswith(more)
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            "  /{a}{b}: {get: {}}\n  /{x}: {get: {}}",
+            "`/{x}`: a request can match both this and `/{a}{b}`, so it is denied",
+        ),
+        (
+            "  /{p:path}: {get: {}}\n  /a/{x}: {get: {}}",
+            "`/a/{x}`: a request can match both this and `/{p:path}`, so GET is denied",
+        ),
+    ],
+)
+def test_an_ambiguity_names_the_denied_path_as_it_is_written(paths: str, message: str) -> None:
+    found = service(document(paths))
+    assert [(each.line, each.message) for each in found.findings if each.code == "ambiguous-path"] == [(4, message)]
