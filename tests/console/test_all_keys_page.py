@@ -78,6 +78,8 @@ def test_a_revoked_key_is_refused_by_the_next_request_and_audited(console: Serve
     for unknown in ("0", "999999", "x", "99999999999999999999"):
         assert person.get(f"{PATH}/{unknown}/revoke").status_code == 404
         assert person.post(f"{PATH}/{unknown}/revoke").status_code == 404
+    missing = person.get(f"{PATH}/1/nothing")
+    assert (missing.status_code, missing.text.count("Not Found</")) == (404, 1), "in the heading alone"
 
 
 def test_each_sort_order_lists_every_key_once(own_console: Server, issuer: LiveIssuer) -> None:
