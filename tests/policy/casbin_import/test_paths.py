@@ -125,6 +125,7 @@ def test_a_deny_of_what_is_no_action_has_no_effect(obj: str, action: str, withou
         ("^[^a]b/c$", "does not start with a slash"),
         ("^/a//b$", "empty segment"),
         ("^/a/+b$", "repeats a slash"),
+        ("^/a//?$", "repeats a slash"),
         ("^/a/b.*c$", "can match slashes"),
         ("^/a$b", "a `$` before its end"),
         ("^/a$b$", "a `$` before its end"),

@@ -94,7 +94,13 @@ def test_several_tests_of_attributes_are_replaced_each_for_the_proof(has_effect:
 
 
 def test_a_long_name_of_a_role_is_cut() -> None:
-    names = ("x" * 70, f"{'x' * 70}y", "a--b")
+    names = ("x" * 70, f"{'x' * 70}y", "a--b", "@", "@@")
     done = imported(model(), *(f"p, {name}, stock, read" for name in names), *(f"g, ann, {name}" for name in names))
     found = [row.split(", ")[1] for row in rows_of(done)]
-    assert found == [f"role:orders-{'x' * 53}", f"role:orders-{'x' * 53}-2", "role:orders-a-b"]
+    assert found == [
+        f"role:orders-{'x' * 53}",
+        f"role:orders-{'x' * 53}-2",
+        "role:orders-a-b",
+        "role:orders-x",
+        "role:orders-x-2",
+    ]
