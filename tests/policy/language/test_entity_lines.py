@@ -223,6 +223,14 @@ def test_reused_entities_equal_those_of_the_files(after: dict[str, str]) -> None
     assert repr(taken) == repr(fresh)
 
 
+@pytest.mark.parametrize("permissions", ["7", "true", "{catalog:read: true}", "[[catalog:read]]", "null"])
+def test_permissions_in_a_plain_form_that_are_neither_a_text_nor_a_list_of_texts_are_a_fault(permissions: str) -> None:
+    text = f"subjects:\n  - {{type: user, id: u, properties: {{permissions: {permissions}}}}}\n"
+    assert read_lists(text)
+    _, faults = _load({"entities/one.yaml": text})
+    assert {fault.code for fault in faults} == {"wrong-type"}
+
+
 def test_a_permission_removed_from_the_catalogue_is_a_fault_of_unchanged_entities() -> None:
     entities = "subjects:\n  - {type: user, id: u, properties: {permissions: [old:read]}}\n# end\n"
     catalogue = shipped_files()["permissions.toml"].decode()
