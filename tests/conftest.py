@@ -40,8 +40,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the gateway tests first: one of them waits half a minute, and the others run in parallel to it.
 
-    Then come the files of this directory, whose tests are the longest, so that none of them is the last.
+    Then come the files of this directory, whose tests are the longest, so that none of them is the last. Raises
+    UsageError for an id with the address of an object: processes of pytest-xdist refuse ids that differ between them.
     """
+    if differing := next((item.nodeid for item in items if " at 0x" in item.nodeid), None):
+        raise pytest.UsageError(f"the id of {differing} differs in each process: state `ids`")
     items.sort(key=lambda item: (not item.nodeid.startswith("tests/gateway/"), item.path.parent != ROOT / "tests"))
 
 

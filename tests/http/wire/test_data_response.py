@@ -181,7 +181,7 @@ async def test_options_of_the_class_are_those_of_litestar(options: dict[str, Any
     assert await _answer(application) == theirs
 
 
-@pytest.mark.parametrize("type_encoders", [None, {}, {_Own: lambda own: own.value}], ids=str)
+@pytest.mark.parametrize("type_encoders", [None, {}, {_Own: lambda own: own.value}], ids=["none", "empty", "one"])
 @pytest.mark.parametrize("status", [200, 201, 400, 599])
 async def test_plain_json_is_not_made_by_litestar(status: int, type_encoders: Any) -> None:
     request: Any = None
