@@ -11,6 +11,8 @@ from litestar.enums import MediaType
 
 from app.audit.decision_filter import FILTERS
 from app.console.page import long_page, may_open, render
+from app.db import absent_decisions
+from app.db.absent_decisions import AbsentDecisions
 from app.http.api.decisions import DecisionResults, found_decisions
 from app.http.wire.filters import given_filters
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -40,11 +42,13 @@ async def decisions(request: AnyRequest, session: RequestSession) -> Response[st
     """Show a page of decisions. An invalid filter has its error at its field."""
     errors: Mapping[str, str] = {}
     found: DecisionResults | None = None
+    absent: AbsentDecisions | None = None
     given: dict[str, str] = {}
     door: str | None = OWN_DOOR
     try:
         given, door = _given(request)
         found = await found_decisions(session, given, door)
+        absent = await absent_decisions.count(session, found.decision_filter.since, found.decision_filter.until)
     except Problem as problem:
         errors = {error["field"]: error["message"] for error in problem.errors} or {"": problem.detail}
     filters = {name: text for name, text in given.items() if name in FILTERS}
@@ -60,6 +64,7 @@ async def decisions(request: AnyRequest, session: RequestSession) -> Response[st
         or any(name in filters or name in errors for name in ("client", "revision", "request_id", "since", "until")),
         errors=errors,
         found=found,
+        absent=absent,
         decisions=found.decisions if found else [],
         is_newest="cursor" not in given,
         links=_links(found, {**filters, **({} if door else {_OWN_TOO: "yes"})}),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from functools import partial
 
 from tests.console.admins import officer, words
 from tests.support.issuer import LiveIssuer
-from tests.support.server import Server, eventually
+from tests.support.server import DATABASE, Server, eventually
 
 PATH = "/console/decisions"
 
@@ -40,6 +42,31 @@ def test_an_invalid_decision_filter_has_its_error_at_its_field(console: Server) 
         assert said in words(answer.text), query
     assert person.get(f"{PATH}?subject=&verdict=&since=").status_code == 200
     assert "No decision matches." in words(person.get(f"{PATH}?subject=user_unknown").text)
+
+
+def test_decisions_that_the_log_does_not_have_are_counted(console: Server) -> None:
+    person = officer(console)
+    assert "does not have all decisions" not in words(person.get(PATH).text)
+    year = 31_536_000_000_000  # microseconds; about 1971, since other tests use this server
+    with closing(sqlite3.connect(console.directory / DATABASE)) as database, database:
+        database.executemany(
+            "INSERT INTO decision_drops (window_id, decision_class, first_at, last_at, count) VALUES (?, ?, ?, ?, ?)",
+            [("a", "known", year - 5, year, 1_200), ("b", "authzen", year + 10, year + 10, 34)],
+        )
+    assert "The log does not have all decisions: 1,234 lost. The" in words(person.get(PATH).text)
+    with closing(sqlite3.connect(console.directory / DATABASE)) as database, database:
+        database.execute(
+            "INSERT INTO decision_deletions (decision_class, last_id, first_at, last_at, count, began_at, deleted_at) "
+            "VALUES ('anonymous', 1, ?, ?, 5600, 0, 0)",
+            (year - 9, year),
+        )
+    for query, said in (
+        ("", "all decisions: 1,234 lost, 5,600 deleted since it was too large. The"),
+        ("until=1971-01-01", "all decisions of this time: 1,200 lost, 5,600 deleted since"),
+    ):
+        assert said in words(person.get(f"{PATH}?{query}").text)
+    assert "does not have all decisions" not in words(person.get(f"{PATH}?since=1971-01-02").text)
+    assert "does not have all decisions" not in words(person.get(f"{PATH}?until=1970-12-31").text)
 
 
 def test_pages_show_each_decision_once(console: Server, issuer: LiveIssuer) -> None:

@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.decision_filter import FILTERS, read
+from app.audit.decision_filter import FILTERS, DecisionFilter, read
 from app.audit.log import Health
 from app.audit.view import DecisionView, DeletionNotice, DropNotice, deletion_line, drop_line, json_line, view
 from app.db import decision_deletions, decision_drops
@@ -45,13 +45,14 @@ class DecisionPage:
 
 @dataclass(frozen=True, slots=True)
 class DecisionResults:
-    """A page of decisions, newest first, filtered by `query`.
+    """A page of decisions, newest first, filtered by `query`, which states `decision_filter`.
 
     `older` and `newer` are the cursors of the adjacent pages, if there are any; `latest` is the cursor of all future
     decisions.
     """
 
     query: str
+    decision_filter: DecisionFilter
     decisions: list[DecisionView]
     older: str | None
     newer: str | None
@@ -146,6 +147,7 @@ async def found_decisions(
     latest = write_log_cursor(DecisionsAround("newer", newest), query)
     return DecisionResults(
         query,
+        decision_filter,
         [view(row.id, row.record) for row in page.rows],
         older=write_log_cursor(DecisionsAround("older", oldest), query) if page.more_older else None,
         newer=latest if page.more_newer else None,
