@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.admins import OTHER, READ
 from tests.support.browser import NARROW, check_looks, sign_in, use
@@ -89,6 +89,21 @@ def test_a_change_is_checked_fixed_previewed_published_and_rolled_back(
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("heading", name="Revision")).to_be_visible()
     assert caller.get("/api/v1/teams").status_code == 200
+
+
+def test_a_text_that_is_typed_before_the_script_runs_is_checked(page: Page, own_console: Server) -> None:
+    sign_in(page, own_console, "Carol Clark", to=POLICY)
+    scripts: list[Route] = []
+
+    def delay(script: Route) -> None:
+        scripts.append(script)
+
+    page.route("**/editor.js*", delay)
+    with page.expect_request("**/editor.js*"):
+        page.goto(f"{own_console.url}{POLICY}/edit?file=catalog.csv", wait_until="commit")
+    edited(page, READ, READ.replace("allow", "alow"))
+    scripts[0].continue_()
+    expect(page.get_by_label("Faults and findings").get_by_role("listitem")).to_contain_text("catalog.csv:7:46")
 
 
 def test_pages_are_accessible_and_usable_by_keyboard(page: Page, console: Server, issuer: LiveIssuer) -> None:

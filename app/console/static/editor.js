@@ -197,3 +197,4 @@ if (text) {
   });
 }
 if (!isFresh) check();
+else if (text !== null && text.value !== text.defaultValue) changed(); // typed before this script ran
