@@ -22,6 +22,7 @@ from app.db.upserts import Upsert
 MAX_CACHED = 20_000  # keys, and as many of each part
 MAX_CACHED_COMBINATIONS = 50_000  # three ids each
 MAX_CACHED_CHARACTERS = 2_000_000  # of the texts of all parts, which callers choose
+_SLICE = 250  # keys that are looked up at a time, which takes half a millisecond of the event loop
 _DIGEST_BYTES = 20
 _DAYS = (("first_day", "min"), ("last_day", "max"))
 _GRANT_SETS = Upsert(table_of(GrantSet), ("digest", "grants", "last_seen_on"), ("digest",), (("last_seen_on", "max"),))
@@ -80,17 +81,27 @@ class KeyStore:
         if not self._days[0] <= days[0] <= days[1] <= self._days[1]:
             self._days = days
             self._clear()
-        cached = self._keys
-        # Since they were cached, retention may have deleted some, and a restore may have given their ids to others.
-        if not await _has_content(connection, _KEY_CONTENT, {cached[key] for key in keys if key in cached}):
-            cached.clear()
-        if missing := [key for key in keys if key not in cached]:
-            cached.update(zip(missing, await self._store(connection, missing), strict=True))
-        ids = [cached[key][0] for key in keys]
-        _evict(cached, MAX_CACHED)
+        ids: list[int] = []
+        for start in range(0, len(keys), _SLICE):
+            ids += await self._slice(connection, keys[start : start + _SLICE])
         if self._characters > MAX_CACHED_CHARACTERS:
             self._clear()
         return ids
+
+    async def _slice(self, connection: AsyncConnection, keys: Sequence[DecisionKey]) -> Sequence[int]:
+        """The ids of a few keys."""
+        cached = self._keys
+        known = {key: stored for key in keys if (stored := cached.get(key))}
+        # Since they were cached, retention may have deleted some, and a restore may have given their ids to others.
+        if not await _has_content(connection, _KEY_CONTENT, set(known.values())):
+            cached.clear()
+            known.clear()
+        if missing := [key for key in keys if key not in known]:
+            new = dict(zip(missing, await self._store(connection, missing), strict=True))
+            known.update(new)
+            cached.update(new)
+            _evict(cached, MAX_CACHED)
+        return [known[key][0] for key in keys]
 
     def _clear(self) -> None:
         """Clear the cache."""
