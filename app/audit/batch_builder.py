@@ -20,7 +20,7 @@ from app.policy.engine.decision import Decision
 MAX_CACHED_KEYS = 1_000  # each refers to an outcome and a principal
 MAX_CACHED_GRANTS = 50_000  # of all these principals, in some 100 bytes each
 _FEW_GRANTS = 20  # of a principal, which are not counted
-_SECONDS = 0.001
+_SECONDS = 0.0003
 _CacheKey = tuple[int, int, str, str, str]  # the ids of the principal and the outcome; door, resource and action
 _log = structlog.stdlib.get_logger("decisions")
 

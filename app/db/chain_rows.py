@@ -161,7 +161,10 @@ class _DecisionReader:
         known_keys, from_hex = self._of_key, bytes.fromhex
         if missing := {row[1] for row in rows} - known_keys.keys():
             self._keys.update(await load_keys(session, missing - self._keys.keys()))
-            known_keys.update((key_id, self._digest(self._keys[key_id])) for key_id in missing & self._keys.keys())
+            for number, key_id in enumerate(missing & self._keys.keys(), 1):
+                known_keys[key_id] = self._digest(self._keys[key_id])
+                if number % _SLICE == 0:
+                    await self._between_slices()
         for start in range(0, len(rows), _SLICE):
             if start:
                 await self._between_slices()

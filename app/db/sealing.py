@@ -93,6 +93,7 @@ class Sealer:
             async with self._sessions() as session:
                 head = await chain_store.newest(session, log)
             after = head.entry.up_to_id if head else 0
+            await self._between_slices()
             up_to = await settled(self._sessions, log, after)
             builder, reader = SegmentBuilder(after), ChainReader(log, between_slices=self._between_slices)
             position, row_count = after, 0
@@ -114,6 +115,7 @@ class Sealer:
             async with self._sessions() as session:
                 head = await chain_store.newest(session, log)
             after = head.entry.up_to_id if head else 0
+            await self._between_slices()
             waiting = await settled(self._sessions, log, after) - after
         if not waiting:
             self._unsealed.pop(log, None)
@@ -130,9 +132,12 @@ class Sealer:
         async with self._sessions() as session:
             await chain_store.lock_chain(await session.connection(execution_options=LOCK_FIRST))
             head = await chain_store.newest(session, log)
-            is_newest = (head.entry.up_to_id if head else 0) == after
-            if not is_newest or await _count(session, log, after, up_to) != row_count:
+            if (head.entry.up_to_id if head else 0) != after:
                 return False
+            await self._between_slices()  # each statement takes about as long as a slice
+            if await _count(session, log, after, up_to) != row_count:
+                return False
+            await self._between_slices()
             added = await chain_store.add(session, log, head, self.key, up_to_id=up_to, parts=parts)
             is_new_day = head is None or head.entry.at // DAY != added.entry.at // DAY
             if head is not None and is_new_day and log == "decisions":
