@@ -179,11 +179,7 @@ class DecisionQueue:
     def clear(self) -> Iterable[QueuedDecision]:
         """Remove all decisions."""
         self.close()
-        everything = [queued for share in self.shares for queued in share.waiting]
-        for share in self.shares:
-            share.waiting.clear()
-            share.extra = 0
-        return everything
+        return [queued for share in self.shares for queued in share.take(len(share.waiting))]
 
 
 def losses_of(decisions: Iterable[QueuedDecision]) -> Iterator[Loss]:

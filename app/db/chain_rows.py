@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -25,12 +25,13 @@ from app.audit.chain.entry import LogName
 from app.audit.chain.segment import ChainRow
 from app.audit.decision_class import DecisionClass, class_of
 from app.audit.decision_filter import DecisionFilter
+from app.audit.give_way import GiveWay, yield_to_loop
 from app.audit.record import DecisionKey, Record
 from app.db import admin_actions, decision_search, former_decisions
 from app.db.compact_ids import expand, expand_request_id
 from app.db.decision_filters import load_keys
 from app.db.decision_times import join_time, split_time
-from app.db.decision_writer import MAX_LATENCY, yield_to_loop
+from app.db.decision_writer import MAX_LATENCY
 from app.db.log_records import LoggedRecord
 from app.db.row_order import by_id, dialect_of, ids_after
 from app.db.session import Sessions
@@ -77,9 +78,7 @@ class ChainPage:
 class ChainReader:
     """Reads pages of a log in a version of the canonical form; for one segment, since it caches keys of decisions."""
 
-    def __init__(
-        self, log: LogName, version: int = VERSION, between_slices: Callable[[], Awaitable[None]] = yield_to_loop
-    ) -> None:
+    def __init__(self, log: LogName, version: int = VERSION, between_slices: GiveWay = yield_to_loop) -> None:
         """`between_slices` is awaited while the rows of a page are hashed."""
         self._log = log
         self._reader: _Reader = (
@@ -131,7 +130,7 @@ async def lowest_id(session: AsyncSession | AsyncConnection, log: LogName, after
 
 
 class _DecisionReader:
-    def __init__(self, version: int, between_slices: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, version: int, between_slices: GiveWay) -> None:
         self._version = version
         self._between_slices = between_slices
         self._newest_former: int | None = None
@@ -148,12 +147,13 @@ class _DecisionReader:
         if self._newest_former is None:
             # Those that are written from now on have greater ids than the rows of this segment.
             self._newest_former = await former_decisions.newest_id(session)
-        if self._newest_former <= after and (rows := await stored_rows(session, after, up_to, size)) is not None:
+        has_former = self._newest_former > after
+        if not has_former and (rows := await stored_rows(session, after, up_to, size)) is not None:
             try:
                 return await self._hashed(session, rows, up_to, size)
             except UNREADABLE:  # of some row: records show which, and in what way
                 pass
-        return await self._page_of_records(session, after, up_to, size)
+        return await self._page_of_records(session, after, up_to, size, has_former=has_former)
 
     async def _hashed(self, session: AsyncSession, rows: Sequence[StoredRow], up_to: int, size: int) -> ChainPage:
         """The page of rows, in a fifth of the time that records of them take."""
@@ -179,9 +179,11 @@ class _DecisionReader:
                 found.append(ChainRow(row_id, at, known[2], digest))
         return ChainPage(found, rows[-1][0] if len(rows) == size else up_to, without_key)
 
-    async def _page_of_records(self, session: AsyncSession, after: int, up_to: int, size: int) -> ChainPage:
+    async def _page_of_records(
+        self, session: AsyncSession, after: int, up_to: int, size: int, *, has_former: bool
+    ) -> ChainPage:
         former = []
-        if self._newest_former is not None and self._newest_former > after:
+        if has_former:
             former = await former_decisions.following(session, DecisionFilter(), after, size, up_to)
         found, ids = await decision_search.between_ids(session, after, up_to, size, self._keys)
         # A decision that was moved in between is in both, and is the same.

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.audit.decision_class import DecisionClass
 from app.audit.deletions import Deletion
+from app.db.absent_decisions import within
 from app.db.database_clock import database_now
 from app.db.tables.base import table_of
 from app.db.tables.decision_volumes import DecisionDeletion
@@ -43,11 +44,7 @@ async def record(connection: AsyncConnection, deletion: Deletion) -> None:
 
 async def between(session: AsyncSession, since: int | None, until: int | None) -> Sequence[Deletion]:
     """The deletions of decisions at or after `since` and before `until`, in microseconds since 1970."""
-    query = select(_deletions).order_by(_deletions.c.id)
-    if since is not None:
-        query = query.where(_deletions.c.last_at >= since)
-    if until is not None:
-        query = query.where(_deletions.c.first_at < until)
+    query = select(_deletions).where(*within(_deletions.c, since, until)).order_by(_deletions.c.id)
     return [_deletion(row) for row in await session.execute(query)]
 
 

@@ -12,10 +12,12 @@ from sqlmodel import col
 from app.audit.decision_class import DecisionClass
 from app.audit.drops import DropWindow
 from app.audit.log import BatchNotStored
+from app.db.absent_decisions import within
 from app.db.decision_writer import without_values
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.session import Sessions
+from app.db.tables.base import table_of
 from app.db.tables.decision_drops import DecisionDrop
 
 # A window that goes on gets a new id, so that a reader of those after an id finds it again.
@@ -57,12 +59,9 @@ class DropStore:
 
 async def between(session: AsyncSession, since: int | None, until: int | None) -> Sequence[DropWindow]:
     """The losses at or after `since` and before `until`, in microseconds since 1970, in the order of their times."""
-    query = select(DecisionDrop).order_by(col(DecisionDrop.first_at), col(DecisionDrop.id))
-    if since is not None:
-        query = query.where(col(DecisionDrop.last_at) >= since)
-    if until is not None:
-        query = query.where(col(DecisionDrop.first_at) < until)
-    return [_window(row) for row in await session.scalars(query)]
+    query = select(DecisionDrop).where(*within(table_of(DecisionDrop).c, since, until))
+    ordered = query.order_by(col(DecisionDrop.first_at), col(DecisionDrop.id))
+    return [_window(row) for row in await session.scalars(ordered)]
 
 
 async def following(session: AsyncSession, after: int, limit: int) -> Sequence[tuple[int, DropWindow]]:

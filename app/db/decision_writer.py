@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib import import_module
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.batch import Batch
 from app.audit.decision_class import DecisionClass, class_of
+from app.audit.give_way import GiveWay, yield_to_loop
 from app.audit.log import BatchNotStored
 from app.db.compact_ids import compact, compact_request_id
 from app.db.decision_keys import KeyStore
@@ -45,11 +45,6 @@ _Row = tuple[int, int, int, int, bytes, bytes | None, int | None]
 _Statement = tuple[str, tuple[object, ...]]
 
 
-async def yield_to_loop() -> None:
-    """Let other tasks run."""
-    await asyncio.sleep(0)
-
-
 class DecisionWriter:
     """Stores batches of decisions while the disk has room, and caches which keys the database has.
 
@@ -60,7 +55,7 @@ class DecisionWriter:
         self,
         sessions: Sessions,
         disk: DiskSpace | None = None,
-        between_statements: Callable[[], Awaitable[None]] = yield_to_loop,
+        between_statements: GiveWay = yield_to_loop,
     ) -> None:
         self._sessions = sessions
         self._between_statements = between_statements
@@ -111,7 +106,7 @@ async def insert_batch(
     keys: KeyStore,
     batch: Batch,
     ids: Sequence[int] | None = None,
-    between_statements: Callable[[], Awaitable[None]] = yield_to_loop,
+    between_statements: GiveWay = yield_to_loop,
 ) -> Mapping[DecisionClass, int]:
     """Insert decisions in order, with new ids unless they are given; return about how many bytes each class gets.
 

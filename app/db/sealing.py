@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -21,6 +21,7 @@ from app.audit.admin_log import Detail
 from app.audit.chain.entry import LOGS, LogName
 from app.audit.chain.segment import DAY, SegmentBuilder
 from app.audit.chain.signatures import SigningKey
+from app.audit.give_way import GiveWay, yield_to_loop
 from app.audit.log import BatchNotStored
 from app.audit.periodic_task import pause
 from app.audit.record import time_of
@@ -28,7 +29,7 @@ from app.db import chain_store
 from app.db.admin_actions import record
 from app.db.chain_rows import TABLES, ChainReader, is_within, settled
 from app.db.chain_store import StoredEntry
-from app.db.decision_writer import without_values, yield_to_loop
+from app.db.decision_writer import without_values
 from app.db.disk import DiskSpace
 from app.db.engine import LOCK_FIRST
 from app.db.row_order import dialect_of
@@ -54,7 +55,7 @@ class Sealer:
         disk: DiskSpace | None = None,
         key: SigningKey | None = None,
         *,
-        between_slices: Callable[[], Awaitable[None]] = yield_to_loop,
+        between_slices: GiveWay = yield_to_loop,
         seal_seconds: float = SEAL_SECONDS,
         segment_rows: int = SEGMENT_ROWS,
     ) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from time import perf_counter
+
+from app.audit.give_way import GiveWay, yield_to_loop
 
 # A short request waits for two or three slices before it is counted, since the server reads and starts it in different
 # iterations of the event loop.
 SLICE_SECONDS = 0.0003
-GiveWay = Callable[[], Awaitable[None]]
-
-
-async def yield_to_loop() -> None:
-    """Let other tasks run."""
-    await asyncio.sleep(0)
 
 
 class TimeSlice:

@@ -23,6 +23,12 @@ class RoleKey:
     name: str
 
 
+def link_of(row: CasbinRow) -> tuple[str, str, str]:
+    """The member, the role and the domain of a row of a role definition; the domain is empty without domains."""
+    member, role, *domains = row.cells  # at most one domain
+    return member, role, "".join(domains)
+
+
 class RoleGraph:
     """The links of one role definition. Names on the right side of a row are roles, all others are members only."""
 
@@ -32,8 +38,7 @@ class RoleGraph:
         self._above: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self._below: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
-            member, role, *rest = row.cells
-            domain = "".join(rest)
+            member, role, domain = link_of(row)
             self._above[domain][member].append(role)
             self._below[domain][role].append(member)
         self._same: Mapping[str, Mapping[str, str]] = {
@@ -74,8 +79,7 @@ class RoleGraph:
     def faults(self) -> Iterator[Fault]:
         """Members of roles so far away that Casbin does not find them, while `g` rows here would."""
         for row in self.rows:
-            member, _, *rest = row.cells
-            domain = "".join(rest)
+            member, _, domain = link_of(row)
             if self._is_deep(domain, member):
                 message = f"from `{member}` a role is more than {MAX_LINKS} links away, where Casbin does not look"
                 yield Fault("role-chain", row.file, row.line, 1, message, "shorten the chain", text=shown(str(row)))

@@ -10,7 +10,7 @@ from app.policy.casbin_import.carried_rule import CarriedRule
 from app.policy.casbin_import.casbin_rows import CasbinRow
 from app.policy.casbin_import.import_fault import NoteKind
 from app.policy.casbin_import.new_names import NewNames
-from app.policy.casbin_import.role_graph import RoleGraph
+from app.policy.casbin_import.role_graph import RoleGraph, link_of
 from app.policy.casbin_import.subject_needs import SubjectReader
 from app.policy.casbin_import.translation import Translation
 
@@ -46,8 +46,7 @@ def _of_graph(
     graph: RoleGraph, names: NewNames, subjects: SubjectReader, found: Translation
 ) -> Iterable[CarriedMembership]:
     for row in graph.rows:
-        member, role, *rest = row.cells
-        domain = "".join(rest)
+        member, role, domain = link_of(row)
         grant = names.role(graph.key(domain, role))
         if graph.is_role(domain, member):
             held = names.role(graph.key(domain, member))

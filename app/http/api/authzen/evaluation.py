@@ -144,15 +144,15 @@ async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
-    if not body.evaluations:
-        if len(text) <= _MAX_SHORT:
-            return await _single(body, request)
-        async with services.long_work.turn(request.user.subject):
-            return await _single(body, request)
-    if len(body.evaluations) > MAX_EVALUATIONS:
-        raise Problem(400, f"`evaluations` has {len(body.evaluations)} items; at most {MAX_EVALUATIONS} are allowed.")
+    items = body.evaluations or ()
+    if not items and len(text) <= _MAX_SHORT:
+        return await _single(body, request)
+    if len(items) > MAX_EVALUATIONS:
+        raise Problem(400, f"`evaluations` has {len(items)} items; at most {MAX_EVALUATIONS} are allowed.")
     async with services.long_work.turn(request.user.subject):
-        return await _many(body, body.evaluations, SEMANTICS[semantic], services)
+        if not items:
+            return await _single(body, request)
+        return await _many(body, items, SEMANTICS[semantic], services)
 
 
 async def _many(body: Evaluations, items: Sequence[Raw], until: bool | None, services: Services) -> ASGIResponse:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.audit.give_way import GiveWay, yield_to_loop
 from app.http.api.authzen.wire import RequestedPage
-from app.http.door.time_slice import GiveWay, TimeSlice, yield_to_loop
+from app.http.door.time_slice import TimeSlice
 from app.http.wire.cursors import decode, encode
 from app.http.wire.problems import Problem
 
