@@ -26,6 +26,7 @@ from app.audit.batch_builder import BatchBuilder
 from app.audit.decision_class import AUTHZEN_DOOR, DecisionClass
 from app.audit.decision_queue import DecisionQueue, losses_of
 from app.audit.drops import Drops, DropWindow, Loss
+from app.audit.give_way import GiveWay, yield_to_loop
 from app.audit.periodic_task import PeriodicTask
 from app.audit.record import MAX_TEXT, Unverified
 from app.audit.sanitize import clean
@@ -86,7 +87,8 @@ class DecisionLog:
     `write` stores all of a batch, or raises BatchNotStored and stores nothing; `write_drops` stores what was lost, or
     replaces it by id, and raises likewise. `sample` is the share of allows that are
     logged; denials all are. `shadowing` receives every decision, and `outcomes` counts them. A batch that cannot be
-    written for `give_up_seconds` is dropped, so that it does not block later ones forever.
+    written for `give_up_seconds` is dropped, so that it does not block later ones forever. `between_slices` is awaited
+    after some decisions, so that requests are served meanwhile.
     """
 
     def __init__(
@@ -100,8 +102,10 @@ class DecisionLog:
         capacity: int = CAPACITY,
         every_seconds: float = EVERY_SECONDS,
         give_up_seconds: float = GIVE_UP_SECONDS,
+        between_slices: GiveWay = yield_to_loop,
     ) -> None:
         self._write = write
+        self._between_slices = between_slices
         self._write_drops = write_drops
         self._sample = sample
         self._shadowing = shadowing
@@ -255,7 +259,7 @@ class DecisionLog:
                 self.throttle.relieve()
                 while builder.taken:
                     self._drops.add(builder.fill(_SLICE_SIZE))
-                    await asyncio.sleep(0)
+                    await self._between_slices()
             if builder.batch and not await self._write_batch(retry=retry):
                 return
             if retry and len(self._queue) < BATCH_SIZE:

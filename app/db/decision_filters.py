@@ -30,6 +30,20 @@ _PARTS = (
     (outcomes, keys.c.outcome_id, ("revision", "allowed")),
 )
 _CHUNK = 2_000  # keys in a statement
+_KEYS = select(
+    keys.c.id,
+    targets.c.door,
+    *callers.c["subject", "method", "key_id"],
+    *targets.c["action", "resource"],
+    *outcomes.c["allowed", "reason", "rule_place", "rule_text", "missing", "revision"],
+    *callers.c["client_id", "impersonator"],
+    *_grant_sets.c["digest", "grants"],
+).select_from(
+    keys.join(callers, callers.c.id == keys.c.caller_id)
+    .join(targets, targets.c.id == keys.c.target_id)
+    .join(outcomes, outcomes.c.id == keys.c.outcome_id)
+    .outerjoin(_grant_sets, _grant_sets.c.id == callers.c.grant_set_id)
+)
 
 
 def filters_keys(filters: DecisionFilter) -> bool:
@@ -90,26 +104,11 @@ def days_of_revision(revision: str) -> Select[Any]:
 
 async def load_keys(session: AsyncSession, ids: set[int]) -> dict[int, DecisionKey]:
     """Keys by their ids."""
-    joined = (
-        keys.join(callers, callers.c.id == keys.c.caller_id)
-        .join(targets, targets.c.id == keys.c.target_id)
-        .join(outcomes, outcomes.c.id == keys.c.outcome_id)
-        .outerjoin(_grant_sets, _grant_sets.c.id == callers.c.grant_set_id)
-    )
-    query = select(
-        keys.c.id,
-        targets.c.door,
-        *callers.c["subject", "method", "key_id"],
-        *targets.c["action", "resource"],
-        *outcomes.c["allowed", "reason", "rule_place", "rule_text", "missing", "revision"],
-        *callers.c["client_id", "impersonator"],
-        *_grant_sets.c["digest", "grants"],
-    ).select_from(joined)
     found: dict[int, DecisionKey] = {}
     ordered = sorted(ids)
     sets: dict[bytes, StatedGrants] = {}  # each once, since many keys share it
     for start in range(0, len(ordered), _CHUNK):
-        for row in await session.execute(query.where(keys.c.id.in_(ordered[start : start + _CHUNK]))):
+        for row in await session.execute(_KEYS.where(keys.c.id.in_(ordered[start : start + _CHUNK]))):
             key_id, *fields, missing, revision, client_id, impersonator, digest, grants = tuple(row)
             stated = None if grants is None else sets.setdefault(digest, StatedGrants(digest, grants))
             found[key_id] = DecisionKey._make(

@@ -103,6 +103,19 @@ async def test_decisions_are_written_in_short_batches(store: Store) -> None:
     assert [len(batch) for batch in store.batches] == [BATCH_SIZE, BATCH_SIZE, 1]
 
 
+async def test_requests_are_served_while_a_batch_is_collected(store: Store) -> None:
+    slices = list[int]()
+
+    async def between_slices() -> None:
+        slices.append(len(store.records))
+
+    async with DecisionLog(store.write, between_slices=between_slices) as log:
+        note(log, times=1_000)
+        await until(log, written=1_000)
+    assert len(slices) >= 10
+    assert set(slices) == {0}
+
+
 async def test_a_full_queue_drops_and_counts_without_waiting(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:

@@ -19,19 +19,31 @@ class DamagedDigests(Exception):
     """These are not the digests of rows."""
 
 
-def pack(after_id: int, ids: Sequence[int], digests: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The content for ids in ascending order, all after `after_id`, and the bytes to store, which are compressed."""
-    deltas = bytearray()
-    previous = after_id
-    for row_id in ids:
-        delta, previous = row_id - previous, row_id
+class RowDigests:
+    """The rows of a part that are added one by one, all after `after_id` and in the order of their ids."""
+
+    __slots__ = ("_deltas", "_digests", "_last_id")
+
+    def __init__(self, after_id: int) -> None:
+        self._last_id = after_id
+        self._deltas = bytearray()
+        self._digests = bytearray()
+
+    def add(self, row_id: int, digest: bytes) -> None:
+        """Add a row with its complete digest."""
+        delta, self._last_id = row_id - self._last_id, row_id
+        deltas = self._deltas
         while delta > 0x7F:
             deltas.append(delta & 0x7F | 0x80)
             delta >>= 7
         deltas.append(delta)
-    joined = b"".join(digests)
-    packed = zlib.compress(deltas, 6)
-    return bytes(deltas) + joined, _SIZES.pack(len(deltas), len(packed)) + packed + joined
+        self._digests += digest[:DIGEST_BYTES]
+
+    def packed(self) -> tuple[bytes, bytes]:
+        """The content, and the bytes to store, which are compressed."""
+        compressed = zlib.compress(self._deltas, 6)
+        sizes = _SIZES.pack(len(self._deltas), len(compressed))
+        return bytes(self._deltas + self._digests), sizes + compressed + self._digests
 
 
 def unpack(after_id: int, count: int, stored: bytes) -> tuple[bytes, Sequence[tuple[int, bytes]]]:

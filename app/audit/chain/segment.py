@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
 from app.audit.chain.entry import PartClass, SealedPart
-from app.audit.chain.row_digests import DIGEST_BYTES, pack
+from app.audit.chain.row_digests import RowDigests
 
 DAY = 86_400 * 1_000_000  # microseconds
 
@@ -35,11 +35,40 @@ class StoredPart:
     digests: bytes | None
 
 
-@dataclass(slots=True)
 class _OpenPart:
-    ids: list[int] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    __slots__ = ("_count", "_digest", "_digests", "_first_at", "_first_id", "_last_at", "_last_id")
+
+    def __init__(self, after_id: int, first: ChainRow) -> None:
+        self._digests = RowDigests(after_id)
+        self._digest = sha256()
+        self._count = 0
+        self._first_id = self._last_id = first.id
+        self._first_at = self._last_at = first.at
+
+    def add(self, row_id: int, at: int, digest: bytes) -> None:
+        self._digests.add(row_id, digest)
+        self._digest.update(digest)
+        self._count += 1
+        self._last_id = row_id
+        if at < self._first_at:
+            self._first_at = at
+        elif at > self._last_at:
+            self._last_at = at
+
+    def stored(self, part_class: PartClass, day: int) -> StoredPart:
+        plain, packed = self._digests.packed()
+        sealed = SealedPart(
+            part_class,
+            day,
+            self._count,
+            self._first_id,
+            self._last_id,
+            self._first_at,
+            self._last_at,
+            self._digest.digest(),
+            sha256(plain).digest(),
+        )
+        return StoredPart(sealed, packed)
 
 
 class SegmentBuilder:
@@ -50,36 +79,17 @@ class SegmentBuilder:
         self.after_id = after_id
         self._parts: dict[tuple[PartClass, int], _OpenPart] = {}
 
-    def add(self, rows: Iterable[ChainRow]) -> None:
+    def add(self, rows: Sequence[ChainRow]) -> None:
         """Add rows."""
-        parts, count = self._parts, 0
-        for row_id, at, part_class, digest in rows:
+        for row in rows:
+            row_id, at, part_class, digest = row
             name = part_class, at // DAY
-            part = parts.get(name)
+            part = self._parts.get(name)
             if part is None:
-                part = parts[name] = _OpenPart()
-            part.ids.append(row_id)
-            part.digests.append(digest)
-            part.times.append(at)
-            count += 1
-        self.count += count
+                part = self._parts[name] = _OpenPart(self.after_id, row)
+            part.add(row_id, at, digest)
+        self.count += len(rows)
 
     def parts(self) -> Sequence[StoredPart]:
         """The parts of the rows."""
-        found = []
-        for (part_class, day), rows in self._parts.items():
-            short = [digest[:DIGEST_BYTES] for digest in rows.digests]
-            plain, packed = pack(self.after_id, rows.ids, short)
-            sealed = SealedPart(
-                part_class,
-                day,
-                len(rows.ids),
-                rows.ids[0],
-                rows.ids[-1],
-                min(rows.times),
-                max(rows.times),
-                sha256(b"".join(rows.digests)).digest(),
-                sha256(plain).digest(),
-            )
-            found.append(StoredPart(sealed, packed))
-        return found
+        return [part.stored(*name) for name, part in self._parts.items()]

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.audit.give_way import GiveWay
 from app.http.door.budgets import BUDGET_REFUSALS, LONG_WORK, TOO_MANY
 from app.http.door.traffic import Traffic
 from app.http.wire.problems import Problem
@@ -32,7 +33,7 @@ class LongWork:
     def __init__(self, traffic: Traffic, max_concurrent: int = MAX_CONCURRENT, max_waiting: int = MAX_WAITING) -> None:
         self._traffic = traffic
         self._max_waiting = max_waiting
-        self.give_way = traffic.give_way
+        self.give_way: GiveWay = traffic.give_way
         self._free = max_concurrent
         self._busy: set[str] = set()
         # By caller, the one that has waited longest first.

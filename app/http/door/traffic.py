@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 GIVE_WAY_SECONDS = 0.005  # several times what a short request takes
+LOG_GIVE_WAY_SECONDS = 0.001  # of the decision log, whose queue short requests fill
+# Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
+# so that with fewer a request that has arrived waits for a slice several times.
+_ITERATIONS = 3
 
 
 class Traffic:
@@ -15,7 +20,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self.requests = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # the one that has waited longest first
+        self._is_scheduled = False
 
     def enter(self) -> None:
         """Count a request."""
@@ -25,27 +31,45 @@ class Traffic:
         """Stop counting a request."""
         self.requests -= 1
         if self._waiting and not self.requests:
-            for waiting in self._waiting:
-                if not waiting.done():
-                    waiting.set_result(None)
+            self._schedule()
 
-    async def give_way(self) -> None:
-        """Let other tasks run, and wait until no short request is in progress, for at most `GIVE_WAY_SECONDS`.
+    async def give_way(self, seconds: float = GIVE_WAY_SECONDS) -> None:
+        """Let other tasks run, and wait until no short request is in progress, for at most so many seconds.
 
-        The limit lets long work continue, slice by slice, under any number of short requests.
+        Tasks that wait continue one after the other, with a few iterations of the event loop between their slices. The
+        limit lets them continue, slice by slice, under any number of short requests.
         """
-        await asyncio.sleep(0)
-        if not self.requests:
-            return
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(GIVE_WAY_SECONDS, _wake, waiting)
-        self._waiting.add(waiting)
+        self._waiting[waiting] = None
+        timer = loop.call_later(seconds, _wake, waiting)
+        self._schedule()
         try:
             await waiting
         finally:
             timer.cancel()
-            self._waiting.discard(waiting)
+            self._waiting.pop(waiting, None)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pass, _ITERATIONS)
+
+    def _pass(self, iterations: int) -> None:
+        """Let an iteration pass; in the last one, the task that has waited longest continues."""
+        # Linux lets a thread that has read a request wait for the processor until the next tick of its clock, in 4 ms.
+        os.sched_yield()
+        if iterations > 1 and not self.requests:
+            asyncio.get_running_loop().call_soon(self._pass, iterations - 1)
+            return
+        self._is_scheduled = False
+        if self.requests or not self._waiting:
+            return
+        waiting = next(iter(self._waiting))
+        del self._waiting[waiting]
+        _wake(waiting)
+        if self._waiting:
+            self._schedule()
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -138,6 +138,51 @@ async def test_long_work_yields_to_short_requests_for_a_bounded_time() -> None:
     assert steps == ["long"] * 3
 
 
+async def test_a_request_waits_for_one_slice_of_long_work_at_most() -> None:
+    traffic, slices, over = Traffic(), 0, False
+
+    async def work() -> None:
+        nonlocal slices
+        while not over:
+            slices += 1
+            await traffic.give_way()
+
+    tasks = [asyncio.create_task(work()) for _ in range(4)]
+    for turn in range(50):
+        await asyncio.sleep(0 if turn % 2 else 0.001)
+        before = slices
+        for _ in range(3):  # a server reads it, starts it, and counts it
+            await asyncio.sleep(0)
+        traffic.enter()
+        assert slices <= before + 1
+        await _settle()
+        assert slices <= before + 2, "the one that was woken before it was counted"
+        traffic.leave()
+    assert slices > 50
+    over = True
+    await asyncio.gather(*tasks)
+
+
+async def test_long_work_that_is_cancelled_does_not_stop_the_rest() -> None:
+    traffic, done = Traffic(), list[int]()
+
+    async def work(number: int) -> None:
+        await traffic.give_way()
+        done.append(number)
+
+    for request in (True, False):
+        if request:
+            traffic.enter()
+        tasks = [asyncio.create_task(work(number)) for number in range(4)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        if request:
+            traffic.leave()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert done == [1, 3, 1, 3]
+
+
 class Page:
     """A handler behind the middleware that begins and ends its answer on command."""
 
