@@ -53,7 +53,7 @@ from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_id import with_request_id
 from app.http.door.route_table import table_of
 from app.http.door.telemetry import new_tracing
-from app.http.door.traffic import LOG_GIVE_WAY_SECONDS, Traffic
+from app.http.door.traffic import Traffic
 from app.http.own_routes import own_handlers, refused_routes
 from app.http.wire.litestar_private import without_outer_layers
 from app.identity.authenticate import Authenticator
@@ -108,7 +108,8 @@ def create_app(
     tracing = new_tracing(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
     traffic = Traffic()
-    writer = DecisionWriter(sessions, disk, traffic.give_way)
+
+    writer = DecisionWriter(sessions, disk, lambda: decision_log.give_way())  # noqa: PLW0108  # made below
     log_size = LogSize(SizeLimit(settings.decision_log_max_bytes))
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
         count_written(writer.write, log_size, lambda classes: decision_log.hold(classes)),  # noqa: PLW0108  # made below
@@ -116,7 +117,7 @@ def create_app(
         sample=settings.decision_log_sample,
         shadowing=shadowing,
         outcomes=Outcomes(lambda resource: bool(live.active.table.methods(resource))),
-        between_slices=partial(traffic.give_way, LOG_GIVE_WAY_SECONDS),
+        between_slices=traffic.give_way,
     )
     requests, lookups = Requests(), Tally()
     verifier = ApiKeyVerifier(

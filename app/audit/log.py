@@ -200,6 +200,18 @@ class DecisionLog:
         )
 
     @property
+    def is_behind(self) -> bool:
+        """Whether a share of the queue is a quarter full."""
+        return any(len(share.waiting) > share.capacity // 4 for share in self._queue.shares)
+
+    async def give_way(self) -> None:
+        """Let requests be served between slices of work of the log.
+
+        While it is behind, writing decisions takes precedence over the requests that make more of them.
+        """
+        await (yield_to_loop() if self.is_behind else self._between_slices())
+
+    @property
     def has_room(self) -> bool:
         """Whether a decision of an AuthZEN request has room. Holds until the event loop runs another task."""
         return self._admission.has_room
@@ -259,7 +271,7 @@ class DecisionLog:
                 self.throttle.relieve()
                 while builder.taken:
                     self._drops.add(builder.fill(_SLICE_SIZE))
-                    await self._between_slices()
+                    await self.give_way()
             if builder.batch and not await self._write_batch(retry=retry):
                 return
             if retry and len(self._queue) < BATCH_SIZE:

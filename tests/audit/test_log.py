@@ -116,6 +116,28 @@ async def test_requests_are_served_while_a_batch_is_collected(store: Store) -> N
     assert set(slices) == {0}
 
 
+async def test_the_log_gives_way_unless_it_is_behind(store: Store) -> None:
+    given = 0
+
+    async def between_slices() -> None:
+        nonlocal given
+        given += 1
+
+    log = DecisionLog(store.write, capacity=100, between_slices=between_slices)
+    note(log, times=25)
+    note(log, principal=None, times=1)
+    await log.give_way()
+    assert (log.is_behind, given) == (False, 1)
+    note(log)
+    await log.give_way()
+    assert (log.is_behind, given) == (True, 1)
+    async with log:
+        await until(log, written=27)
+    given = 0
+    await log.give_way()
+    assert (log.is_behind, given) == (False, 1)
+
+
 async def test_a_full_queue_drops_and_counts_without_waiting(
     store: Store, said: list[structlog.typing.EventDict]
 ) -> None:

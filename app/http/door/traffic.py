@@ -6,7 +6,6 @@ import asyncio
 import os
 
 GIVE_WAY_SECONDS = 0.005  # several times what a short request takes
-LOG_GIVE_WAY_SECONDS = 0.001  # of the decision log, whose queue short requests fill
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
 _ITERATIONS = 3
@@ -33,8 +32,8 @@ class Traffic:
         if self._waiting and not self.requests:
             self._schedule()
 
-    async def give_way(self, seconds: float = GIVE_WAY_SECONDS) -> None:
-        """Let other tasks run, and wait until no short request is in progress, for at most so many seconds.
+    async def give_way(self) -> None:
+        """Let other tasks run, and wait until no short request is in progress, for at most `GIVE_WAY_SECONDS`.
 
         Tasks that wait continue one after the other, with a few iterations of the event loop between their slices. The
         limit lets them continue, slice by slice, under any number of short requests.
@@ -42,7 +41,7 @@ class Traffic:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] = loop.create_future()
         self._waiting[waiting] = None
-        timer = loop.call_later(seconds, _wake, waiting)
+        timer = loop.call_later(GIVE_WAY_SECONDS, _wake, waiting)
         self._schedule()
         try:
             await waiting
