@@ -138,7 +138,8 @@ async def test_long_work_yields_to_short_requests_for_a_bounded_time() -> None:
     assert steps == ["long"] * 3
 
 
-async def test_a_request_waits_for_one_slice_of_long_work_at_most() -> None:
+async def test_a_request_waits_for_one_slice_of_long_work_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.door.traffic.GIVE_WAY_SECONDS", 60.0)
     traffic, slices, over = Traffic(), 0, False
 
     async def work() -> None:
