@@ -108,7 +108,6 @@ def create_app(
     tracing = new_tracing(settings.otlp_endpoint, settings.trace_sample)
     span = tracing.span if tracing else nullcontext
     traffic = Traffic()
-
     writer = DecisionWriter(sessions, disk, lambda: decision_log.give_way())  # noqa: PLW0108  # made below
     log_size = LogSize(SizeLimit(settings.decision_log_max_bytes))
     decision_log = (tracing.decision_log if tracing else DecisionLog)(
