@@ -6,6 +6,8 @@ import asyncio
 import os
 
 GIVE_WAY_SECONDS = 0.005  # several times what a short request takes
+# While a request is always in progress: its client may withhold the rest of its body, and a slice takes 0.3 ms.
+LEAST_SECONDS = 0.001
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
 _ITERATIONS = 3
@@ -21,6 +23,7 @@ class Traffic:
         self.requests = 0
         self._waiting: dict[asyncio.Future[None], None] = {}  # the one that has waited longest first
         self._is_scheduled = False
+        self._limit = GIVE_WAY_SECONDS
 
     def enter(self) -> None:
         """Count a request."""
@@ -36,18 +39,25 @@ class Traffic:
         """Let other tasks run, and wait until no short request is in progress, for at most `GIVE_WAY_SECONDS`.
 
         Tasks that wait continue one after the other, with a few iterations of the event loop between their slices. The
-        limit lets them continue, slice by slice, under any number of short requests.
+        limit lets them continue, slice by slice, under any number of short requests. It falls to `LEAST_SECONDS` while
+        there is always one in progress.
         """
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] = loop.create_future()
         self._waiting[waiting] = None
-        timer = loop.call_later(GIVE_WAY_SECONDS, _wake, waiting)
+        timer = loop.call_later(self._limit, self._give_up, waiting)
         self._schedule()
         try:
             await waiting
         finally:
             timer.cancel()
             self._waiting.pop(waiting, None)
+
+    def _give_up(self, waiting: asyncio.Future[None]) -> None:
+        """Continue although requests are in progress."""
+        if self.requests:
+            self._limit = max(self._limit / 2, LEAST_SECONDS)
+        _wake(waiting)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -62,7 +72,10 @@ class Traffic:
             asyncio.get_running_loop().call_soon(self._pass, iterations - 1)
             return
         self._is_scheduled = False
-        if self.requests or not self._waiting:
+        if self.requests:
+            return
+        self._limit = GIVE_WAY_SECONDS
+        if not self._waiting:
             return
         waiting = next(iter(self._waiting))
         del self._waiting[waiting]

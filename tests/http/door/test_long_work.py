@@ -164,6 +164,21 @@ async def test_a_request_waits_for_one_slice_of_long_work_at_most(monkeypatch: p
     await asyncio.gather(*tasks)
 
 
+async def test_a_request_that_waits_for_its_client_hardly_delays_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.door.traffic.GIVE_WAY_SECONDS", 0.2)
+    traffic, loop = Traffic(), asyncio.get_running_loop()
+    for _ in range(2):
+        traffic.enter()
+        started = loop.time()
+        await traffic.give_way()
+        assert loop.time() - started > 0.15, "the first time, it has its whole time"
+        for _ in range(30):
+            await traffic.give_way()
+        assert loop.time() - started < 3, "half of 31 times as long"
+        traffic.leave()
+        await traffic.give_way()
+
+
 async def test_long_work_that_is_cancelled_does_not_stop_the_rest() -> None:
     traffic, done = Traffic(), list[int]()
 
