@@ -6,7 +6,6 @@ refused because of bad ones from the same address.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -51,13 +50,12 @@ _log = structlog.stdlib.get_logger("budgets")
 
 @dataclass(frozen=True, slots=True)
 class DelayedRefusal:
-    """A refusal that is sent after `DELAY_SECONDS`."""
+    """A refusal that the door sends after `DELAY_SECONDS`."""
 
     refusal: Refusal
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the refusal after the delay."""
-        await asyncio.sleep(DELAY_SECONDS)
+        """Send the refusal."""
         await self.refusal.send(scope, receive, send)
 
 

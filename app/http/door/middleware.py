@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.audit.log import DecisionLog
 from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
-from app.http.door.budgets import Budgets
+from app.http.door.budgets import DELAY_SECONDS, Budgets, DelayedRefusal
 from app.http.door.direct import call_direct, is_direct
 from app.http.door.enforcement import Enforcement, Entrance, Gate
 from app.http.door.refusal import Refusal, Refusals, refusal, unavailable
@@ -137,7 +137,9 @@ class Door:
                 answer = _ambiguous_path(raw_path)
             if answer is not None:
                 caller: Principal | None = scope.get("user")
-                if caller is None or caller.method == "anonymous":
+                if isinstance(answer, DelayedRefusal):
+                    await state.throttle.wait(DELAY_SECONDS)
+                elif caller is None or caller.method == "anonymous":
                     await state.throttle.wait()
                 await answer.send(scope, receive, send)
             elif scope.get("method") == "OPTIONS" and (options := state.keys.options.get(scope["path_template"])):

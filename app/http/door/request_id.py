@@ -17,7 +17,7 @@ from app import logs
 from app.audit.sanitize import without_secrets
 from app.http.door.access_log import HEADERS, AccessLog, Headers
 from app.http.door.draining import CLOSE, draining
-from app.http.door.traffic import Traffic
+from app.http.door.traffic import CountedRequest, Traffic
 from app.http.wire.litestar_private import RESPONSE_STARTED
 from app.metrics.requests import Requests
 
@@ -30,8 +30,8 @@ _name_of = itemgetter(0)
 def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Requests, traffic: Traffic) -> ASGIApp:
     """Give each request the caller's `X-Request-ID` if it is plain text without a secret, else a new id.
 
-    `requests` records the duration of each request, and `traffic` counts those whose response has not started. With an
-    `access_log` each request is logged.
+    `requests` records the duration of each request, and `traffic` counts those whose response has not started and that
+    wait for no part of their body. With an `access_log` each request is logged.
     """
 
     known = requests.known
@@ -48,7 +48,7 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
         header = (HEADER, request_id.encode())
         state = scope.setdefault("state", {})
         status = 0
-        traffic.requests += 1
+        counted = CountedRequest(traffic, receive)
         started = perf_counter_ns()
 
         def send_with_id(message: Message) -> Awaitable[None]:
@@ -57,22 +57,21 @@ def with_request_id(app: ASGIApp, access_log: AccessLog | None, requests: Reques
                 return send(message)
             if message["type"] == "http.response.start" or message["type"] == "websocket.http.response.start":
                 if not status:
-                    traffic.leave()
+                    counted.end()
                     state[RESPONSE_STARTED] = True
                 status = message["status"]
                 headers = [*message["headers"], header]
                 message["headers"] = [*headers, CLOSE] if draining.begun else headers
             elif message["type"] == "websocket.accept":
-                traffic.leave()
+                counted.end()
                 status = 101
                 message["headers"] = [*message["headers"], header]
             return send(message)
 
         try:
-            await app(scope, receive, send_with_id)
+            await app(scope, counted.receive, send_with_id)
         finally:
-            if not status:
-                traffic.leave()
+            counted.end()
             ended = perf_counter_ns()
             took = ended - started
             try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 
+from litestar.types import Receive, ReceiveMessage
+
 GIVE_WAY_SECONDS = 0.005  # several times what a short request takes
-# While a request is always in progress: its client may withhold the rest of its body, and a slice takes 0.3 ms.
+# While a request is always in progress: it may wait for the database or another host, and a slice takes 0.3 ms.
 LEAST_SECONDS = 0.001
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
@@ -16,7 +18,7 @@ _ITERATIONS = 3
 class Traffic:
     """Counts short requests, from their arrival until their response starts.
 
-    A request is not counted while it does long work, waits for its turn or is delayed by the throttle of refusals.
+    A request is not counted while it does long work, waits for its turn or its body, or while its refusal is delayed.
     """
 
     def __init__(self) -> None:
@@ -82,6 +84,41 @@ class Traffic:
         _wake(waiting)
         if self._waiting:
             self._schedule()
+
+
+class CountedRequest:
+    """A request that is counted until `end`, except while it waits for its body.
+
+    Otherwise a client that sends its body slowly would slow all long work down.
+    """
+
+    __slots__ = ("_has_ended", "_is_counted", "_receive", "_traffic")
+
+    def __init__(self, traffic: Traffic, receive: Receive) -> None:
+        self._traffic = traffic
+        self._receive = receive
+        self._is_counted, self._has_ended = True, False
+        traffic.requests += 1
+
+    def end(self) -> None:
+        """Stop counting the request. Does nothing the second time."""
+        self._has_ended = True
+        if self._is_counted:
+            self._is_counted = False
+            self._traffic.leave()
+
+    async def receive(self) -> ReceiveMessage:
+        """Receive a message of the request."""
+        if not self._is_counted:
+            return await self._receive()
+        self._is_counted = False
+        self._traffic.leave()
+        try:
+            return await self._receive()
+        finally:
+            if not self._has_ended:
+                self._is_counted = True
+                self._traffic.enter()
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

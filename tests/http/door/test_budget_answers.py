@@ -16,9 +16,7 @@ from app.http.door.budgets import (
     KEY_ISSUES,
     SIGN_INS,
     Budgets,
-    DelayedRefusal,
 )
-from app.http.door.refusal import refusal
 from app.identity.budget import MAX_PARTIES, BudgetSpent
 from tests.identity.clock import Clock
 
@@ -208,21 +206,3 @@ def test_refusals_beyond_a_budget_are_counted_and_logged_once_a_minute() -> None
         ("key_issues", "user_a", "warning"),
     ]
     assert lines[0]["refused"] == before[BAD_CREDENTIALS] + 1
-
-
-async def test_a_refusal_beyond_the_budget_waits_a_tenth_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    happened: list[Any] = []
-
-    async def sleep(seconds: float) -> None:
-        happened.append(seconds)
-
-    async def send(message: Any) -> None:
-        happened.append(message["type"])
-
-    async def receive() -> Any:
-        raise AssertionError("no body is read")
-
-    monkeypatch.setattr("app.http.door.budgets.asyncio.sleep", sleep)
-    asked: Any = {"type": "http", "method": "GET"}
-    await DelayedRefusal(refusal(429, "Too many requests.")).send(asked, receive, send)
-    assert happened == [0.1, "http.response.start", "http.response.body"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -153,6 +154,50 @@ async def test_a_request_is_counted_until_its_answer_begins() -> None:
     with pytest.raises(RuntimeError):
         await asked(messages=[], failure=RuntimeError("failed"))
     assert asked.traffic.requests == 0
+
+
+@pytest.mark.parametrize("starts_before", [True, False])
+@pytest.mark.parametrize("ends", ["body", "cancelled", "disconnect"])
+async def test_a_request_is_not_counted_while_it_waits_for_its_body(ends: str, *, starts_before: bool) -> None:
+    traffic, seen = Traffic(), list[int]()
+    arrived: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    start: Any = {"type": "http.response.start", "status": 200, "headers": ()}
+
+    async def answer(_scope: Any, receive: Any, send: Any) -> None:
+        seen.append(traffic.requests)
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        if starts_before:  # an answer that is sent before the body has arrived
+            await send(start)
+        seen.append(traffic.requests)
+        try:
+            await waiting
+        finally:
+            seen.append(traffic.requests)
+        if not starts_before:
+            await send(start)
+        seen.append(traffic.requests)
+        await receive()
+
+    async def receive() -> Any:
+        return await asyncio.shield(arrived)
+
+    async def send(_: Any) -> None:
+        pass
+
+    scope: Any = {"type": "http", "method": "POST", "raw_path": b"/x", "headers": []}
+    request = asyncio.ensure_future(with_request_id(answer, None, Requests(), traffic)(scope, receive, send))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert seen == [1, 0]
+    if ends == "cancelled":
+        request.cancel()
+    else:
+        arrived.set_result({"type": "http.request" if ends == "body" else "http.disconnect"})
+    await asyncio.wait({request})
+    counted = int(not starts_before)
+    assert seen == ([1, 0, counted] if ends == "cancelled" else [1, 0, counted, 0])
+    assert traffic.requests == 0
 
 
 @pytest.mark.parametrize(

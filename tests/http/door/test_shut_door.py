@@ -163,7 +163,8 @@ class Opened(Guarded):
 
     def __post_init__(self) -> None:
         self.throttle_time = 1000.0
-        self.throttle = RefusalThrottle(Traffic(), clock=lambda: self.throttle_time)
+        self.traffic = Traffic()
+        self.throttle = RefusalThrottle(self.traffic, clock=lambda: self.throttle_time)
         proxies = TrustedProxies(None)
         keys = ApiKeyVerifier(self.find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
         jwt = single_issuer(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
@@ -300,6 +301,24 @@ async def test_bad_credentials_are_refused_on_public_routes_and_are_429_beyond_t
     assert await guarded.ask(b"/open", bearer=guarded.key()) == (200, "")
     assert await guarded.ask(b"/open", ("127.0.0.2", 1), bearer=bearer) == (401, detail)
     assert len(guarded.reached) == 1
+
+
+async def test_a_refusal_beyond_the_budget_waits_a_tenth_of_a_second_uncounted(
+    guarded: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append((seconds, guarded.traffic.requests, len(guarded.sent)))
+
+    monkeypatch.setattr("app.http.door.refusal_throttle.asyncio.sleep", sleep)
+    guarded.traffic.enter()  # as each request does
+    for _ in range(3):
+        await guarded.ask(b"/open", bearer="abc")
+    assert not waits
+    assert (await guarded.ask(b"/open", bearer="abc"))[0] == 429
+    assert waits == [(0.1, 0, 0)]
+    assert guarded.traffic.requests == 1
 
 
 async def test_only_refusals_of_unknown_callers_are_paced(guarded: Opened) -> None:
