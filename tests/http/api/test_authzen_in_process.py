@@ -198,7 +198,7 @@ async def test_a_batch_has_at_most_a_thousand_items(point: DecisionPoint) -> Non
     question = {"subject": ANN, "action": READ, "resource": FREE}
     assert await point.decisions(*[{}] * 1000, **question) == [True] * 1000
     refused = await point(EVALUATIONS, evaluations=[{}] * 1001, **question)
-    assert refused == (400, "`evaluations` has 1001 items; at most 1000 are allowed.")
+    assert refused == (400, "`evaluations` must have at most 1000 items.")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.http.api.authzen.wire import EntityType, RequestedAction
+from msgspec import UNSET, UnsetType
+
+from app.http.api.authzen.wire import EntityType, RequestedAction, RequestedEntity
 from app.http.wire.problems import Problem
 
 # In all items of a request; values of the defaults count for each item that has them.
@@ -10,6 +12,8 @@ MAX_VALUES = 1_000_000
 # In a search, which may examine 10,000 candidates: in its body, and in the entity to search for.
 MAX_SEARCH_VALUES = 1_000
 MAX_TARGET_VALUES = 100
+# Of a subject, which are examined in one go, for two milliseconds. A token of 16 KB has fewer.
+MAX_GRANTS = 5_000
 _GRANTS = ("permissions", "scope")  # attributes whose text is a list, separated by spaces
 
 
@@ -30,6 +34,23 @@ class Sizes:
         if cached is None:  # the object is kept, because Python reuses the id of a deleted one
             cached = self._cache[id(attributes)] = attributes, _count(attributes) + _count_words(attributes)
         return cached[1]
+
+
+def grants_fault(subject: RequestedEntity | UnsetType) -> str:
+    """Why a subject states too many grants; empty if it does not."""
+    if subject is UNSET or not subject.properties:
+        return ""
+    stated = [subject.properties.get(name) for name in _GRANTS]
+    count = sum(
+        len(each) if isinstance(each, list) else each.count(" ") + 1 for each in stated if isinstance(each, list | str)
+    )
+    return f"The subject states {count} grants; at most {MAX_GRANTS} are allowed." if count > MAX_GRANTS else ""
+
+
+def check_grants(subject: RequestedEntity | UnsetType) -> None:
+    """Raises Problem 400 if a subject states too many grants."""
+    if fault := grants_fault(subject):
+        raise Problem(400, fault)
 
 
 def check_items(total: int) -> None:

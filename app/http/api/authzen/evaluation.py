@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from app.audit.decision_class import AUTHZEN_DOOR
 from app.http.api.authzen import described
-from app.http.api.authzen.budget import Sizes, check_items
+from app.http.api.authzen.budget import Sizes, check_grants, check_items, grants_fault
 from app.http.api.authzen.evaluate import Evaluator, Outcome, stored_subjects
 from app.http.api.authzen.token_subject import (
     TokenSubject,
@@ -24,12 +24,14 @@ from app.http.api.authzen.token_subject import (
     is_about_token,
 )
 from app.http.api.authzen.wire import (
+    MAX_ITEMS,
     AccessQuestion,
     Evaluation,
     Evaluations,
     RequestedEntity,
     action_parts,
     decode,
+    decode_evaluations,
     entity_parts,
     missing_field,
     read_text,
@@ -44,7 +46,6 @@ from app.policy.engine.resolved_subject import APP_TYPE, KEY_TYPE, NO_SUBJECTS
 from app.policy.language.row_view import RowPlace
 from app.services import AnyRequest, Services, services_of
 
-MAX_EVALUATIONS = 1000
 _MAX_SHORT = 8_192  # bytes of the body of an evaluation, which takes a millisecond; a longer one is long work
 EVALUATION = "/access/v1/evaluation"
 EVALUATIONS = "/access/v1/evaluations"
@@ -131,7 +132,7 @@ async def evaluate_access(request: AnyRequest) -> ASGIResponse:
     status_code=200,
     summary="Evaluate access many times (AuthZEN)",
     tags=["authzen"],
-    operation_class=described.evaluations(MAX_EVALUATIONS, tuple(SEMANTICS)),
+    operation_class=described.evaluations(MAX_ITEMS, tuple(SEMANTICS)),
     opt=DIRECT,
     responses={200: ResponseSpec(Verdicts, description="A decision for each item"), **_REFUSED},
 )
@@ -140,15 +141,13 @@ async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     services = services_of(request.app)
     services.long_work.check_waiting(request.user.subject)  # before reading a large body
     text = await read_text(request)
-    body = decode(text, _EVALUATIONS)
+    body, items = decode_evaluations(text, _EVALUATIONS)
     semantic = body.options.evaluations_semantic or "execute_all"
     if semantic not in SEMANTICS:
         raise Problem(400, f"`options.evaluations_semantic` must be one of {', '.join(SEMANTICS)}.")
-    items = body.evaluations or ()
     if not items and len(text) <= _MAX_SHORT:
         return await _single(body, request)
-    if len(items) > MAX_EVALUATIONS:
-        raise Problem(400, f"`evaluations` has {len(items)} items; at most {MAX_EVALUATIONS} are allowed.")
+    check_grants(body.subject)
     async with services.long_work.turn(request.user.subject):
         if not items:
             return await _single(body, request)
@@ -177,6 +176,7 @@ async def _single(body: Evaluation, request: AnyRequest, text: bytes | None = No
     """The answer to an evaluation, which is cached by its `text` if that says all of it."""
     if field := missing_field(subject=body.subject, action=body.action, resource=body.resource):
         raise Problem(400, f"`{field}` is missing.")
+    check_grants(body.subject)
     services = services_of(request.app)
     if is_about_token(body):
         return await _of_token(body, request.user, services)
@@ -259,7 +259,9 @@ def _item(raw: Raw, defaults: AccessQuestion) -> AccessQuestion | EvaluationReas
         defaults.context if item.context is UNSET else item.context,
     )
     field = missing_field(subject=question.subject, action=question.action, resource=question.resource)
-    return EvaluationReason(f"`{field}` is missing.") if field else question
+    if fault := f"`{field}` is missing." if field else grants_fault(item.subject):
+        return EvaluationReason(fault)
+    return question
 
 
 def _entity(entity: RequestedEntity | UnsetType, default: RequestedEntity | UnsetType) -> RequestedEntity | UnsetType:
