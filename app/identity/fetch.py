@@ -7,6 +7,10 @@ from collections.abc import Mapping
 
 import httpx
 
+from app.identity.httpx_private import limit_client
+
+MAX_RECEIVED = 512 * 1024  # of an answer, with its head, interim responses and the encoding of its body
+
 
 class FetchFailed(Exception):
     """The document could not be fetched. The message gives the reason, and not the address."""
@@ -15,12 +19,14 @@ class FetchFailed(Exception):
 def new_client() -> httpx.AsyncClient:
     """A client for `fetch`, which its creator must close."""
     # Each fetch opens a new connection, so that a changed DNS entry is noticed.
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         follow_redirects=False,
         timeout=None,  # noqa: S113  # `fetch` limits the exchange as a whole
         limits=httpx.Limits(max_keepalive_connections=0),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     )
+    limit_client(client, MAX_RECEIVED, _too_much)
+    return client
 
 
 async def fetch(
@@ -55,3 +61,7 @@ async def fetch(
         raise FetchFailed(f"no connection: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise FetchFailed(f"no answer ({type(error).__name__})") from None
+
+
+def _too_much() -> FetchFailed:
+    return FetchFailed(f"the answer has over {MAX_RECEIVED:,} bytes with its head")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from app.identity.httpx_private import limit_received
 from app.oauth.client_document import DocumentAddress
-from app.oauth.httpx_private import limit_received
 from app.oauth.public_address import Address, Resolve, TooManyLookups, is_public, resolve
 
 MAX_BYTES = 5 * 1024

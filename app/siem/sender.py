@@ -9,10 +9,12 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from app.identity.httpx_private import limit_client
 from app.siem.destination import Destination
 
 SEND_SECONDS = 15.0
 _MAX_ANSWER_BYTES = 65_536
+MAX_RECEIVED = 200_000  # with the head of the answer, interim responses and the encoding of the body
 # The content of the batch is at fault: without some of its records the destination may accept it.
 _REFUSED = (400, 413, 422)
 _UNAUTHENTICATED = (401, 403)
@@ -41,6 +43,10 @@ class Failed:
     retry_after: float | None = None
 
 
+class ReceivedTooMuch(Exception):
+    """The destination sent more than `MAX_RECEIVED`."""
+
+
 Answer = Accepted | RefusedBatch | Failed
 
 
@@ -66,6 +72,8 @@ class Sender:
                 return await self._exchange(self._client, body)
         except TimeoutError:
             return Failed(f"no complete answer in {SEND_SECONDS:g} s")
+        except ReceivedTooMuch:
+            return Failed(f"the answer has over {MAX_RECEIVED:,} bytes with its head")
         except httpx.ConnectError as error:
             return Failed(f"no connection: {error}")  # says whether DNS, TLS or the connection failed
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -115,8 +123,10 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def _new_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         follow_redirects=False,
         timeout=None,  # noqa: S113  # `send` limits the exchange as a whole
         limits=httpx.Limits(max_keepalive_connections=1, keepalive_expiry=30.0),
     )
+    limit_client(client, MAX_RECEIVED, ReceivedTooMuch)
+    return client

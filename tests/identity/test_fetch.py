@@ -71,6 +71,18 @@ async def test_each_exchange_opens_a_connection(host: Host) -> None:
     assert "authorization" not in head
 
 
+async def test_interim_responses_without_end_are_not_read_to_their_end(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.identity.fetch.MAX_RECEIVED", 20_000)
+    interim, answer = b"HTTP/1.1 103 Early Hints\r\n\r\n", host.answer
+    host.answer = interim * 600 + answer
+    assert await host.exchange() == (200, b"{}")
+    host.answer = interim * 800 + answer
+    with pytest.raises(FetchFailed, match="the answer has over 20,000 bytes with its head"):
+        await host.exchange()
+
+
 async def test_a_form_is_posted_with_credentials(host: Host) -> None:
     await host.exchange(form={"code": "a b"}, auth=("id", "secret"))
     await host.exchange(form={})

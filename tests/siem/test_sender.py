@@ -66,6 +66,20 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
             assert await sender.send(b"[]") == Accepted()
 
 
+async def test_interim_responses_without_end_are_not_read_to_their_end() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    with SiemReceiver() as receiver:
+        async with sender_to(receiver.url) as sender:
+            few, many = (interim * (size // len(interim)) for size in (module.MAX_RECEIVED // 2, 10_000_000))
+            receiver.answer = lambda _batch: ReceiverAnswer(before=few)
+            for _ in range(3):  # on one connection
+                assert await sender.send(b"[]") == Accepted()
+            receiver.answer = lambda _batch: ReceiverAnswer(before=many)
+            assert await sender.send(b"[]") == Failed("the answer has over 200,000 bytes with its head")
+            receiver.answer = lambda _batch: ReceiverAnswer()
+            assert await sender.send(b"[]") == Accepted()
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

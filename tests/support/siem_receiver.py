@@ -28,11 +28,12 @@ class ReceivedBatch:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """An answer; with `status` None the connection is closed without one."""
+    """An answer; with `status` None the connection is closed without one. `before` are its interim responses."""
 
     status: int | None = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b"{}"
+    before: bytes = b""
 
     @property
     def is_success(self) -> bool:
@@ -58,6 +59,7 @@ class SiemReceiver:
                 if answer.status is None:
                     self.close_connection = True
                     return
+                self.wfile.write(answer.before)
                 self.send_response(answer.status)
                 for name, value in {**answer.headers, "Content-Length": str(len(answer.content))}.items():
                     self.send_header(name, value)

@@ -108,7 +108,7 @@ PARTS = {
             *_under("tests/oauth", "test_consent_of_documents test_consent_races test_consents test_departures"),
             *_under("tests/oauth", "test_administered_apps test_app_changes test_apps_of_members test_removal_races"),
             *_under("tests/oauth", "test_delegated_doors test_document_clients test_document_fetch test_exchange"),
-            *_under("tests/oauth", "test_documents_at_a_server test_dynamic_clients test_httpx_private test_registry"),
+            *_under("tests/oauth", "test_documents_at_a_server test_dynamic_clients test_registry"),
             *_under("tests/oauth", "test_open_requests test_own_grants test_public_address test_redirects"),
             *_under("tests/oauth", "test_redirects_at_a_server test_registration test_resource_doors test_scope"),
             *_under("tests/oauth", "test_token_endpoint test_write_locks test_app_forms test_lifetimes test_grants"),
