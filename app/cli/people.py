@@ -58,7 +58,8 @@ def block_command(sub: str, *, as_json: bool) -> None:
     consents = "1 consent to an app" if blocked.apps == 1 else f"{blocked.apps} consents to apps"
     keys, sessions = plural(blocked.keys, "key"), plural(blocked.sessions, "console session")
     ended = f"{consents}, {keys} and {sessions} ended"
-    click.echo(f"{quoted(sub)} is blocked since {rfc3339(blocked.blocked_at)}; {ended}.")
+    is_blocked = "was already blocked," if blocked.was_blocked else "is blocked"
+    click.echo(f"{quoted(sub)} {is_blocked} since {rfc3339(blocked.blocked_at)}; {ended}.")
     if not known:
         click.echo("No user with this `sub` has signed in to the console or had a key: check its spelling.")
 
@@ -103,8 +104,10 @@ def unblock_command(sub: str, *, as_json: bool) -> None:
     unblocked = with_session(lambda session: unblock_person(session, sub, operator(), datetime.now(UTC)))
     if as_json:
         show_view(unblocked)
+    elif unblocked.was_blocked:
+        click.echo(f"{quoted(sub)} is not blocked any more.")
     else:
-        click.echo(f"{quoted(sub)} is not blocked.")
+        click.echo(f"{quoted(sub)} was not blocked.")
 
 
 def _check(sub: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -26,13 +26,17 @@ MAX_SUBJECT = 255
 
 @dataclass(frozen=True, slots=True)
 class BlockedPerson:
-    """A person who is blocked, with the numbers of what was ended now. `blocked_at` is null for one who is not."""
+    """A person who is blocked, with the numbers of what was ended now. `blocked_at` is null for one who is not.
+
+    `was_blocked` is whether the person was blocked before.
+    """
 
     subject: str
     blocked_at: datetime | None
     apps: int = 0
     sessions: int = 0
     keys: int = 0
+    was_blocked: bool = False
 
 
 def subject_fault(subject: str) -> str:
@@ -58,17 +62,18 @@ async def block_person(session: AsyncSession, subject: str, by: Actor, now: date
         ended = await end_grants(session, subject, now)
         await record_ends(session, ended, subject, by, now)
         sessions = await console_sessions.end_all(session, subject)
-        blocked_at = person.blocked_at or now
+        before = person.blocked_at
+        blocked_at = before or now
         change = update(Person).where(col(Person.id) == person.id).values(blocked_at=blocked_at)
         await session.execute(change, execution_options={"synchronize_session": False})
         details: dict[str, Detail] = {"apps": len(ended), "sessions": sessions}
         admin_actions.record(session, by, "person.block", f"user:{subject}", now=now, details=details)
         await session.commit()
-        return BlockedPerson(subject, blocked_at, len(ended), sessions)
+        return BlockedPerson(subject, blocked_at, len(ended), sessions, was_blocked=before is not None)
 
     blocked = await carry_out(session, block)
     keys = [key async for key in revoke_keys_of(session, subject, by, now)]
-    return BlockedPerson(subject, blocked.blocked_at, blocked.apps, blocked.sessions, len(keys))
+    return replace(blocked, keys=len(keys))
 
 
 async def unblock_person(session: AsyncSession, subject: str, by: Actor, now: datetime) -> BlockedPerson:
@@ -80,7 +85,7 @@ async def unblock_person(session: AsyncSession, subject: str, by: Actor, now: da
     if unblocked is not None:
         admin_actions.record(session, by, "person.unblock", f"user:{subject}", now=now)
         await session.commit()
-    return BlockedPerson(subject, None)
+    return BlockedPerson(subject, None, was_blocked=unblocked is not None)
 
 
 async def _locked(session: AsyncSession, subject: str) -> Person:

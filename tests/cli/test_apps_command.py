@@ -103,9 +103,11 @@ def test_rotate_disable_enable_and_remove(env: dict[str, str]) -> None:
     assert digests(env) == (hashlib.sha256(last["client_secret"].encode()).digest(), None)
 
     assert re.fullmatch(r"App app_\w+ \(“Scores”\) is disabled since 20\S+Z\.\n", run(env, "disable", client_id))
+    assert f"App {client_id} (“Scores”) was already disabled, since 20" in run(env, "disable", client_id)
     assert [row["client_id"] for row in run_json(env, "list", "--status", "disabled")] == [client_id]
     assert run(env, "list", "--status", "enabled") == "No such apps.\n"
     assert run(env, "enable", client_id) == f"App {client_id} (“Scores”) is enabled.\n"
+    assert run(env, "enable", client_id) == f"App {client_id} (“Scores”) was already enabled.\n"
     assert run_json(env, "disable", client_id)["is_enabled"] is False
     assert run_json(env, "enable", client_id)["is_enabled"] is True
 

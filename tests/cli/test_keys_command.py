@@ -113,6 +113,8 @@ def test_a_key_can_be_revoked_from_standard_input(env: dict[str, str]) -> None:
     done = revoke(f"\n {KEYS[1].plaintext} \n")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Key 2 ({KEYS[1].prefix}…, “k”) of user_0 is revoked since 2")
+    again = command("keys", "revoke", "2", env=env).stdout
+    assert again == done.stdout.replace("is revoked", "was already revoked,"), "and the time stays"
     unknown = revoke(mint("live").plaintext)
     assert (unknown.returncode, unknown.stderr[:20]) == (1, "authz: there is no k")
     assert _ids(env, "--status", "revoked") == [2]

@@ -40,3 +40,14 @@ def test_the_people_who_are_blocked_are_listed(env: dict[str, str]) -> None:
     assert run(env, "list", "--before", "1") == "Nothing before 1.\n"
     run(env, "unblock", "user_a")
     assert "user_a" not in run(env, "list")
+
+
+def test_blocking_and_unblocking_say_what_was_so_before(env: dict[str, str]) -> None:
+    assert run(env, "unblock", "user_a") == "user_a was not blocked.\n"
+    since = run(env, "block", "user_a").split()[4]
+    assert run(env, "block", "user_a").startswith(f"user_a was already blocked, since {since} 0 consents")
+    assert json.loads(run(env, "block", "user_a", "--json"))["was_blocked"] is True
+    assert run(env, "unblock", "user_a") == "user_a is not blocked any more.\n"
+    assert json.loads(run(env, "unblock", "user_a", "--json"))["was_blocked"] is False
+    assert json.loads(run(env, "block", "user_a", "--json"))["was_blocked"] is False
+    assert json.loads(run(env, "unblock", "user_a", "--json"))["was_blocked"] is True

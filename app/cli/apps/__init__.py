@@ -185,7 +185,8 @@ def disable_command(*, client_id: str, as_json: bool) -> None:
 
     now, by = datetime.now(UTC), operator()
     app = act_on(client_id, lambda session, app_id: disable_app(session, app_id, by, now), now)
-    _show(app, f"is disabled since {rfc3339(app.disabled_at)}.", as_json=as_json)
+    is_disabled = "is disabled" if app.changed_at == now else "was already disabled,"
+    _show(app, f"{is_disabled} since {rfc3339(app.disabled_at)}.", as_json=as_json)
 
 
 @apps_group.command("enable")
@@ -201,7 +202,7 @@ def enable_command(*, client_id: str, as_json: bool) -> None:
 
     now, by = datetime.now(UTC), operator()
     app = act_on(client_id, lambda session, app_id: enable_app(session, app_id, by, now), now)
-    _show(app, "is enabled.", as_json=as_json)
+    _show(app, "is enabled." if app.changed_at == now else "was already enabled.", as_json=as_json)
 
 
 @apps_group.command("remove")

@@ -149,7 +149,7 @@ def revoke_command(*, key: str | None, owner: str | None, org: str | None, yes: 
     if key is None:
         _revoke_all(owner or "", yes=yes, as_json=as_json)
         return
-    given = _read_key() if key == "-" else None
+    given, now = _read_key() if key == "-" else None, datetime.now(UTC)
     if given is None and _ID.fullmatch(key) is None:
         raise click.UsageError("write the id of a key, or - to read the key from standard input.")
 
@@ -157,7 +157,7 @@ def revoke_command(*, key: str | None, owner: str | None, org: str | None, yes: 
         found = await api_keys.find_by_digest(session, given) if given else None
         await session.rollback()
         key_id = (found.id if found else 0) if given else int(key)
-        return await revoke_key(session, key_id, operator(), datetime.now(UTC))
+        return await revoke_key(session, key_id, operator(), now)
 
     row = with_session(revoke)
     if row is None:
@@ -166,12 +166,13 @@ def revoke_command(*, key: str | None, owner: str | None, org: str | None, yes: 
     if as_json:
         from app.cli.keys.view import listed_key
 
-        show_view(listed_key(row, datetime.now(UTC)))
+        show_view(listed_key(row, now))
     else:
-        since = rfc3339(row.revoked_at)
+        # The first time of a revocation stays.
+        state = f"{'is revoked' if row.revoked_at == now else 'was already revoked,'} since {rfc3339(row.revoked_at)}"
         name = f"“{row.name}”" if quoted(row.name) == row.name else quoted(row.name)
         made = f", issued by {quoted(row.created_by)}," if row.created_by else ""
-        click.echo(f"Key {row.id} ({row.key_prefix}…, {name}) of {quoted(row.subject)}{made} is revoked since {since}.")
+        click.echo(f"Key {row.id} ({row.key_prefix}…, {name}) of {quoted(row.subject)}{made} {state}.")
 
 
 def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
