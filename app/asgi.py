@@ -52,6 +52,7 @@ from app.http.door.refusal import Refusals
 from app.http.door.refusal_throttle import RefusalThrottle
 from app.http.door.request_id import with_request_id
 from app.http.door.route_table import table_of
+from app.http.door.server_refusals import SERVER_REFUSALS
 from app.http.door.telemetry import new_tracing
 from app.http.door.traffic import Traffic
 from app.http.own_routes import own_handlers, refused_routes
@@ -247,6 +248,7 @@ def create_app(
                 case_watch,
                 engine,
                 BUDGET_REFUSALS,
+                SERVER_REFUSALS,
                 logs.stream,
             )
         ),

@@ -97,6 +97,13 @@ _ALL = (
         "authz_key_lookup_duration_seconds", "histogram", "Look-ups of API keys in the database.", ("outcome",), _LONG
     ),
     Metric("authz_budget_refusals_total", "counter", "Requests refused because a budget was spent.", ("budget",)),
+    Metric(
+        "authz_server_refusals_total",
+        "counter",
+        "Requests that the server refused or ended before the application had them, and connections for which no file "
+        "descriptor was left.",
+        ("reason",),
+    ),
     Metric("authz_decision_log_queued", "gauge", "Decisions that wait to be written.", ("class",)),
     Metric(
         "authz_decision_log_capacity", "gauge", "Decisions that may wait; with more of them the log drops.", ("class",)

@@ -54,6 +54,7 @@ class MetricSources:
     case_watch: CaseWatch
     engine: AsyncEngine
     refused: Mapping[str, int]  # refusals by budget
+    refused_by_server: Mapping[str, int]  # refusals by reason
     log_stream: LogStream
 
     def add_up(self) -> Iterator[None]:
@@ -77,6 +78,8 @@ def read(sources: MetricSources, misses_before: int) -> Values:
     _database(values, sources)
     for budget, count in sources.refused.items():
         values.set("authz_budget_refusals_total", count, budget)
+    for reason, count in sources.refused_by_server.items():
+        values.set("authz_server_refusals_total", count, reason)
     values.set("authz_log_lines_dropped_total", sources.log_stream.dropped)
     values.add("authz_event_loop_lag_seconds", Histogram(*sources.lag.added_up()))
     values.set("authz_build_info", 1, __version__, platform.python_version())

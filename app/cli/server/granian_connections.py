@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import socket
 import stat
@@ -19,6 +20,7 @@ import structlog
 
 from app.cli.server.limits import ConnectionLimits
 from app.cli.server.peer_connections import PeerConnections
+from app.http.door.server_refusals import LATE_HEAD, NO_ANSWER, note_refusal
 
 Client = tuple[str, str]  # address and port
 
@@ -106,6 +108,8 @@ class GranianConnections:
             connection.head_since = now
         elif now - connection.head_since >= self._limits.head_seconds:
             copy.shutdown(socket.SHUT_RDWR)
+            connection.head_since = math.inf  # it may be there at the next check, and is counted once
+            note_refusal(LATE_HEAD, NO_ANSWER, self._limits.client_of(address))
         return number
 
 

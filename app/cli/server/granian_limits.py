@@ -15,10 +15,11 @@ from app.cli.server.granian_connections import Client
 from app.cli.server.limits import LINE_BYTES, ConnectionLimits
 from app.http.door.draining import CLOSE
 from app.http.door.refusal import refusal
+from app.http.door.server_refusals import LARGE_HEAD, LATE_BODY, LONG_TARGET, note_refusal
 from app.http.wire.scope_types import HTTP
 
-LATE_BODY = refusal(HTTPStatus.REQUEST_TIMEOUT.value, "The request did not arrive in time.", CLOSE)
-_OF_THE_ANSWER = {name for name, _ in LATE_BODY.headers}
+TOO_LATE = refusal(HTTPStatus.REQUEST_TIMEOUT.value, "The request did not arrive in time.", CLOSE)
+_OF_THE_ANSWER = {name for name, _ in TOO_LATE.headers}
 
 
 def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
@@ -30,18 +31,20 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> 
             return
         target = len(scope["raw_path"]) + len(scope["query_string"])
         head = target + sum([len(name) + len(value) + LINE_BYTES for name, value in scope["headers"]])
-        status = (
-            HTTPStatus.REQUEST_URI_TOO_LONG
+        address, port = scope["client"] or ("", 0)
+        excess = (
+            (HTTPStatus.REQUEST_URI_TOO_LONG, LONG_TARGET)
             if target > limits.target_bytes
-            else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            else (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, LARGE_HEAD)
             if head > limits.head_bytes
             else None
         )
-        if status is not None:
+        if excess is not None:
+            status, reason = excess
+            note_refusal(reason, status, limits.client_of(address))
             await refusal(status.value, f"{status.phrase}.", CLOSE).send(scope, receive, send)
             return
-        body = _Body(receive, send, limits.body_seconds)
-        address, port = scope["client"] or ("", 0)
+        body = _Body(receive, send, limits, address)
         client = address, str(port)
         busy.add(client)
         try:
@@ -53,21 +56,22 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> 
 
 
 class _Body:
-    """Receives the body of a request, and ends it with a 408 if nothing arrives for `seconds`."""
+    """Receives the body of a request from `address`, and ends it with a 408 if nothing arrives in time."""
 
-    __slots__ = ("_ended", "_late", "_receive", "_replaced", "_seconds", "_send")
+    __slots__ = ("_address", "_ended", "_late", "_limits", "_receive", "_replaced", "_send")
 
-    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, limits: ConnectionLimits, address: str) -> None:
         self._receive = receive
         self._send = send
-        self._seconds = seconds
+        self._limits = limits
+        self._address = address
         self._ended = self._late = self._replaced = False
 
     async def receive(self) -> ReceiveMessage:
         if self._ended:
             return await self._receive()
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._limits.body_seconds):
                 message = await self._receive()
         except TimeoutError:
             self._ended = self._late = True
@@ -80,12 +84,13 @@ class _Body:
             await self._send(message)
         elif message["type"] == "http.response.start":
             # The application saw a client that had gone. Its answer is about that, and its request id is kept.
-            message["status"] = LATE_BODY.status
+            message["status"] = TOO_LATE.status
             kept = [each for each in message["headers"] if each[0].lower() not in _OF_THE_ANSWER]
-            message["headers"] = [*LATE_BODY.headers, *kept]
+            message["headers"] = [*TOO_LATE.headers, *kept]
             self._replaced = True
+            note_refusal(LATE_BODY, TOO_LATE.status, self._limits.client_of(self._address))
             await self._send(message)
         elif not self._replaced:  # it answers before the body ends
             await self._send(message)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            await self._send({"type": "http.response.body", "body": LATE_BODY.body, "more_body": False})
+            await self._send({"type": "http.response.body", "body": TOO_LATE.body, "more_body": False})

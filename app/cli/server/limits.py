@@ -43,6 +43,10 @@ class ConnectionLimits:
         """Whether an address belongs to a trusted proxy or gateway, whose connections serve many clients."""
         return self.proxies.trusts(address)
 
+    def client_of(self, address: str) -> str | None:
+        """The client of a connection as in the access log: None if it is a trusted proxy, which may serve any."""
+        return self.proxies.client_of(address, ())
+
 
 def raise_descriptor_limit() -> None:
     """Raise the limit of file descriptors as far as allowed, up to a sufficient number."""

@@ -8,7 +8,6 @@ limits in tests/cli/server fail if their meaning changes.
 from __future__ import annotations
 
 import asyncio
-import json
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +17,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.cli.server.limits import LINE_BYTES, ConnectionLimits, max_connections
 from app.cli.server.peer_connections import PeerConnections
+from app.cli.server.uvicorn_refusals import ERRORS, REASONS, answer, detail_of
 from app.http.door.budgets import TOO_MANY
+from app.http.door.server_refusals import (
+    LATE_BODY,
+    LATE_HEAD,
+    NO_ANSWER,
+    NO_DESCRIPTORS,
+    SERVER_REFUSALS,
+    note_refusal,
+)
 
 _CHUNK_BYTES = 12  # of the line of a chunk's size, without extensions, and of the line that ends the chunk
 _PIECE_BYTES = 16_384
@@ -27,7 +35,6 @@ _END_OF_HEAD = b"\r\n\r\n"
 _MAX_DISCARDED = 16_000_000  # bytes that a refused client may go on sending, so that it reads its answer
 _LINGER_SECONDS = 1.0
 _DISCARD_SECONDS = 0.01  # between two reads of it
-_RETRY_SECONDS = 10
 _log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood
 
 
@@ -51,6 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, limits: ConnectionLimits, peers: PeerConnections, **more: Any) -> None:
         super().__init__(*args, **more)
+        self.logger = ERRORS
         self._limits = limits
         self._peers = peers
         self._peer: str | None = None
@@ -73,12 +81,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) > max_connections():
             # At once and without an answer: each descriptor counts.
             self._discarding = True
+            SERVER_REFUSALS[NO_DESCRIPTORS] += 1
             _log.warning("a connection was ended because few file descriptors are left", limit=max_connections())
             transport.abort()
             return
         self._peer = self._peers.open(self.client[0] if self.client else None)
         if self._peer is None:
-            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)  # which `open` has counted
             return
         self._expect_within(self._limits.idle_seconds)
 
@@ -230,36 +239,35 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or is too large."""
-        phrase = self._status.phrase if self._status != HTTPStatus.BAD_REQUEST else "Invalid HTTP request"
-        self._refuse(self._status, f"{phrase.capitalize() if phrase.isupper() else phrase}.")
+        self._refuse_request(self._status, detail_of(self._status), REASONS[self._status])
 
     def _stop_parsing(self, status: HTTPStatus) -> None:
         self._status = status
         raise ValueError(status.phrase)  # ends the parser, and uvicorn calls `send_400_response`
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer with an error, and read on for a moment: to close at once would reset what the client reads."""
+    def _refuse_request(self, status: HTTPStatus, detail: str, reason: str) -> None:
+        """Answer with an error, count it and log it."""
+        client = self._limits.client_of(self.client[0]) if self.client else None
+        note_refusal(reason, status if self._refuse(status, detail) else NO_ANSWER, client)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> bool:
+        """Answer with an error, and read on for a moment: to close at once would reset what the client reads.
+
+        Without an answer, and False, if another one has begun.
+        """
         self._expect_nothing()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         self._discarding = True
         if self._abandon_requests():
             self.transport.close()
-            return
+            return False
         self.flow.resume_reading()
-        body = json.dumps({"detail": detail}, separators=(",", ":")).encode()
-        lines = [
-            f"HTTP/1.1 {status.value} {status.phrase}",
-            "content-type: application/json",
-            "cache-control: no-store",
-            f"content-length: {len(body)}",
-            "connection: close",
-            *([f"retry-after: {_RETRY_SECONDS}"] if status is HTTPStatus.TOO_MANY_REQUESTS else []),
-        ]
-        self.transport.write("\r\n".join((*lines, "", "")).encode() + body)
+        self.transport.write(answer(status, detail))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        return True
 
     def _abandon_requests(self) -> bool:
         """Begin with none of pipelined requests, and send nothing more of an answer; whether one was begun.
@@ -300,7 +308,8 @@ class LimitedProtocol(HttpToolsProtocol):
         elif not self._uncounted:
             self.transport.close()  # a connection on which nothing was ever sent
             return
-        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
+        reason = LATE_HEAD if self._in_head else LATE_BODY
+        self._refuse_request(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.", reason)
 
     def _leave(self) -> None:
         self._expect_nothing()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.settings import ServerName
+from tests.metrics.scraped import scrape
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import AUTHZ, Server, eventually
 
@@ -235,6 +236,8 @@ def test_a_process_with_few_descriptors_keeps_serving(on: str, issuer: LiveIssue
         first.sendall(GET + b"\r\n")
         assert answer_to(first)[0] == 200
         many = [connect(server) for _ in range(200)]
+        if on == "uvicorn":  # which has accepted all of them then
+            server.wait_for_log(lambda line: line["event"].startswith("a connection was ended because few file desc"))
         rows = sorted(server.policy_dir.glob("*.csv"))[0]
         rows.write_text(f"# a comment\n{rows.read_text()}")
         server.wait_for_log(lambda line: line["event"] == "policy swapped")
@@ -244,6 +247,8 @@ def test_a_process_with_few_descriptors_keeps_serving(on: str, issuer: LiveIssue
         for connection in many:
             connection.close()
         assert eventually(lambda: exchange(server, GET + b"\r\n")[0] == 200)
+        refused = scrape(server, issuer)("authz_server_refusals_total", reason="no_descriptors")
+        assert (refused > 0) is (on == "uvicorn"), "on granian connections wait to be accepted"
         assert not [line for line in server.log if line["level"] == "error"]
 
 
