@@ -14,12 +14,12 @@ from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.decision_filter import FILTERS, DecisionFilter, read
-from app.audit.log import Health
 from app.audit.view import DecisionView, DeletionNotice, DropNotice, deletion_line, drop_line, json_line, view
 from app.db import decision_deletions, decision_drops
 from app.db import decisions as logged
 from app.db.decisions import LogPosition
 from app.db.shielded import shielded
+from app.http.api.decision_log_health import DecisionLogHealth, health_of
 from app.http.wire.cursors import DecisionsAround, read_log_cursor, write_log_cursor
 from app.http.wire.filters import filtered_operation, given_filters, read_filters
 from app.http.wire.handlers import RequestSession, get_or_head
@@ -118,11 +118,9 @@ async def export_decisions(request: AnyRequest) -> Stream:
 
 
 @get_or_head(f"{_PATH}/health", summary="Show the health of the decision log", tags=["decisions"])
-async def retrieve_decision_log_health(request: AnyRequest) -> Response[Health]:
-    """The numbers of written, queued and lost decisions of this process since its start."""
-    services = services_of(request.app)
-    log = services.decision_log
-    return Response(log.health, headers={"Cache-Control": "no-store"})
+async def retrieve_decision_log_health(request: AnyRequest) -> Response[DecisionLogHealth]:
+    """The numbers of written, queued, lost and deleted decisions of this process since its start."""
+    return Response(health_of(services_of(request.app)), headers={"Cache-Control": "no-store"})
 
 
 ROUTES = [list_decisions, export_decisions, retrieve_decision_log_health]

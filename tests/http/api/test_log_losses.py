@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,7 +108,12 @@ def test_a_loss_of_decisions_is_reported_everywhere(own_server: Server, issuer: 
         metrics = client.get("/metrics").text
         assert f'authz_decision_log_dropped_total{{class="authzen"}} {lost}' in metrics
         assert 'authz_decision_log_dropped_total{class="known"} 0' in metrics
-        assert client.get("/api/v1/decisions/health").json()["classes"]["authzen"]["dropped"] == lost
+        health = client.get("/api/v1/decisions/health").json()
+        assert (health["classes"]["authzen"]["dropped"], health["deleted"], health["last_deletion"]) == (lost, 0, None)
+        last_drop = datetime.fromisoformat(health["last_drop"])
+        assert last_drop == datetime.fromtimestamp(health["last_drop_at"] // 1_000_000, UTC).replace(
+            microsecond=health["last_drop_at"] % 1_000_000
+        )
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("ALTER TABLE away RENAME TO decision_rows")
             connection.commit()
@@ -149,6 +155,10 @@ def test_decisions_that_are_deleted_by_size_are_reported_everywhere(issuer: Live
             deleted(),
             check["last_deletion"],
         )
+        health = client.get("/api/v1/decisions/health").json()
+        assert (health["deleted"], health["last_deletion"]) == (found["count"], found["deleted"])
+        assert {name: each["deleted"] for name, each in health["classes"].items()} == check["deleted"]
+        assert (health["dropped"], health["last_drop"], health["retention_days"]) == (0, None, 30)
         of_items = [line for line in lines[1:] if line["door"] == "authzen"]
         assert len(of_items) == 4_000 - found["count"]
         assert min(line["id"] for line in of_items) > found["last_id"]
