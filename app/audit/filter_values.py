@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from app.audit.sanitize import clean
@@ -24,11 +24,10 @@ class BadFilter(ValueError):
         self.errors = errors
 
 
-def refuse_unknown(filters: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def refuse_unknown(filters: Iterable[str], known: Collection[str]) -> dict[str, str]:
     """Errors for the names that are not filters."""
-    return {
-        clean(name, 40): f"is not a filter; choose one of {', '.join(known)}" for name in filters if name not in known
-    }
+    choice = f"choose one of {', '.join(known)}" if known else "this list has none"
+    return {clean(name, 40): f"is not a filter; {choice}" for name in filters if name not in known}
 
 
 def read_text(text: str) -> str:

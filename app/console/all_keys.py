@@ -16,6 +16,7 @@ from app.console.page import long_page, may_open, page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
 from app.http.wire.cursors import decode, encode
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
@@ -34,6 +35,7 @@ SORT_NAMES: Mapping[Sort, str] = {
     "used": "Used last",
     "expires": "Expires first",
 }
+_FILTERS = ("subject", "prefix", "status")
 _NO_KEY = "There is no such key."
 _HEX = re.compile("[0-9a-f]*")
 _MAX_ECHO = 16  # characters of a text that is no prefix: the public part of a key is never shorter
@@ -44,10 +46,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @get_or_head(PATH)
 async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show a page of the keys that match."""
-    given = {name: request.query_params.get(name, "").strip() for name in ("subject", "prefix", "status", "sort")}
+    given = {name: request.query_params.get(name, "").strip() for name in (*_FILTERS, "sort")}
     given["prefix"] = _public_part(given["prefix"])
     cursor = request.query_params.get("cursor", "")
     selected, errors = _filter_of(given)
+    try:
+        check_filters(request, *_FILTERS, beside=("sort", "cursor"))
+    except Problem as problem:
+        errors |= {error["field"]: error["message"] for error in problem.errors}
     after = _decode_position(cursor) if cursor else None
     if cursor and after is None:
         errors["cursor"] = "This page does not belong to this list: begin at the first."
@@ -77,7 +83,7 @@ async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str
         statuses=STATUSES,
         sorts=SORT_NAMES,
         sort=selected.sort,
-        is_filtered=any(given[name] for name in ("subject", "prefix", "status")),
+        is_filtered=any(given[name] for name in _FILTERS),
         first=f"{PATH}?{urlencode(filters)}" if cursor else None,
         following=f"{PATH}?{urlencode(more)}" if more else None,
         by={sort: f"{PATH}?{urlencode({**filters, 'sort': sort})}" for sort in SORTS},

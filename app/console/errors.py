@@ -25,7 +25,8 @@ _AnyRequest = Request[Any, Any, Any]
 
 
 def _problem(request: _AnyRequest, problem: Problem) -> Response[str]:
-    answer = _page(request, problem.status, problem.detail)
+    errors = (f"{error['field']} {error['message']}." for error in problem.errors)
+    answer = _page(request, problem.status, " ".join((problem.detail, *errors)))
     answer.headers.update(problem.headers)
     return answer
 

@@ -16,6 +16,7 @@ from app.console.key_section import in_both_sections, section_of
 from app.console.page import long_page, page
 from app.db import usage as logged
 from app.db.tables.keys import ApiKey
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.identity.api_keys import principal_of, refusal_reason
@@ -86,6 +87,7 @@ async def show_keys(
     number: _PageQuery = 1,
 ) -> Response[str]:
     """Show the keys of the owner."""
+    check_filters(request, "state", beside=("sort", "down", "page"))
     section, now = section_of(request), datetime.now(UTC)
     subject = section.owner.subject
     counts = await own_keys.counts(session, subject, now)

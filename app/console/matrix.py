@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from app.console.page import long_page
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import get_or_head
 from app.policy.analysis.matrix import Row, caller_grants, cells, columns, rows
 from app.policy.engine.snapshot import Snapshot
@@ -65,6 +66,7 @@ class MatrixFilter:
 @get_or_head(PATH)
 async def matrix(request: AnyRequest) -> Response[str]:
     """Show a page of the matrix."""
+    check_filters(request, "q", "file", "column", "options", beside=("page", "side"))
     snapshot = services_of(request.app).live.active
     query = request.query_params
     selection = MatrixFilter(

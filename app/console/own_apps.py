@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from app.console.page import page, see_other
 from app.http.api.actors import requesting_actor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.oauth.grants import list_grants
@@ -26,6 +27,7 @@ async def show_own_apps(
     done: Annotated[Literal["", "ended", "all"], QueryParameter()] = "",
 ) -> Response[str]:
     """Show the apps that act for the user: what they may do, since when, and when they last did."""
+    check_filters(request, beside=("done",))
     found = await list_grants(session, request.user.subject)
     return page(
         request,

@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter
 
 from app.console.page import may_open, page
 from app.http.wire.cursors import CursorPosition, write_cursor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.link import read_before
@@ -45,6 +46,7 @@ async def show_apps(
     done: Annotated[_Done, QueryParameter()] = "",
 ) -> Response[str]:
     """Show a page of the apps that match, newest first."""
+    check_filters(request, "kind", "status", beside=("cursor", "done"))
     now = datetime.now(UTC)
     filters = {name: value for name, value in (("kind", kind), ("status", status)) if value}
     listing = f"{PATH}?{urlencode(filters)}"
@@ -82,6 +84,7 @@ async def show_app(
     cursor: Annotated[str, QueryParameter()] = "",
 ) -> Response[str]:
     """Show an app: its redirects, its secret, what it may ask for by the rows, and a page of what users allow it."""
+    check_filters(request, beside=("cursor", "done"))
     row = await find_app(session, read_id(app_id))
     app = await view_app(session, row, datetime.now(UTC))
     here = f"{PATH}/{app.id}"

@@ -7,6 +7,7 @@ from litestar import Response
 from app.console.page import page
 from app.history.fleet import fleet
 from app.history.replica import LIVE_BEATS, beat_seconds
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import get_or_head
 from app.services import AnyRequest, services_of
 
@@ -16,6 +17,7 @@ PATH = "/console/replicas"
 @get_or_head(PATH)
 async def show(request: AnyRequest) -> Response[str]:
     """Show all processes on this database; the one that answers is marked."""
+    check_filters(request, beside=())
     services = services_of(request.app)
     beat = beat_seconds(services.settings.database_url)
     found = await fleet(services.sessions, beat)

@@ -23,6 +23,7 @@ from app.history.publish import PolicyChange
 from app.history.published import Published
 from app.history.refusals import NoSuchRevision, StaleParent
 from app.http.api.actors import requesting_actor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.ids import read_id
 from app.http.wire.problems import Problem
@@ -61,6 +62,7 @@ _known: OrderedDict[tuple[str, str, RouteTable], RevisionMeaning] = OrderedDict(
 @get_or_head(PATH)
 async def history(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the policies that were active, newest first."""
+    check_filters(request, beside=("before",))
     before = read_id(request.query_params.get("before", ""))
     rows = await revisions.page(session, before=before, limit=PAGE_SIZE + 1)
     live = services_of(request.app).live

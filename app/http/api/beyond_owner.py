@@ -12,6 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import get_or_head
 from app.http.wire.json_body import NO_NUL
 from app.http.wire.page_size import limit_size
@@ -49,7 +50,7 @@ class KeysBeyondOwner:
     PATH,
     summary="List the API keys beyond their owner's reach",
     tags=["api keys"],
-    responses={400: ResponseSpec(InvalidBody, description="The cursor or the owner is invalid")},
+    responses={400: ResponseSpec(InvalidBody, description="The cursor or a filter is invalid")},
 )
 async def list_api_keys_beyond_owner(
     request: AnyRequest, owner: Owner = None, cursor: Cursor = None
@@ -58,6 +59,7 @@ async def list_api_keys_beyond_owner(
 
     For a page 100 active keys are examined: follow `next` until it is null.
     """
+    check_filters(request, "owner")
     services = services_of(request.app)
     after = read_cursor(cursor, _listing(owner)).after if cursor else 0
     snapshot = services.live.active

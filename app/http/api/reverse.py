@@ -10,12 +10,14 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.db.usage import usage_since
 from app.http.wire.cursors import CursorPosition, read_cursor, write_cursor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import RequestSession, get_or_head
-from app.http.wire.problems import Problem, detail_spec
+from app.http.wire.problems import InvalidBody, Problem, detail_spec
 from app.http.wire.sliced_json import sliced_response
 from app.keys.known_key import KeyState, known_key
 from app.keys.reaching import KeyHolder, reaching
@@ -31,7 +33,7 @@ from app.services import AnyRequest, services_of
 
 PATH = "/api/v1/policies"
 PAGE_SIZE = 100
-_BAD = {400: detail_spec("The query is invalid", "Send one of `grants` and `key_id`.")}
+_BAD = {400: ResponseSpec(InvalidBody, description="The query is invalid, or a parameter of it is unknown")}
 _NO_KEY = {**_BAD, 404: detail_spec("No such key", "API key not found.")}
 _KEY = QueryParameter(ge=1, le=2**63 - 1, description="The id of an API key.")
 _Grants = Annotated[str | None, QueryParameter(max_length=8_000, description="What is held, separated by spaces.")]
@@ -95,6 +97,7 @@ async def list_reachable_resources(
     cursor: _Cursor = None,
 ) -> ReachPage:
     """All that these grants, or a key with its current grants, may do. Send one of `grants` and `key_id`."""
+    check_filters(request, "grants", "key_id")
     services = services_of(request.app)
     snapshot = services.live.active
     key: KeyState | None = None
@@ -125,6 +128,7 @@ async def list_permitted_callers(
     request: AnyRequest, action: _Action, resource: _Resource, cursor: _Cursor = None
 ) -> Response[WhoPage]:
     """The grants that suffice, and the roles, users and keys that have them."""
+    check_filters(request, "action", "resource")
     services = services_of(request.app)
     snapshot = services.live.active
     target = _target(snapshot, action, resource)
@@ -168,6 +172,7 @@ async def retrieve_api_key_usage(
     days: Annotated[int, QueryParameter(ge=1, le=3650, description="How many days back.")] = 30,
 ) -> UsageView:
     """The scopes that allowed requests needed, the unused ones, and narrower scopes that are enough."""
+    check_filters(request, "key_id", "days", beside=())
     services = services_of(request.app)
     snapshot = services.live.active
     key, principal = await known_key(services.sessions, snapshot, key_id, services.settings.key_environments)

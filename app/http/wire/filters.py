@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
-from app.audit.filter_values import BadFilter
+from app.audit.filter_values import BadFilter, refuse_unknown
 from app.audit.sanitize import clean
 from app.db.tables.fields import MAX_ID
 from app.http.wire.problems import Problem
@@ -51,6 +51,16 @@ def given_filters(request: AnyRequest) -> dict[str, str]:
     if twice:
         raise Problem(400, _INVALID, twice)
     return given
+
+
+def check_filters(request: AnyRequest, *known: str, beside: Collection[str] = ("cursor",)) -> None:
+    """Refuse parameters that are neither a filter of a list nor among those `beside` them, and repeated ones.
+
+    A caller who misspells a filter would take the whole list for a filtered one. Raises Problem 400.
+    """
+    given = [name for name in given_filters(request) if name not in beside]
+    if errors := refuse_unknown(given, known):
+        raise Problem(400, _INVALID, [{"field": name, "message": message} for name, message in errors.items()])
 
 
 def read_filters(read: Callable[[Mapping[str, str], datetime], _Filter], given: Mapping[str, str]) -> _Filter:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.db.tables.fields import INTEGER, Flag
 from app.db.tables.oauth_clients import OAuthClient
 from app.http.api.actors import requesting_actor
+from app.http.wire.filters import check_filters
 from app.http.wire.handlers import AllowedRequest, RequestSession, get_or_head
 from app.http.wire.ids import id_of, read_id
 from app.http.wire.json_body import json_or_nothing, json_where_room
@@ -90,9 +91,7 @@ async def register_app(
     PATH,
     summary="List apps",
     tags=[_TAG],
-    responses={
-        400: detail_spec("The cursor or a filter is invalid", "The cursor is invalid: use the one in `Link` as it is.")
-    },
+    responses={400: ResponseSpec(InvalidBody, description="The cursor is invalid, or a filter is invalid or unknown")},
     response_headers=[LINK],
 )
 async def list_apps(
@@ -105,6 +104,7 @@ async def list_apps(
     cursor: Cursor = None,
 ) -> Response[list[AppView]]:
     """Apps, newest first, at most 100. If there are more, `Link` has the next page (RFC 8288)."""
+    check_filters(request, "client_id", "kind", "status")
     now = datetime.now(UTC)
     filters = {name: value for name, value in (("client_id", client_id), ("kind", kind), ("status", status)) if value}
     listing = f"{PATH}?{urlencode(filters)}" if filters else PATH
