@@ -280,6 +280,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if answering is None or answering.response_complete:
             return False
         answering.disconnected = True
+        answering.waiting_for_100_continue = False
         answering.message_event.set()  # for which the application may wait with the rest of a body
         return answering.response_started
 

@@ -210,6 +210,14 @@ def test_a_malformed_chunk_is_400_without_a_traceback(serving: Server, issuer: L
     assert not [line for line in serving.lines if "Traceback" in line or "unhandled" in line]
 
 
+@ON_UVICORN
+def test_a_refused_request_is_not_asked_for_its_body(serving: Server, issuer: LiveIssuer) -> None:
+    head = authorized(issuer).replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
+    assert exchange(serving, head + b"zz\r\n{}\r\n0\r\n\r\n")[0] == 400
+    assert exchange(serving, GET + b"\r\n")[0] == 200
+    assert not [line for line in serving.lines if "Traceback" in line or "unhandled" in line]
+
+
 def test_a_client_that_leaves_within_a_body_is_no_error_of_the_server(serving: Server, issuer: LiveIssuer) -> None:
     with connect(serving) as connection:
         connection.sendall(authorized(issuer) + b"5\r\n{")
