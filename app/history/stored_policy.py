@@ -27,4 +27,4 @@ def build_stored(live: LivePolicy, entry: HistoryEntry, row: PolicyRevision | No
 
 def _broken(entry: HistoryEntry) -> Fault:
     message = f"the database holds other files than those of the revision {entry.revision}"
-    return Fault("broken-revision", ".", 0, 0, message, "publish a good policy")
+    return Fault.of_file("broken-revision", ".", message, "publish a good policy")

@@ -74,7 +74,7 @@ def run_cases(
         failed, run = 0, len(cases)
         failures: list[CaseProblem] = []
         for number, case in enumerate(cases):
-            if number % _LOOK_EVERY == 0 and clock() > deadline:
+            if number % _LOOK_EVERY == 0 and clock() >= deadline:
                 run = number
                 break
             if passes(detached, case, roles):

@@ -140,7 +140,7 @@ def _ignored(policy: Policy) -> Iterator[Fault]:
     """Files in the policy directory that are not part of the policy."""
     for name in policy.source.ignored:
         hint = "move it out of the directory, or leave it; it has no effect"
-        yield Fault("ignored-file", name, 0, 0, "this file is not part of the policy and is not read", hint)
+        yield Fault.of_file("ignored-file", name, "this file is not part of the policy and is not read", hint)
 
 
 def _duplicates(policy: Policy, duplicates: _Duplicates) -> Iterator[Fault]:

@@ -54,7 +54,7 @@ class ReferenceEnforcer:
     def _failure(self, what: str, error: Exception) -> ImportRefused:
         message = f"pycasbin fails at {what}: {shown(str(error))}"
         hint = "a program with these files fails at it, too: correct them"
-        return ImportRefused([Fault("casbin-failure", self._file, 0, 0, message, hint)])
+        return ImportRefused([Fault.of_file("casbin-failure", self._file, message, hint)])
 
 
 class _Lines(Adapter):  # type: ignore[misc]  # Casbin is untyped

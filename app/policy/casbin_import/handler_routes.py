@@ -33,7 +33,7 @@ def check_handlers(handlers: RouteTable, base: Policy, table: RouteTable) -> Non
     ]
     if shared:
         message = f"a row for `{shared[0]}` would be about other endpoints of authz, too"
-        raise ImportRefused([Fault("route", ".", 0, 0, message, "choose another path for this handler")])
+        raise ImportRefused([Fault.of_file("route", ".", message, "choose another path for this handler")])
     faults = []
     for rule in base.rules:
         if rule.effect == "deny" or not is_route(rule.resource):

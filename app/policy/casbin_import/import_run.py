@@ -89,4 +89,4 @@ def _built(texts: Mapping[str, str], table: RouteTable) -> Snapshot:
 
 def _faults(found: Verification, files: CasbinFiles, hint: str) -> list[Fault]:
     shown = found.disagreements[:MAX_SHOWN]
-    return [Fault("disputed", files.model_file, 0, 0, str(each), hint) for each in shown]
+    return [Fault.of_file("disputed", files.model_file, str(each), hint) for each in shown]

@@ -149,12 +149,12 @@ def _check_names(options: ImportOptions, base: Policy) -> None:
     service = options.service
     if not SERVICE.fullmatch(service) or service == SCOPE_TYPE:
         hint = "use lower-case letters, digits and `-`, at most 40, and not `scope`"
-        raise ImportRefused([Fault("service-name", ".", 0, 0, f"`{service}` cannot be the name of a service", hint)])
+        raise ImportRefused([Fault.of_file("service-name", ".", f"`{service}` cannot be the name of a service", hint)])
     taken = any(rule.resource.partition(":")[0] == service for rule in base.rules)
     files = {f"{service}.csv", f"{service}_roles.csv", f"tests/{service}.yaml"} & base.source.files.keys()
     if taken or files or any(upstream.service == service for upstream in base.services):
         message = f"the policy has rows, a document or a file for `{service}` already"
-        raise ImportRefused([Fault("service-name", ".", 0, 0, message, "choose another name: --name")])
+        raise ImportRefused([Fault.of_file("service-name", ".", message, "choose another name: --name")])
     roles = known_roles(base.memberships)
     for subject, grant in options.subjects.items():
         is_own = grant in roles if grant.startswith("role:") else is_grant(grant, base.catalog)
@@ -162,7 +162,7 @@ def _check_names(options: ImportOptions, base: Policy) -> None:
         if not (is_own and is_personal) or list(options.subjects.values()).count(grant) > 1:
             message = f"`{grant}` cannot be the grant of the subject `{subject}` alone"
             hint = "name a user, a role or a permission of the policy, `org-role:…`, or `auth:anonymous`, once each"
-            raise ImportRefused([Fault("subject", ".", 0, 0, message, hint)])
+            raise ImportRefused([Fault.of_file("subject", ".", message, hint)])
 
 
 def _check_matching(casbin: CasbinPolicy, options: ImportOptions) -> None:

@@ -75,8 +75,8 @@ def _close(found: dict[Shape, None]) -> None:
             compared += 1
             if compared > MAX_COMPARED:
                 raise _too_many("too many patterns match the same paths")
-            both = _both(shape, other)
-            if both is not None and both not in found:
+            both = tuple(right if left == ANY else left for left, right in zip(shape, other, strict=True))
+            if both not in found:
                 found[both] = None
                 _check_count(found)
                 if _is_open(both):
@@ -98,22 +98,12 @@ def _overlapping(tree: _Tree, shape: Shape) -> Iterator[Shape]:
         waiting += [(node[each], (*before, each)) for each in parts]
 
 
-def _both(one: Shape, other: Shape) -> Shape | None:
-    """What matches both shapes; None if no path does."""
-    parts: list[str | AnySegment] = []
-    for left, right in zip(one, other, strict=True):
-        if left != right and ANY not in (left, right):
-            return None
-        parts.append(right if left == ANY else left)
-    return tuple(parts)
-
-
 def _is_open(shape: Shape) -> bool:
     return ANY in shape
 
 
-def _order(shape: Shape) -> tuple[tuple[str, ...], int]:
-    return tuple(part if isinstance(part, str) else "{" for part in shape), len(shape)
+def _order(shape: Shape) -> tuple[str, ...]:
+    return tuple(part if isinstance(part, str) else "{" for part in shape)
 
 
 def _check_count(found: Mapping[Shape, None]) -> None:
@@ -123,4 +113,4 @@ def _check_count(found: Mapping[Shape, None]) -> None:
 
 def _too_many(message: str) -> ImportRefused:
     hint = "import a part of the rows, or with a smaller --depth"
-    return ImportRefused([Fault("too-many-paths", ".", 0, 0, message, hint)])
+    return ImportRefused([Fault.of_file("too-many-paths", ".", message, hint)])

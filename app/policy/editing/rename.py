@@ -25,7 +25,7 @@ def role_at(sources: Mapping[str, str], file: str, line: int, column: int) -> Po
     """The role at a position; None where there is none that can be renamed."""
     cursor = cursor_at(sources, file, line, column)
     word = word_of(cursor) if cursor else None
-    if word is None or word.kind != "grant" or not _ROLE.fullmatch(word.text):
+    if word is None or word.kind != "grant":
         return None
     return word if word.span in _places(sources, word.text) else None
 

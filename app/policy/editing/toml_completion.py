@@ -41,7 +41,7 @@ def table_suggestions(file: str, text: str, cursor: TextCursor) -> CompletionPla
     if not _KEY.match(cursor.text.strip()):
         return None
     lines = text.split("\n")
-    before, after = lines[: cursor.line - 1], lines[cursor.line :]
+    before, after = lines[: cursor.line], lines[cursor.line :]
     start = next((index for index in range(len(before) - 1, -1, -1) if before[index].lstrip().startswith("[")), None)
     if start is None:
         return None

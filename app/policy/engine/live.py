@@ -282,4 +282,4 @@ def _outdated(found: str, on_disk: str, active: str) -> Fault:
         f"restore the active files (`authz policy show {active} --out NEW`) or, to make these active, publish "
         "them: `authz policy publish DIR -m WHY`"
     )
-    return Fault("outdated-files", ".", 0, 0, message, hint)
+    return Fault.of_file("outdated-files", ".", message, hint)

@@ -71,7 +71,7 @@ def read(directory: Path, unsaved: Mapping[str, bytes] = _NOTHING_UNSAVED) -> Po
         before = now
         time.sleep(_PAUSE_SECONDS)
     message = "the files changed while they were read"
-    raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, "reload when all of them are written")])
+    raise PolicyRefused([Fault.of_file("in-motion", ".", message, "reload when all of them are written")])
 
 
 def file_names(directory: Path) -> list[str]:
@@ -141,13 +141,13 @@ def _check_complete(directory: Path, raw: Mapping[str, bytes]) -> None:
     except OSError as error:
         message = f"the marker of an unfinished publish cannot be read: {_why(error)}"
         hint = "start `authz serve`, which recovers from it, or delete it"
-        raise PolicyRefused([Fault("in-motion", MARKER, 0, 0, message, hint)]) from error
+        raise PolicyRefused([Fault.of_file("in-motion", MARKER, message, hint)]) from error
     if coming is None:
         return
     if coming != digest(raw):
         message = f"these files are being changed to the revision {shown(coming)}"
         hint = f"wait; if no publish is running, start `authz serve`, which recovers it, or delete {MARKER}"
-        raise PolicyRefused([Fault("in-motion", ".", 0, 0, message, hint)])
+        raise PolicyRefused([Fault.of_file("in-motion", ".", message, hint)])
 
 
 class _NoDescriptors(Exception):
@@ -164,7 +164,7 @@ def _look(directory: Path) -> _DirectoryState:
             if time.monotonic() >= deadline:
                 message = "cannot be read: the process has no file descriptor left"
                 raise PolicyRefused(
-                    [Fault("unreadable", ".", 0, 0, message, "raise its limit of open files")]
+                    [Fault.of_file("unreadable", ".", message, "raise its limit of open files")]
                 ) from None
         time.sleep(_DESCRIPTORS_PAUSE_SECONDS)
 
@@ -177,7 +177,7 @@ def _look_once(directory: Path) -> _DirectoryState:
         root = Path(os.path.realpath(directory, strict=True))
     except OSError as error:
         message = f"the policy directory cannot be read: {_why(error)}"
-        raise PolicyRefused([Fault("no-directory", str(directory), 0, 0, message, "set AUTHZ_POLICY_DIR")]) from error
+        raise PolicyRefused([Fault.of_file("no-directory", str(directory), message, "set AUTHZ_POLICY_DIR")]) from error
     total = 0
     names, ignored = _names(root, faults)
     for name in names:
@@ -188,7 +188,7 @@ def _look_once(directory: Path) -> _DirectoryState:
             continue
         total += len(raw[name])
         if total > MAX_BYTES:
-            fault = Fault("too-large", name, 0, 0, f"with this file the policy has more than {MAX_BYTES} bytes")
+            fault = Fault.of_file("too-large", name, f"with this file the policy has more than {MAX_BYTES} bytes")
             raise PolicyRefused([*faults, fault])
     return _DirectoryState(raw, ignored, tuple(sorted(faults, key=lambda fault: (fault.file, fault.code))))
 
@@ -205,7 +205,7 @@ def _names(root: Path, faults: list[Fault]) -> tuple[list[str], tuple[str, ...]]
         else:
             faults.append(stray_fault(path, is_folder=is_folder))
         if len(found) + len(ignored) + len(faults) > MAX_FILES:
-            raise PolicyRefused([*faults, Fault("too-many-files", ".", 0, 0, f"more than {MAX_FILES} files")])
+            raise PolicyRefused([*faults, Fault.of_file("too-many-files", ".", f"more than {MAX_FILES} files")])
     return sorted(found), tuple(sorted(ignored))
 
 
@@ -223,7 +223,7 @@ def _entries(root: Path, faults: list[Fault]) -> Iterator[tuple[str, bool]]:
         except OSError as error:
             faults.append(_unreadable(folder or ".", error))
         if len(found) > MAX_FOLDERS:
-            raise PolicyRefused([*faults, Fault("too-many-files", folder, 0, 0, f"more than {MAX_FOLDERS} folders")])
+            raise PolicyRefused([*faults, Fault.of_file("too-many-files", folder, f"more than {MAX_FOLDERS} folders")])
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -253,7 +253,7 @@ def _unreadable(name: str, error: OSError) -> Fault:
     """The fault of an unreadable file. Raises _NoDescriptors if the process has no file descriptor left."""
     if error.errno in _NO_DESCRIPTORS:
         raise _NoDescriptors from error
-    return Fault("unreadable", name, 0, 0, f"cannot be read: {_why(error)}", _remedy(error))
+    return Fault.of_file("unreadable", name, f"cannot be read: {_why(error)}", _remedy(error))
 
 
 def _why(error: OSError) -> str:

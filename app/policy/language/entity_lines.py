@@ -61,7 +61,7 @@ class _EntityReader:
         for number, line in enumerate(lines_of(text), 1):
             if not line or line.lstrip(" ").startswith("#"):
                 continue
-            if line[0] != " " and (head := _HEAD.fullmatch(line)):
+            if (head := _HEAD.fullmatch(line)) is not None:
                 self._start(head[1])
             elif (item := _ITEM.fullmatch(line)) is not None:
                 self._dash(number, len(item[1]), item[2])

@@ -39,6 +39,11 @@ class Fault:
             if len(words) > MAX_WORDS:
                 object.__setattr__(self, name, f"{words[: MAX_WORDS - 1]}…")
 
+    @classmethod
+    def of_file(cls, code: str, file: str, message: str, hint: str = "") -> Fault:
+        """A fault of a file as a whole; of no file in particular if it is `.`."""
+        return cls(code, file, 0, 0, message, hint)
+
     @property
     def place(self) -> str:
         """`file:line:column`, as compilers write it."""

@@ -126,7 +126,7 @@ def stray_fault(path: str, *, is_folder: bool = False) -> Fault:
         hint = "merge it into the other file, and delete this one"
     else:
         hint = _advice(folder, name)
-    return Fault("stray-file", escaped_name(path), 0, 0, message, hint)
+    return Fault.of_file("stray-file", escaped_name(path), message, hint)
 
 
 def escaped_name(path: str) -> str:

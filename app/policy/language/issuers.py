@@ -85,7 +85,7 @@ def deployment_faults(source: PolicySource, issuers: Iterable[TrustedIssuer], ow
         if found:
             return []
         message = "no issuer is trusted, so no token could be verified"
-        return [Fault("no-issuer", FILE, 0, 0, message, f"set AUTHZ_ISSUER and AUTHZ_JWKS_URL, or {_EXAMPLE}")]
+        return [Fault.of_file("no-issuer", FILE, message, f"set AUTHZ_ISSUER and AUTHZ_JWKS_URL, or {_EXAMPLE}")]
     faults: list[Fault] = []
     lines = TomlLines(source.files.get(FILE, ""))
     for issuer in found:

@@ -70,14 +70,14 @@ def from_bytes(raw: Mapping[str, bytes], faults: Iterable[Fault] = (), ignored: 
     """Create a source from the bytes of files; `faults` are those found already. Raises PolicyRefused over limits."""
     found = list(faults)
     if len(raw) > MAX_FILES:
-        found.append(Fault("too-many-files", ".", 0, 0, f"{len(raw)} files, the limit is {MAX_FILES}"))
+        found.append(Fault.of_file("too-many-files", ".", f"{len(raw)} files, the limit is {MAX_FILES}"))
         raise PolicyRefused(found)
     if (total := sum(map(len, raw.values()))) > MAX_BYTES:
-        found.append(Fault("too-large", ".", 0, 0, f"the files have {total} bytes, the limit is {MAX_BYTES}"))
+        found.append(Fault.of_file("too-large", ".", f"the files have {total} bytes, the limit is {MAX_BYTES}"))
         raise PolicyRefused(found)
     known = {fault.file for fault in found} | raw.keys()
     found += [
-        Fault("missing-file", name, 0, 0, "this file is missing", "every policy must have it")
+        Fault.of_file("missing-file", name, "this file is missing", "every policy must have it")
         for name in REQUIRED
         if name not in known
     ]
@@ -121,7 +121,7 @@ def _decode(name: str, data: bytes, faults: list[Fault]) -> str | None:
     """The text of a file; None if it cannot be trusted at all."""
     if len(data) > MAX_FILE_BYTES:
         message = f"it has {len(data)} bytes, the limit is {MAX_FILE_BYTES}"
-        faults.append(Fault("too-large", name, 0, 0, message))
+        faults.append(Fault.of_file("too-large", name, message))
         return None
     data = _with_line_feeds(name, data)
     try:

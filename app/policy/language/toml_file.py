@@ -17,7 +17,7 @@ MAX_CHARACTERS = 256 * 1024
 def read_toml(file: str, text: str, faults: list[Fault]) -> Mapping[str, Any] | None:
     """The tables of a file; None, and a fault, if it is too large or not TOML."""
     if len(text) > MAX_CHARACTERS:
-        faults.append(Fault("toml", file, 0, 0, f"it has {len(text)} characters, the limit is {MAX_CHARACTERS}"))
+        faults.append(Fault.of_file("toml", file, f"it has {len(text)} characters, the limit is {MAX_CHARACTERS}"))
         return None
     if excess := find_excess(text):
         line = text.count("\n", 0, excess.index) + 1

@@ -63,10 +63,10 @@ def load(
         service = PurePosixPath(file).name.partition(".openapi.")[0]
         if not SERVICE.fullmatch(service):
             hint = "name it such as `orders.openapi.yaml`, with lower-case letters, digits and `-`"
-            faults.append(Fault("upstream-name", file, 0, 0, f"`{service}` is not a valid service name", hint))
+            faults.append(Fault.of_file("upstream-name", file, f"`{service}` is not a valid service name", hint))
         elif service in found:
             message = f"`{found[service].file}` describes the service `{service}` too"
-            faults.append(Fault("upstream-twice", file, 0, 0, message, "keep one of them"))
+            faults.append(Fault.of_file("upstream-twice", file, message, "keep one of them"))
         else:
             # Reused upstreams count too, so that a policy that can be reloaded can also be loaded at start.
             earlier, budget = reused.get(file), DocumentBudget(steps)
@@ -174,7 +174,7 @@ class _UpstreamReader:
         found = [_fault(each.code, self._file, each.at.line, (_message(each), each.hint), lines) for each in first]
         if rest > 0:
             message = f"{rest} more paths or methods of this document are denied"
-            found.append(Fault("unroutable-path", self._file, 0, 0, message, "see the first ones"))
+            found.append(Fault.of_file("unroutable-path", self._file, message, "see the first ones"))
         return found
 
 

@@ -88,7 +88,7 @@ def read_document(file: str, text: str, faults: list[Fault]) -> Node | None:
     """Parse the single document of a text; None if that fails, with the reason in `faults`."""
     if len(text) > MAX_CHARACTERS:
         message = f"the file has {len(text)} characters, the limit is {MAX_CHARACTERS}"
-        faults.append(Fault("yaml", file, 0, 0, message, "split it into several files"))
+        faults.append(Fault.of_file("yaml", file, message, "split it into several files"))
         return None
     try:
         return _DocumentReader(file, text, faults).document()

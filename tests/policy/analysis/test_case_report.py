@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.cli.policy.cases_text import report_lines
+from app.policy.analysis import case_watch
 from app.policy.analysis.case_report import CaseProblem, CaseReport, run_cases
 from app.policy.analysis.case_runner import outcome_of, passes
 from app.policy.analysis.case_watch import CaseWatch
@@ -117,9 +118,14 @@ def test_cases_beyond_the_time_limit_do_not_pass() -> None:
     every = "".join(f"      - GET /api/v1/teams/{number}\n" for number in range(1_000))
     snapshot = snapshot_of(files(f"  - as: auth:jwt catalog:read\n    allow:\n{every}"))
     ticks = iter(range(100))
-    found = run_cases(snapshot, seconds=1, clock=lambda: next(ticks))
+    found = run_cases(snapshot, seconds=2, clock=lambda: next(ticks))
     assert (found.run, found.failed, found.not_run, found.passed) == (256, 0, 744, False)
     assert found.summary == "744 cases could not be run in time"
+
+
+def test_no_case_is_run_at_the_deadline() -> None:
+    found = run_cases(snapshot_of(files(READ, WRITE)), seconds=0, clock=lambda: 7.0)
+    assert (found.run, found.not_run, found.passed) == (0, 3, False)
 
 
 def test_running_cases_does_not_touch_the_cache_of_the_snapshot() -> None:
@@ -147,6 +153,26 @@ async def test_a_watch_that_is_stopped_runs_no_more_cases(tmp_path: Path) -> Non
     assert watch.report.run > 1_000
     stop.set()
     await asyncio.wait_for(running, 5)
+
+
+@pytest.mark.anyio
+async def test_a_watch_that_is_stopped_cuts_its_run_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, loop, reports = asyncio.Event(), asyncio.get_running_loop(), list[CaseReport]()
+
+    def run_at_shutdown(snapshot: Snapshot, *, clock: Callable[[], float]) -> CaseReport:
+        asyncio.run_coroutine_threadsafe(_set(stop), loop).result()
+        reports.append(run_cases(snapshot, clock=clock))
+        return reports[-1]
+
+    monkeypatch.setattr(case_watch, "run_cases", run_at_shutdown)
+    watch = CaseWatch(LivePolicy(write(tmp_path, shipped_files()), routes()))
+    await asyncio.wait_for(watch.run(stop), 10)
+    assert [(each.run, each.not_run > 1_000) for each in reports] == [(0, True)]
+    assert watch.report is None
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
 
 
 def test_failing_cases_are_shown_with_their_place_on_disk() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from app.policy.analysis.case_runner import run
 from app.policy.casbin_import.casbin_policy import CasbinFiles
 from app.policy.casbin_import.import_fault import ImportRefused
@@ -22,6 +24,7 @@ BASE = parse(
 )
 ACL = "r.sub == p.sub && r.obj == p.obj && r.act == p.act"
 RBAC = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act"
+RESULTS: list[str] = []  # of the imports of a test, which are recorded
 
 
 def model(
@@ -53,6 +56,7 @@ def imported(text: str, *rows: str, options: ImportOptions | None = None) -> Fin
     failed = [outcome for outcome in run(found, found.policy.cases) if not outcome.passed]
     assert failed == []
     assert done.verification.disagreements == []
+    RESULTS.extend(_written(done))
     return done
 
 
@@ -66,6 +70,7 @@ def faults(text: str, *rows: str, options: ImportOptions | None = None) -> list[
     try:
         imported(text, *rows, options=options)
     except ImportRefused as refused:
+        RESULTS.extend(f"refused: {each} [{each.code} {each.length}: {each.text}]" for each in refused.faults)
         return list(refused.faults)
     raise AssertionError("the import was not refused")
 
@@ -79,3 +84,16 @@ def rows_of(done: FinishedImport, file: str = "orders.csv") -> list[str]:
 def codes(done: FinishedImport, *kinds: str) -> set[str]:
     """The codes of notes of these kinds."""
     return {note.code for note in done.notes if note.kind in kinds}
+
+
+def _written(done: FinishedImport) -> list[str]:
+    """The rows, paths and notes of an import, each as a line."""
+    found = []
+    for name in sorted(done.added):
+        text = done.files[name].decode()
+        if name.endswith(".csv"):
+            found += [line for line in text.splitlines()[1:-1] if line]  # without the heading and the end
+        elif name.endswith(".json"):
+            paths: dict[str, dict[str, object]] = json.loads(text)["paths"]
+            found += [f"path {path}: {' '.join(each)}" for path, each in paths.items()]
+    return [*found, *(f"{each.kind}: {each.place}: {each.message} ({each.hint}) [{each.code}]" for each in done.notes)]

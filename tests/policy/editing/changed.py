@@ -19,7 +19,9 @@ def changed(sources: Mapping[str, str], changes: Iterable[TextChange]) -> dict[s
 
 
 def _index(text: str, line: int, column: int) -> int:
+    """The index of a position, which must be in the text; the line after the last one is its end."""
     lines = text.split("\n")
-    if line > len(lines):
+    if (line, column) == (len(lines) + 1, 1):
         return len(text)
-    return sum(len(each) + 1 for each in lines[: line - 1]) + min(column - 1, len(lines[line - 1]))
+    assert line <= len(lines) and column <= len(lines[line - 1]) + 1
+    return sum(len(each) + 1 for each in lines[: line - 1]) + column - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -163,6 +164,25 @@ def test_a_fault_is_at_its_word(text: str, message: str, hint: str) -> None:
     if MARK in text:
         before = text.partition(MARK)[0]
         assert (fault.line, fault.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "refused"),
+    [
+        ("permissions", [*"abcdef"], [*"abcdefg"]),
+        ("permissions", ["a" * 500], ["a" * 501]),
+        ("permissions", "a" * 500, "a" * 501),
+        ("authorized_parties", [f"a{number}" for number in range(50)], [f"a{number}" for number in range(51)]),
+        ("authorized_parties", ["a" * 500], ["a" * 501]),
+        ("clock_skew_seconds", 0, -1),
+        ("clock_skew_seconds", 300, 301),
+        ("subject_prefix", "a" * 40 + ":", "a" * 41 + ":"),
+    ],
+)
+def test_a_value_may_be_as_large_as_its_limit(key: str, allowed: object, refused: object) -> None:
+    assert read(f"[a]\n{A}{key} = {json.dumps(allowed)}\n")[1] == []
+    (fault,) = read(f"[a]\n{A}{key} = {json.dumps(refused)}\n")[1]
+    assert (fault.line, fault.column) == (5, 1)
 
 
 def test_organizations_are_those_of_clerk_or_of_claims() -> None:

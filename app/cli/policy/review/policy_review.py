@@ -101,7 +101,7 @@ def _examined(directory: Path) -> Examination:
             "servers keep their last policy until they restart, and cannot start then; "
             "if it has another name now, review that one"
         )
-        return Examination((Fault("no-directory", ".", 0, 0, message, hint),), (), None)
+        return Examination((Fault.of_file("no-directory", ".", message, hint),), (), None)
     return examine_directory(directory)
 
 
