@@ -12,7 +12,7 @@ from app.policy.editing.suggestions import Suggestion, grants, requests
 from app.policy.language.when.shape import SCHEMA
 from app.policy.routing.routes import METHODS
 
-_MAX_ABOVE = 2_000  # lines up to a position that are read
+_MAX_ABOVE = 2_000  # lines above a position that are read
 _KEYS = {
     "name": "what the case is about",
     "as": "the caller, or several: auth:jwt catalog:read",
@@ -33,7 +33,7 @@ def case_suggestions(names: PolicyNames, text: str, cursor: TextCursor) -> Compl
     if before.lstrip().startswith("#"):
         return None
     entry = _ENTRY.match(before)
-    section = _section(text.split("\n")[: cursor.line][-_MAX_ABOVE:], cursor.text)
+    section = _section(text.split("\n")[max(cursor.line - 1 - _MAX_ABOVE, 0) : cursor.line], cursor.text)
     if section == "as" or (entry and entry["key"] == "as" and section != "given"):
         return _word(cursor, grants(names)) if ":" in before or "-" in before else None
     if section in ("allow", "deny", "table"):

@@ -124,7 +124,8 @@ async def test_a_changed_fragment_applies_and_is_reported(tmp_path: Path) -> Non
 @pytest.mark.parametrize("text", ["openapi: 3.1.0\n", "openapi: 3.1.0 # orders.yaml\n"])
 def test_an_unreferenced_file_is_stray(text: str) -> None:
     texts = {**FILES, "upstreams/orders.yaml": text, "upstreams/schemas/pet.yaml": "type: object\n"}
-    _, faults = read_service(DOCUMENT, more={name: texts[name] for name in texts.keys() - FILES.keys()})
+    more = {name: texts[name] for name in texts.keys() - FILES.keys()}
+    _, faults = read_service(DOCUMENT, more={**more, "teams.csv": "# orders.yaml\n"})
     assert [(fault.code, fault.file) for fault in faults] == [("stray-file", "upstreams/orders.yaml")]
     assert "`orders.openapi.yaml`" in faults[0].hint
 
