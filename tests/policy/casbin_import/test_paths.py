@@ -165,6 +165,11 @@ def test_a_regular_expression_that_all_paths_match(pattern: str) -> None:
     assert ("p, auth:jwt, orders:price, read, allow" in rows_of(done)) is ("/" not in pattern)
 
 
+def test_the_defaults_of_an_import() -> None:
+    options = ImportOptions("orders")
+    assert (options.depth, options.samples, options.seed, options.ignores_last_slash) == (4, 1_000, 0, False)
+
+
 def test_segments_that_must_be_equal() -> None:
     """The comparison with pycasbin includes paths with equal and with other segments."""
     done = imported(path_model("keyMatch4"), "p, ann, /a/{id}/b/{id}, GET")
