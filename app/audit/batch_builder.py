@@ -12,14 +12,13 @@ from app.audit.batch import Batch
 from app.audit.decision_class import class_of
 from app.audit.decision_queue import QueuedDecision, losses_of
 from app.audit.drops import Loss
-from app.audit.record import MAX_TEXT, DecisionKey, Unverified, decision_key, token_id_of
+from app.audit.record import MAX_TEXT, DecisionKey, Unverified, decision_key, size_of, token_id_of
 from app.audit.sanitize import clean_once
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
 MAX_CACHED_KEYS = 1_000  # each refers to an outcome and a principal
-MAX_CACHED_GRANTS = 50_000  # of all these principals, in some 100 bytes each
-_FEW_GRANTS = 20  # of a principal, which are not counted
+MAX_CACHED_BYTES = 4_000_000  # of all these principals and keys, about
 _SECONDS = 0.0003
 _CacheKey = tuple[int, int, str, str, str]  # the ids of the principal and the outcome; door, resource and action
 _log = structlog.stdlib.get_logger("decisions")
@@ -35,7 +34,7 @@ class BatchBuilder:
         self._indexes: dict[_CacheKey, tuple[str | None, int]] = {}
         # Keys across batches, with the objects they come from, so that no other object gets the same identity.
         self._keys: dict[_CacheKey, tuple[DecisionKey, Principal | None, Decision | Unverified]] = {}
-        self._grants = 0  # about those of the principals in it
+        self._bytes = 0  # about those of the principals in it
 
     def __len__(self) -> int:
         return len(self.batch) + len(self.taken)
@@ -73,8 +72,8 @@ class BatchBuilder:
         """Start another batch."""
         self.batch = Batch()
         self._indexes.clear()
-        if len(self._keys) >= MAX_CACHED_KEYS or self._grants >= MAX_CACHED_GRANTS:
-            self._grants = 0
+        if len(self._keys) >= MAX_CACHED_KEYS or self._bytes >= MAX_CACHED_BYTES:
+            self._bytes = 0
             self._keys.clear()  # only together with the indexes, which rely on the identities of its objects
 
     def losses(self) -> Iterator[Loss]:
@@ -91,9 +90,9 @@ class BatchBuilder:
         if cached is not None:
             return cached[0], True
         key = decision_key(*cache_key[2:], principal, outcome)
-        if principal is not None and (grants := len(principal.held)) > _FEW_GRANTS:
-            if self._grants >= MAX_CACHED_GRANTS:
+        if principal is not None:
+            if self._bytes >= MAX_CACHED_BYTES:
                 return key, False
-            self._grants += grants
+            self._bytes += 2 * size_of(principal)  # the key has its grants as text
         self._keys[cache_key] = (key, principal, outcome)
         return key, True

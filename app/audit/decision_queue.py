@@ -15,11 +15,12 @@ from operator import itemgetter
 from app import logs
 from app.audit.decision_class import DecisionClass, class_of
 from app.audit.drops import Loss
-from app.audit.record import Unverified
+from app.audit.record import Unverified, size_of
 from app.identity.principal import Principal
 from app.policy.engine.decision import Decision
 
-_GRANTS_OF_ENTRY = 50  # which take five kilobytes
+_BYTES_OF_ENTRY = 1_500  # of names and grants
+_SHORT_NAMES = 100  # characters of a resource and an action, which need no room beside their entry
 _SECOND = 1_000_000_000  # nanoseconds
 # Time and latency in nanoseconds, request id, door, resource, action, principal, outcome, number of equal decisions.
 QueuedDecision = tuple[int, int, str, str, str, str, Principal | None, Decision | Unverified, int]
@@ -33,33 +34,39 @@ _EIGHTHS: Mapping[DecisionClass, int] = {"known": 4, "authzen": 3, "anonymous": 
 
 class Share:
     """The queued decisions of a class. `reserved` of its entries are promised to requests that are being decided, and
-    `merging` are those of denials that are not queued yet. Principals with many grants take `extra` entries, about."""
+    `merging` are those of denials that are not queued yet. Long names and many grants take `extra` entries, about."""
 
-    __slots__ = ("_counted", "capacity", "extra", "merging", "name", "reserved", "waiting")
+    __slots__ = ("_bytes", "_counted", "capacity", "merging", "name", "reserved", "waiting")
 
     def __init__(self, name: DecisionClass, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
-        self.extra = 0
+        self._bytes = 0
         self._counted: Principal | None = None
         self.merging = 0
         self.reserved = 0
         self.waiting: deque[QueuedDecision] = deque()
 
+    @property
+    def extra(self) -> int:
+        """The entries for long names and grants."""
+        return self._bytes // _BYTES_OF_ENTRY
+
     def fits(self, count: int) -> bool:
         """Whether so many more decisions have room."""
         return len(self.waiting) + self.extra + self.merging + self.reserved + count <= self.capacity
 
-    def count_grants(self, principal: Principal | None) -> None:
-        """Count the grants of the principal of a decision that is added, once if it is that of the one before."""
+    def count(self, names: int, principal: Principal | None) -> None:
+        """Count the names of a decision that is added, in characters, and its principal unless it is the one before."""
+        self._bytes += max(names - _SHORT_NAMES, 0)
         if principal is not self._counted and principal is not None:
             self._counted = principal
-            self.extra += len(principal.held) // _GRANTS_OF_ENTRY
+            self._bytes += size_of(principal)
 
     def take(self, count: int) -> Iterator[QueuedDecision]:
         """Remove decisions, with their part of the extra entries."""
         if count:
-            self.extra -= self.extra * count // len(self.waiting)
+            self._bytes -= self._bytes * count // len(self.waiting)
             self._counted = None
         return (self.waiting.popleft() for _ in range(count))
 

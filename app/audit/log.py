@@ -155,7 +155,7 @@ class DecisionLog:
             # These can be as long as a body, while many decisions wait. Other doors have routes and tokens.
             if len(resource) + len(action) > MAX_TEXT:
                 resource, action = clean(resource, MAX_TEXT), clean(action, MAX_TEXT)
-            share.count_grants(principal)
+            share.count(len(resource) + len(action), principal)
         elif principal is None or principal.method == "anonymous":
             share = self._queue.anonymous
             if not outcome:

@@ -18,7 +18,8 @@ from app.policy.language.rule import Rule
 MAX_TEXT = 512  # characters of a text that a caller chooses
 MAX_GRANTS = 16_384  # characters of a grant set; a larger one is not stored
 NOT_STORED: frozenset[str] = frozenset()  # in place of a larger one; no principal holds nothing
-_MAX_CACHED_GRANTS = 100  # of a cached grant set
+_MAX_CACHED_GRANTS = 25  # of a cached grant set
+_MAX_CACHED_CHARACTERS = 1_000  # of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,12 @@ def bounded(principal: Principal) -> Principal:
     )
 
 
+def size_of(principal: Principal) -> int:
+    """About the bytes of the names and grants of a principal."""
+    texts = (principal.subject, principal.client_id or "", principal.impersonator or "", *principal.held)
+    return 100 * len(principal.held) + sum(map(len, texts))
+
+
 def token_id_of(principal: Principal | None) -> str | None:
     """The `jti` of a caller's token, with secrets removed; None without one."""
     return _clean(principal.token_id) if principal else None
@@ -187,7 +194,8 @@ def _with_placeholders(held: frozenset[str], subject: str, key_id: int | None) -
 
 def grant_set(held: frozenset[str]) -> StatedGrants | None:
     """The stored form of grants; None if they are too large to store."""
-    return (_cached_grant_set if len(held) <= _MAX_CACHED_GRANTS else _grant_set)(held)
+    is_short = len(held) <= _MAX_CACHED_GRANTS and sum(map(len, held)) <= _MAX_CACHED_CHARACTERS
+    return (_cached_grant_set if is_short else _grant_set)(held)
 
 
 def _grants_of(principal: Principal, subject: str) -> StatedGrants | None:

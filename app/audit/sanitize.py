@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from app.identity.token_format import ANY_APP_TOKEN, ANY_ENVIRONMENT, DEFAULT_PREFIX, DIGITS, PUBLIC_DIGITS
 
-_MAX_CACHED = 1_024  # characters of a cached text
+_MAX_CACHED = 256  # characters of a cached text
 
 # The 48 digits of a key alone, or with an escape before them such as `%5F`. A digest has 56 digits or more.
 _DIGITS = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48,55}(?![0-9A-Fa-f])"

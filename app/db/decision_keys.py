@@ -21,7 +21,9 @@ from app.db.upserts import Upsert
 
 MAX_CACHED = 20_000  # keys, and as many of each part
 MAX_CACHED_COMBINATIONS = 50_000  # three ids each
-MAX_CACHED_CHARACTERS = 2_000_000  # of the texts of all parts, which callers choose
+# Of all that is cached, about: texts, which callers choose, and objects.
+MAX_CACHED_BYTES = 10_000_000
+_PART_BYTES, _CACHED_KEY_BYTES = 400, 600
 _SLICE = 250  # keys that are looked up at a time, which takes half a millisecond of the event loop
 _DIGEST_BYTES = 20
 _DAYS = (("first_day", "min"), ("last_day", "max"))
@@ -69,7 +71,7 @@ class KeyStore:
         self._part_bytes: dict[tuple[Upsert, _Values], int] = {}
         self._charges: dict[_Values, tuple[DecisionClass, int]] = {}
         self._days: Days = (0, -1)  # of all that is cached
-        self._characters = 0  # of the texts that were cached since the cache was cleared
+        self._bytes = 0  # of what was cached since the cache was cleared, about
         self._keys: dict[DecisionKey, _Stored] = {}
         self._parts: dict[Upsert, dict[_Values, _Stored]] = {
             upsert: {} for upsert in (_GRANT_SETS, _CALLERS, _TARGETS, _OUTCOMES, _KEYS)
@@ -84,7 +86,7 @@ class KeyStore:
         ids: list[int] = []
         for start in range(0, len(keys), _SLICE):
             ids += await self._slice(connection, keys[start : start + _SLICE])
-        if self._characters > MAX_CACHED_CHARACTERS:
+        if self._bytes > MAX_CACHED_BYTES:
             self._clear()
         return ids
 
@@ -100,12 +102,13 @@ class KeyStore:
             new = dict(zip(missing, await self._store(connection, missing), strict=True))
             known.update(new)
             cached.update(new)
+            self._bytes += _CACHED_KEY_BYTES * len(new)
             _evict(cached, MAX_CACHED)
         return [known[key][0] for key in keys]
 
     def _clear(self) -> None:
         """Clear the cache."""
-        self._characters = 0
+        self._bytes = 0
         self._keys.clear()
         for cache in self._parts.values():
             cache.clear()
@@ -161,7 +164,8 @@ class KeyStore:
                 if ids[unique] > newest:
                     self._note_bytes(connection, upsert, each)
             cached.update((each, (ids[unique], unique)) for each, unique in missing.items())
-            self._characters += sum(len(text) for each in missing for text in each if isinstance(text, str))
+            self._bytes += _PART_BYTES * len(missing)
+            self._bytes += sum(len(text) for each in missing for text in each if isinstance(text, str))
         found = [cached[each] for each in values]
         _evict(cached, MAX_CACHED_COMBINATIONS if upsert is _KEYS else MAX_CACHED)
         return found

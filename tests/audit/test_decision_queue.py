@@ -279,13 +279,13 @@ async def test_what_is_held_while_the_log_ends_is_written_too() -> None:
 async def test_principals_with_many_grants_take_more_room_until_they_are_written() -> None:
     store = Store()
     log = DecisionLog(store.write, capacity=200)  # 100 of AuthZEN
-    many = [user_principal(f"user_{number}", [f"p{each}" for each in range(2_000)], {}) for number in range(3)]
+    many = [user_principal(f"user_{number}", [f"p{each}" for each in range(600)], {}) for number in range(3)]
     note(log, many[0], ALLOW, door="authzen", times=30)
     assert log.has_room, "they share a principal"
     note(log, many[1], ALLOW, door="app", times=30)
     assert log.has_room, "at other doors there are no more grants than fit in a token"
     note(log, many[1], ALLOW, door="authzen")
-    assert not log.has_room, "30 decisions and 40 entries for each principal, and one decision"
+    assert not log.has_room, "30 decisions and 41 entries for each principal, and one decision"
     assert log.health.dropped == 0
     async with log:
         """What waits is written on leaving."""
@@ -293,3 +293,15 @@ async def test_principals_with_many_grants_take_more_room_until_they_are_written
     assert len(store.records) == 61
     note(log, many[2], ALLOW, door="authzen")
     assert log.has_room
+
+
+@pytest.mark.parametrize("kind", ["grants", "names", "subject"])
+async def test_long_names_and_grants_take_room_by_their_length(kind: str) -> None:
+    log = DecisionLog(Store().write, capacity=200)  # 100 of AuthZEN
+    for number in range(50):
+        assert log.has_room, number
+        person = user_principal("u" * 500 if kind == "subject" else "u", ["p" * 1_000] if kind == "grants" else [], {})
+        resource, action = ("r" * 400, "a" * 100) if kind == "names" else ("/teams", "GET")
+        note(log, person, ALLOW, door="authzen", resource=f"{resource}{number}", action=action)
+    note(log, PERSON, ALLOW, door="authzen", times=30)
+    assert not log.has_room, "80 decisions, of which 50 have more than a kilobyte or a half"

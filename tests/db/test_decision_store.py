@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -342,6 +344,22 @@ async def test_a_used_grant_set_outlives_its_first_decisions(sessions: Sessions)
     assert [row.record.key.grants for row in await _all(sessions)] == [held]
     assert await old.delete_keys_before(date(2200, 1, 1)) == 1
     assert [row.record.key.grants for row in await _all(sessions)] == [None], "unknown, and no error"
+
+
+async def test_the_cache_of_keys_is_bounded_in_bytes(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.db.decision_keys.MAX_CACHED_BYTES", 100_000)
+    writer = DecisionWriter(sessions)
+    await writer.write(Batch.of([PLAIN]))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            await writer.write(Batch.of([varied(PLAIN, subject=f"u{number}-{each}") for each in range(300)]))
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000, "900 keys with short names would take three times as much"
 
 
 async def test_a_cached_key_that_retention_deleted_is_stored_again(sessions: Sessions) -> None:

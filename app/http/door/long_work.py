@@ -7,7 +7,7 @@ for all of them several times.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +23,7 @@ from app.services import services_of
 MAX_CONCURRENT = 4  # callers of a process, so that one that waits for the database does not block the others
 # Waiting requests of a caller, each with its body. Includes those of disconnected clients, which servers do not report.
 MAX_WAITING = 128
+MAX_WAITING_BYTES = 16_000_000  # of the bodies of these requests
 _RETRY_SECONDS = 1
 _READ = ("GET", "HEAD")
 
@@ -38,34 +39,36 @@ class LongWork:
         self._busy: set[str] = set()
         # By caller, the one that has waited longest first.
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting_bytes: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def turn(self, caller: str) -> AsyncIterator[None]:
-        """A turn of a caller. The body must not wait for a client, which could hold the turn for ever.
+    async def turn(self, caller: str, body_bytes: int = 0) -> AsyncIterator[None]:
+        """A turn of a caller, for a request with a body of this length. Raises Problem 429.
 
-        Raises Problem 429.
+        The block must not wait for a client, which could hold the turn for ever.
         """
-        await self.begin(caller)
+        await self.begin(caller, body_bytes)
         try:
             yield
         finally:
             self.end(caller)
 
-    def check_waiting(self, caller: str) -> None:
-        """Raises Problem 429 if a caller has the maximum number of waiting requests."""
-        if len(self._waiting.get(caller, ())) >= self._max_waiting:
+    def check_waiting(self, caller: str, body_bytes: int = 0) -> None:
+        """Raises Problem 429 if one more request of a caller, with a body of this length, may not wait."""
+        too_long = self._waiting_bytes[caller] + body_bytes > MAX_WAITING_BYTES
+        if too_long or len(self._waiting.get(caller, ())) >= self._max_waiting:
             BUDGET_REFUSALS[LONG_WORK] += 1
             raise Problem(429, TOO_MANY, headers={"Retry-After": str(_RETRY_SECONDS)})
 
-    async def begin(self, caller: str) -> None:
+    async def begin(self, caller: str, body_bytes: int = 0) -> None:
         """Wait for the turn of a caller, which lasts until `end`, and until no short request is running.
 
         Raises Problem 429.
         """
-        self.check_waiting(caller)
+        self.check_waiting(caller, body_bytes)
         self._traffic.leave()
         try:
-            await self._take_turn(caller)
+            await self._take_turn(caller, body_bytes)
         except asyncio.CancelledError:
             self._traffic.enter()
             raise
@@ -75,19 +78,24 @@ class LongWork:
             self.end(caller)
             raise
 
-    async def _take_turn(self, caller: str) -> None:
+    async def _take_turn(self, caller: str, body_bytes: int) -> None:
         if self._free and caller not in self._busy:
             self._free -= 1
             self._busy.add(caller)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
+        self._waiting_bytes[caller] += body_bytes
         try:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # the turn was given to it at the same moment
                 self._pass_on(caller)
             raise
+        finally:
+            self._waiting_bytes[caller] -= body_bytes
+            if not self._waiting_bytes[caller]:
+                del self._waiting_bytes[caller]
 
     def end(self, caller: str) -> None:
         """End the turn of a caller, and begin the next."""

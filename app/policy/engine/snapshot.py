@@ -31,7 +31,8 @@ from app.policy.routing.routes import RouteTable
 MAX_CACHED = 50_000  # decisions
 MAX_CACHED_GRANTS = 500  # of one principal; a larger one is classified each time
 MAX_CACHED_CHARACTERS = 16_384  # of them, which is more than fit in a token
-MAX_CACHED_BYTES = 64 * 1024 * 1024  # of principals, estimated
+MAX_CACHED_BYTES = 16 * 1024 * 1024  # of principals and decisions, estimated: services may ask about any number
+_DECISION_BYTES = 300
 _STEP = 100  # parts freed at once
 _NOT_CLASSIFIED = frozenset({""})  # the class of no principal, since no grant is empty
 
@@ -189,8 +190,9 @@ class Snapshot:
             decision = verdict(rules, found, grants, Conditions(context), self.revision)
             is_conditional = any([rule.terms.condition for rule in found])  # noqa: C419  # half the time of a generator
         if not is_conditional:
-            if len(self._memo) >= MAX_CACHED:
+            if len(self._memo) >= MAX_CACHED or self._bytes + _DECISION_BYTES > MAX_CACHED_BYTES:
                 self._evict()
+            self._bytes += _DECISION_BYTES
             self._memo[*key, grants] = decision
         return decision
 

@@ -72,7 +72,7 @@ async def point(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Decis
 async def test_what_a_caller_names_at_length_is_not_kept(
     point: DecisionPoint, kind: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.audit.batch_builder.MAX_CACHED_GRANTS", 1_000)
+    monkeypatch.setattr("app.audit.batch_builder.MAX_CACHED_BYTES", 100_000)
     ask = KINDS[kind]
     await point(path, **ask(QUESTIONS))
     await point.logged()

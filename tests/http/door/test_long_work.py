@@ -266,3 +266,31 @@ async def test_a_failing_page_releases_its_turn() -> None:
         with pytest.raises(ValueError, match="none"):
             await page.ask("a")
     assert page.begun == ["a"] * 3
+
+
+async def test_the_bodies_of_the_waiting_requests_of_a_caller_are_bounded() -> None:
+    traffic, order = Traffic(), list[str]()
+    work, over = LongWork(traffic, max_concurrent=1), asyncio.Event()
+    running = _started(traffic, work, "a", order, over)
+    await _settle()
+
+    async def wait(caller: str, length: int) -> None:
+        traffic.enter()
+        async with work.turn(caller, length):
+            order.append(caller)
+        traffic.leave()
+
+    waiting = [asyncio.create_task(wait("a", 1_000_000)) for _ in range(16)]
+    await _settle()
+    with pytest.raises(Problem) as refused:
+        work.check_waiting("a", 1)
+    assert refused.value.status == 429
+    work.check_waiting("a")
+    work.check_waiting("b", 16_000_000)
+    waiting.pop().cancel()
+    await _settle()
+    work.check_waiting("a", 1_000_000)
+    over.set()
+    await asyncio.gather(running, *waiting)
+    work.check_waiting("a", 16_000_000)
+    assert order == ["a"] * 16

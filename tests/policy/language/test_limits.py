@@ -126,7 +126,7 @@ BOUNDS: dict[str, float] = {
     "analysis.shadow.MAX_DIFFERENCES": 1_000,
     "engine.snapshot.MAX_CACHED": 50_000,
     "engine.snapshot.MAX_CACHED_GRANTS": 500,
-    "engine.snapshot.MAX_CACHED_BYTES": 67_108_864,
+    "engine.snapshot.MAX_CACHED_BYTES": 16_777_216,
     "engine.snapshot.MAX_CACHED_CHARACTERS": 16_384,
     "engine.snapshot._STEP": 100,
     "language.source.MAX_FILE_BYTES": 25_165_824,

@@ -123,7 +123,7 @@ async def evaluate_access(request: AnyRequest) -> ASGIResponse:
             return _ANSWERS[decision.allowed]
     if len(text) <= _MAX_SHORT:
         return await _single(decode(text, _EVALUATION), request, text)
-    async with services.long_work.turn(request.user.subject):
+    async with services.long_work.turn(request.user.subject, len(text)):
         return await _single(decode(text, _EVALUATION), request)
 
 
@@ -148,7 +148,7 @@ async def evaluate_access_batch(request: AnyRequest) -> ASGIResponse:
     if not items and len(text) <= _MAX_SHORT:
         return await _single(body, request)
     check_grants(body.subject)
-    async with services.long_work.turn(request.user.subject):
+    async with services.long_work.turn(request.user.subject, len(text)):
         if not items:
             return await _single(body, request)
         return await _many(body, items, SEMANTICS[semantic], services)

@@ -21,6 +21,7 @@ from app.policy.engine.target import Target
 from app.policy.language.when.shape import Properties
 
 MAX_ENTRIES = 5_000  # subjects, and as many targets
+MAX_GRANTS = 20_000  # of all subjects and questions, in some 150 bytes each
 MAX_LENGTH = 256  # characters of the names in total; longer ones are not cached
 MAX_PERMISSIONS = 50  # of a cached subject
 MAX_BODY_BYTES = 512  # of a question; longer ones are not cached
@@ -42,6 +43,7 @@ class Recent:
         self._subjects: dict[tuple[str, ...], tuple[ResolvedSubject, Principal]] = {}
         self._targets: dict[tuple[str, str, str], Target] = {}
         self._questions: dict[bytes, RecentQuestion] = {}
+        self._grants = 0
 
     def subject(
         self, snapshot: Snapshot, kind: str, identity: str, sent: Properties
@@ -63,6 +65,7 @@ class Recent:
         if found is None:
             subject = resolve_subject(kind, identity, sent, snapshot.policy.entities.subjects)
             found = subject, bounded(principal_of(subject))
+            self._count_grants(found[1])
             _add(self._subjects, names, found)
         return found
 
@@ -92,13 +95,21 @@ class Recent:
         found = self.subject(snapshot, *subject)
         if found is None or found[1].held != found[0].held:
             return
+        self._count_grants(found[1])
         if len(self._questions) >= MAX_ENTRIES:
             self._questions.clear()
         self._questions[body] = found[1], self.target(snapshot, *target).resource, target[0]
 
+    def _count_grants(self, principal: Principal) -> None:
+        """Count the grants of an entry, and clear the cache if they are too many."""
+        if self._grants > MAX_GRANTS:
+            self._grants, self._subjects, self._questions = 0, {}, {}
+        self._grants += len(principal.held)
+
     def _clear_if_changed(self, snapshot: Snapshot) -> None:
         if self._snapshot is None or self._snapshot() is not snapshot:
             self._snapshot, self._subjects, self._targets, self._questions = ref(snapshot), {}, {}, {}
+            self._grants = 0
 
 
 def _only_permissions(sent: Properties) -> list[str] | None:
