@@ -41,7 +41,7 @@ async def note_sign_in(
     for _ in range(2):  # again if the first sign-ins of a user happen at the same time
         row = (await session.execute(change, execution_options={"synchronize_session": False})).one_or_none()
         if row is not None:
-            if row[0] is not None:
+            if row.blocked_at is not None:
                 raise PersonBlocked
             return
         try:

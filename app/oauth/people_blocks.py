@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -90,13 +91,10 @@ async def unblock_person(session: AsyncSession, subject: str, by: Actor, now: da
 
 async def _locked(session: AsyncSession, subject: str) -> Person:
     query = select(Person).where(col(Person.subject) == subject).with_for_update()
-    for _ in range(2):  # again if the person signs in for the first time meanwhile
-        person = (await session.scalars(query)).one_or_none()
-        if person is not None:
-            return person
-        try:
-            async with session.begin_nested():
-                session.add(Person(subject=subject, permissions=[]))
-        except IntegrityError:
-            continue
+    person = (await session.scalars(query)).one_or_none()
+    if person is not None:
+        return person
+    with suppress(IntegrityError):  # the person signs in for the first time meanwhile
+        async with session.begin_nested():
+            session.add(Person(subject=subject, permissions=[]))
     return (await session.scalars(query)).one()

@@ -46,5 +46,9 @@ async def test_everything_that_a_host_sends_counts(host: DocumentHost, begin: by
     for length, expected in ((2_000, "{}"), (MAX_RECEIVED + 1_000, TOO_MUCH)):
         host.answer = begin + part * ((length - len(begin) - len(end)) // len(part)) + end
         assert (await outcome(host)).strip() == expected
+    for over, expected in ((0, "{}"), (1, TOO_MUCH)):
+        room = MAX_RECEIVED + over - len(HEAD + b"X: \r\nContent-Length: 2\r\n\r\n{}")
+        host.answer = HEAD + b"X: " + b"x" * room + b"\r\nContent-Length: 2\r\n\r\n{}"
+        assert await outcome(host) == expected
     host.answer = INTERIM * 1_000_000
     assert await outcome(host) == TOO_MUCH

@@ -131,6 +131,7 @@ def test_the_version_changes_with_redirects_and_keys_alone() -> None:
         client_version(["https://a.example/", "https://b.example/"], {"jwks_uri": "https://b.example/keys"}),
     }
     assert len(others | {version}) == 5
+    assert {len(each) for each in others} == {32}, "as many as the form of a consent accepts"
 
 
 def test_the_name_of_a_client_contains_no_secret() -> None:

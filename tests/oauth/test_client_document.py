@@ -120,6 +120,7 @@ def test_redirects_with_a_scheme_of_the_operating_system_are_left_out() -> None:
         ({"client_id": None}, "its `client_id` is not its own address"),
         ({"client_id": [ID]}, "its `client_id` is not its own address"),
         ({"client_secret": "x"}, "it has `client_secret`, but whatever is in it is public"),
+        ({"client_secret": "x", "client_secret_expires_at": 0}, "it has `client_secret`, but"),
         ({"client_secret_expires_at": 0}, "it has `client_secret_expires_at`, but whatever is in it is public"),
         ({"token_endpoint_auth_method": "client_secret_basic"}, "its `token_endpoint_auth_method` must be `none`"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "its `token_endpoint_auth_method` must be `none`"),

@@ -84,10 +84,18 @@ async def test_a_document_has_a_row_once_a_user_consents(
     async with sessions() as session:
         stored = await find_client(session, host.url, NOW)
     assert stored == replace(client, created_at=NOW, changed_at=NOW)
-    changed = replace(client, name="Other", redirect_uris=(OTHER,), version="2")
-    again = await consent(sessions, changed, NOW + timedelta(days=1))
-    assert again is not None
-    assert (again.id, again.name, again.redirect_uris, again.version) == (row.id, "Other", [OTHER], "2")
+    assert (client.host, row.host) == ("", None), "the host of another port is none"
+    renamed = replace(client, name="Other")
+    moved = replace(renamed, redirect_uris=(OTHER,), version="2", host="b.example")
+    for days, changed, shown, changed_on in (
+        (1, renamed, None, 1),
+        (2, moved, "b.example", 2),
+        (3, moved, "b.example", 2),
+    ):
+        again = await consent(sessions, changed, NOW + timedelta(days=days))
+        assert again is not None
+        assert (again.id, again.host, again.changed_at) == (row.id, shown, NOW + timedelta(days=changed_on))
+        assert (again.name, again.redirect_uris, again.version) == ("Other", [*changed.redirect_uris], changed.version)
     assert len(await rows(sessions)) == 1
 
 

@@ -167,12 +167,13 @@ async def test_a_slow_fetch_counts_as_several(host: DocumentHost, clock: Clock) 
         await asyncio.Event().wait()
         raise AssertionError
 
-    found = DocumentClients(host.fetch(resolve=hang, seconds=0.01), clock=clock)
-    for number in range(4):
-        with pytest.raises(ClientDocumentRefused, match="no complete answer"):
-            await found.find(f"https://slow{number}.example/client.json", "user_a")
-    with pytest.raises(BudgetSpent):
-        await found.find(host.url, "user_a")
+    for fetches, slow in ((20, 4), (21, 5)):
+        found = DocumentClients(host.fetch(resolve=hang, seconds=0.01), clock=clock, fetches_per_minute=fetches)
+        for number in range(slow):
+            with pytest.raises(ClientDocumentRefused, match="no complete answer"):
+                await found.find(f"https://slow{number}.example/client.json", "user_a")
+        with pytest.raises(BudgetSpent):
+            await found.find(host.url, "user_a")
 
 
 async def test_what_is_no_address_is_refused_without_a_fetch(host: DocumentHost, clock: Clock) -> None:

@@ -15,10 +15,11 @@ from app.identity.oauth_tokens import has_shape, mint_token
 from app.identity.principal import delegated_principal
 from app.identity.token_format import DEFAULT_PREFIX
 from app.oauth.access_tokens import access_token_lookup
-from app.oauth.codes import scopes_at
+from app.oauth.codes import redeem_code, scopes_at
 from app.oauth.errors import BadClientSecret, OAuthError
 from app.oauth.grants import find_grant
 from app.oauth.people import find_person
+from app.oauth.token_families import find_family
 from app.token_prefixes import use_token_prefixes
 from tests.oauth.flows import NOW, PUBLIC_URL, REDIRECT, SCOPES, VERIFIER, Flow, fault_of, new_flow, refused
 
@@ -298,6 +299,26 @@ async def test_what_ends_the_access_of_an_app(flow: Flow) -> None:
         assert await refused(flow.redeem(unused)) == error
         for column, table in (("blocked_at", "people"), ("disabled_at", "oauth_clients")):
             await run(flow, f"UPDATE {table} SET {column} = NULL")
+
+
+async def test_an_app_that_is_disabled_after_it_authenticated_gets_nothing(flow: Flow) -> None:
+    issued, unused = await flow.redeem(await flow.consent()), await flow.consent()
+    assert issued.refresh_token is not None
+    for column, is_ended in (("NULL", False), ("'2026-01-01 00:00:00'", True)):
+        await run(flow, f"UPDATE oauth_clients SET disabled_at = {column}")
+        async with flow.sessions() as session:
+            family = await find_family(session, issued.refresh_token)
+            assert family is not None
+            assert family.is_ended(NOW) is is_ended
+            redeemed = await redeem_code(session, flow.client_id, unused, verifier=VERIFIER, redirect_uri=None, now=NOW)
+            assert (redeemed is None) is is_ended
+
+
+async def test_nothing_is_issued_for_a_user_of_whom_no_sign_in_is_known(flow: Flow) -> None:
+    issued, unused = await flow.redeem(await flow.consent()), await flow.consent()
+    await run(flow, "UPDATE people SET signed_in_at = NULL")
+    assert await flow.code_of_refresh(issued.refresh_token) == "invalid_grant"
+    assert await refused(flow.redeem(unused)) == "invalid_grant"
 
 
 async def test_scopes_are_allowed_for_a_resource(flow: Flow) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,8 +23,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def flows(sqlite: tuple[Sessions, str]) -> list[Flow]:
-    """Three apps that user_ann allowed something; user_bob allowed the first."""
-    found = [await new_flow(*sqlite) for _ in range(3)]
+    """Three apps, none with the id of its consent, that user_ann allowed something; user_bob allowed the first."""
+    _, *found = [await new_flow(*sqlite) for _ in range(4)]
     for flow in found:
         await flow.consent("user_ann")
     await found[0].consent("user_bob")
@@ -83,7 +85,8 @@ async def test_who_is_blocked_is_listed_newest_first(flow: Flow) -> None:
         await note_sign_in(session, "user_ann", [], NOW, None)
         await session.commit()
         for user in ("user_ann", "user_bob", "user_eve"):
-            assert (await block_person(session, user, BY, NOW)).blocked_at == NOW
+            for now in (NOW, NOW + timedelta(minutes=1)):
+                assert (await block_person(session, user, BY, now)).blocked_at == NOW, "since the first block"
         blocks = await page_of_blocks(session, before=None, limit=9)
         assert [each.subject for each in blocks] == ["user_eve", "user_bob", "user_ann"]
         assert [each.signed_in_at for each in blocks] == [None, None, NOW]

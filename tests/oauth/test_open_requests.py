@@ -23,6 +23,8 @@ pytestmark = pytest.mark.anyio
 SECOND = timedelta(seconds=1)
 BROWSER = "browser"
 LIMIT = 16
+SURROGATE = f"{requests.URN}\ud800"
+NOT_UTF8 = ("\ud800", BROWSER)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,8 @@ def test_the_origin_of_an_address() -> None:
     assert len({one, two, three}) == 3
     assert [one[:width] == two[:width] for width in WIDTHS] == [True, True, False]
     assert [one[:width] == three[:width] for width in WIDTHS] == [True, False, False]
+    for other, shared in (("192.0.130.7", [True, False, False]), ("192.0.2.135", [True, True, False])):
+        assert [one[:width] == origin_of(other)[:width] for width in WIDTHS] == shared, other
     assert origin_of("192.1.2.7")[: WIDTHS[0]] != one[: WIDTHS[0]]
     assert origin_of("::ffff:192.0.2.7") == one
     assert origin_of("::ffff:c000:207%eth0") == one
@@ -61,6 +65,8 @@ def test_the_origin_of_an_address() -> None:
     near, far = origin_of("2001:db8:2:1::1"), origin_of("2001:db9:1:1::1")
     assert [first[:width] == near[:width] for width in WIDTHS] == [True, False, False]
     assert first[: WIDTHS[0]] != far[: WIDTHS[0]]
+    for other, shared in (("2001:db8:8001:1::1", [True, False, False]), ("2001:db8:1:8001::1", [True, True, False])):
+        assert [first[:width] == origin_of(other)[:width] for width in WIDTHS] == shared, other
     assert {len(origin) for origin in (one, first, far)} == {WIDTHS[-1]}
     for unknown in (None, "", "/run/authz.sock", "192.0.2", "localhost", "1.2.3.4.5", "::1::"):
         assert origin_of(unknown) == UNKNOWN
@@ -86,9 +92,23 @@ async def test_a_request_is_open_for_half_an_hour_in_its_browser(sessions: Sessi
         for after, is_found in ((0, True), (1799, True), (1800, False)):
             found = await requests.find_request(session, name, BROWSER, NOW + after * SECOND)
             assert (found is not None) is is_found
-        for other, browser in ((name, "another"), (name, None), (name, ""), (pushed, BROWSER), ("0" * 48, BROWSER)):
+        for other, browser in (
+            (name, "another"),
+            (name, None),
+            (name, ""),
+            (pushed, BROWSER),
+            ("0" * 48, BROWSER),
+            NOT_UTF8,
+        ):
             assert await requests.find_request(session, other, browser, NOW) is None
-        for uri in (name, f"{requests.URN}{name}", requests.URN, pushed.removeprefix(requests.URN), f"{pushed}0"):
+        for uri in (
+            name,
+            f"{requests.URN}{name}",
+            requests.URN,
+            pushed.removeprefix(requests.URN),
+            f"{pushed}0",
+            SURROGATE,
+        ):
             with pytest.raises(OAuthError):
                 await requests.take_pushed_request(session, uri, "app_1", NOW)
         with pytest.raises(OAuthError):
@@ -148,10 +168,10 @@ async def test_a_flood_for_one_app_leaves_the_requests_for_others_from_the_same_
 async def test_pushed_requests_count_too(sessions: Sessions) -> None:
     async with sessions() as session:
         name = await begin(session, "192.0.2.8")
-        for _ in range(2 * LIMIT):
+        for number in range(2, 2 * LIMIT):
             await begin(session, "192.0.2.7", pushed=True)
+            assert len(await stored(session)) == min(number, LIMIT), "one makes room for one"
         assert await is_open(session, name)
-        assert len(await stored(session)) <= LIMIT
 
 
 async def test_requests_that_were_answered_do_not_count(sessions: Sessions) -> None:

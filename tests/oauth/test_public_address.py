@@ -91,6 +91,12 @@ async def test_a_name_without_addresses(host: str) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("text", ["192.0.2.7", "2001:db8::7"])
+async def test_an_address_resolves_to_itself(text: str) -> None:
+    assert await resolve(text, 443) == (ip_address(text),)
+
+
+@pytest.mark.anyio
 async def test_look_ups_that_hang_do_not_take_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
 
