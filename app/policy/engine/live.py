@@ -72,11 +72,9 @@ def build(policy: Policy, table: RouteTable, verified: VerifiedRules | None = No
 
 def _casbin_mismatches(snapshot: Snapshot, verified: VerifiedRules | None) -> list[Fault]:
     return [
-        Fault(
+        Fault.of_file(
             "disputed",
             ".",
-            0,
-            0,
             f"the engine and Casbin disagree: {mismatch}",
             "report this as a bug; the policy is not at fault",
         )
