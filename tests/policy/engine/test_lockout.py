@@ -59,6 +59,16 @@ def test_named_publishers_are_reported_only_without_a_permission(
     said([*lockout(policy(*rows)), *(finding.at for finding in find(policy(*rows)))])
 
 
+def test_a_lock_out_is_at_the_denies_that_apply_to_every_request() -> None:
+    sometimes = f"p, anyone, {ALL}, deny, \"request.path == '/'\""
+    always = f"p, a:write, {ALL}, deny"
+    assert [(each.line, each.hint) for each in lockout(policy(BY_TOKEN, sometimes, always))] == [
+        (3, "make this deny narrower")
+    ]
+    (fault,) = lockout(policy(BY_ROLE, sometimes))
+    assert fault.hint.startswith("add `p, policies:write, ")
+
+
 def test_a_permission_is_found_among_very_many_named_callers() -> None:
     rows = [f"g, user:u{number}, role:admin" for number in range(1_200)]
     assert named_publishers(policy(BY_ROLE, *rows, "g, b:read, role:admin")) is None
