@@ -128,6 +128,7 @@ BOUNDS: dict[str, float] = {
     "engine.snapshot.MAX_CACHED_GRANTS": 500,
     "engine.snapshot.MAX_CACHED_BYTES": 16_777_216,
     "engine.snapshot.MAX_CACHED_CHARACTERS": 16_384,
+    "engine.snapshot._DECISION_BYTES": 300,
     "engine.snapshot._STEP": 100,
     "language.source.MAX_FILE_BYTES": 25_165_824,
     "language.source.MAX_BYTES": 50_331_648,
