@@ -12,7 +12,7 @@ from litestar.enums import MediaType
 from app.console.drafts import sent_draft
 from app.console.editor import NO_SUCH_PARENT, PATH
 from app.console.formatting import visible
-from app.http.api.candidate import MAX_FILES_BYTES
+from app.console.forms import MAX_DRAFT_BYTES, OF_DRAFT
 from app.http.wire.handlers import RequestSession
 from app.http.wire.problems import Problem
 from app.policy.editing.completion import Completion, completions
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _encode = msgspec.json.Encoder().encode
 
 
-@post(f"{PATH}/completions", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{PATH}/completions", status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def complete_draft(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Complete what is typed at a line and column of the open file; columns count characters from 1."""
     services = services_of(request.app)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.draft import Draft, draft_of, plain
+from app.console.forms import sent_form
 from app.db import revisions
 from app.http.api.candidate import snapshot_of
 from app.policy.analysis.findings import Finding, find
@@ -44,7 +45,7 @@ def active_draft(services: Services) -> Draft:
 
 async def sent_draft(request: AnyRequest, session: AsyncSession) -> DraftForm | None:
     """The draft in a form; None if the revision on which it is based is unknown."""
-    form = await request.form()
+    form = sent_form(request)
     fields = {name: str(form.getall(name)[-1]) for name in form}
     parent = fields.get("parent", "")
     base = await _base(services_of(request.app), session, parent)

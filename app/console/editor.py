@@ -10,8 +10,8 @@ from litestar.enums import MediaType
 
 from app.console.draft import Draft, new_file_fault, template_of
 from app.console.drafts import MAX_EDITABLE, DraftFindings, DraftForm, active_draft, check, sent_draft
+from app.console.forms import MAX_DRAFT_BYTES, OF_DRAFT
 from app.console.page import page
-from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.http.wire.problems import Problem
 from app.policy.analysis.findings import Finding, FindingView
@@ -33,7 +33,7 @@ async def edit(request: AnyRequest) -> Response[str]:
     return editor_page(request, draft, request.query_params.get("file", ""))
 
 
-@post(PATH, status_code=200, request_max_body_size=MAX_FILES_BYTES)
+@post(PATH, status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def edit_draft(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Change a draft: open, add, delete or restore a file, rebase it on the active policy, or check it."""
     sent = await sent_draft(request, session)
@@ -43,7 +43,7 @@ async def edit_draft(request: AnyRequest, session: RequestSession) -> Response[s
     return editor_page(request, draft, file, checked=await check(draft, services_of(request.app)), errors=errors)
 
 
-@post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{PATH}/check", status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def check_draft(request: AnyRequest, session: RequestSession) -> Response[bytes]:
     """Check a draft, for the script that runs while the author types."""
     sent = await sent_draft(request, session)

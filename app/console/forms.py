@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
+from litestar.datastructures import FormMultiDict
 from litestar.enums import HttpMethod
 from pydantic import BaseModel, ValidationError
 
 from app.console.page import csrf_of
-from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.problems import Problem
 from app.services import AnyRequest, services_of
 
 TOO_LARGE = "This form is larger than any of this console, so nothing was done."
 _FORM = "application/x-www-form-urlencoded"
-_MAX_BYTES = 65_536  # of a form other than those of the policy, whose handlers have their own limit
+# For routes whose forms carry a draft of a policy. To decode one takes a second at most, in a thread.
+MAX_DRAFT_BYTES = 4_000_000
+OF_DRAFT = {"form_of_draft": True}
+_MAX_BYTES = 65_536  # of any other form
+_FORM_KEY = "console_form"
 _MAX_FIELDS = 2_000
 _SAFE = (HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS)
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -40,15 +45,16 @@ async def only_own_forms(request: AnyRequest) -> None:
     if request.content_type[0] != _FORM:
         raise Problem(415, "A form is sent as application/x-www-form-urlencoded.")
     body = await request.body()
-    is_of_policy = request.route_handler.resolve_request_max_body_size() == MAX_FILES_BYTES
-    if (len(body) > _MAX_BYTES and not is_of_policy) or body.count(b"&") >= _MAX_FIELDS:
+    most = MAX_DRAFT_BYTES if "form_of_draft" in request.route_handler.opt else _MAX_BYTES
+    if len(body) > most or body.count(b"&") >= _MAX_FIELDS:
         raise Problem(413, TOO_LARGE)
     try:
-        parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict")
+        form = _decoded(body) if len(body) <= _MAX_BYTES else await asyncio.to_thread(_decoded, body)
     except ValueError:  # decoding would replace characters
         raise Problem(400, "This form is not in UTF-8, so nothing was done.") from None
+    request.scope["state"][_FORM_KEY] = form
     expected = csrf_of(request)
-    given = request.headers.get("x-csrf-token") or str((await request.form()).get("csrf", ""))
+    given = request.headers.get("x-csrf-token") or str(form.get("csrf", ""))
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
         raise Problem(
             403, "This form is from another session, so nothing was done. Go back, reload, and send it again."
@@ -64,9 +70,19 @@ class Form(Generic[_Model]):
     given: dict[str, Any]
 
 
+def sent_form(request: AnyRequest) -> FormMultiDict:
+    """The fields of a form that `only_own_forms` accepted; Litestar would keep the last thousand that it decodes."""
+    form: FormMultiDict | None = request.scope["state"].get(_FORM_KEY)
+    return FormMultiDict() if form is None else form  # none is read for GET
+
+
+def _decoded(body: bytes) -> FormMultiDict:
+    return FormMultiDict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict"))
+
+
 async def read_form(request: AnyRequest, model: type[_Model]) -> Form[_Model]:
     """Validate a form. An empty field counts as left out; a field of a list may be repeated."""
-    sent = await request.form()
+    sent = sent_form(request)
     given: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         values = [str(value) for value in sent.getall(name, [])]

@@ -17,6 +17,7 @@ from app.console.draft import Draft
 from app.console.drafts import DraftFindings, DraftForm, sent_draft
 from app.console.editor import NO_SUCH_PARENT, editor_page
 from app.console.editor import PATH as EDIT
+from app.console.forms import MAX_DRAFT_BYTES, OF_DRAFT
 from app.console.page import page, see_other
 from app.db import revisions
 from app.history.acknowledgements import Unacknowledged
@@ -26,7 +27,7 @@ from app.history.published import Published
 from app.history.refusals import StaleParent
 from app.history.shadow_changes import deploy
 from app.http.api.actors import requesting_actor
-from app.http.api.candidate import MAX_FILES_BYTES, snapshot_of
+from app.http.api.candidate import snapshot_of
 from app.http.api.replay import CannotReplay, replayed
 from app.http.wire.handlers import RequestSession
 from app.http.wire.problems import Problem
@@ -47,13 +48,13 @@ class ReplayAttempt:
     error: str = ""
 
 
-@post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{EDIT}/preview", status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def preview(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show what a draft would change."""
     return await _preview(request, session, await _sent(request, session))
 
 
-@post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{EDIT}/replay", status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def replay(request: AnyRequest, session: RequestSession) -> Response[str]:
     """Show the preview with a replay of recent decisions."""
     sent = await _sent(request, session)
@@ -61,7 +62,7 @@ async def replay(request: AnyRequest, session: RequestSession) -> Response[str]:
     return await _preview(request, session, sent, last=last if last in PERIODS else "7d")
 
 
-@post(f"{EDIT}/publish", status_code=303, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{EDIT}/publish", status_code=303, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def publish(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Make a draft the active policy."""
     sent = await _sent(request, session)
@@ -85,7 +86,7 @@ async def publish(request: AnyRequest, session: RequestSession) -> Response[str]
     return see_other(f"/console/policy/history/{done.revision}?published=yes")
 
 
-@post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_FILES_BYTES)
+@post(f"{EDIT}/shadow", status_code=303, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT)
 async def shadow(request: AnyRequest, session: RequestSession) -> Response[str] | Response[None]:
     """Run a draft in shadow: it decides nothing, and differences are counted."""
     sent = await _sent(request, session)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console.acknowledgements import acknowledgements_of, missing_acknowledgements
 from app.console.change_preview import MAX_SHOWN, preview_values
+from app.console.forms import sent_form
 from app.console.page import long_page, may_open, page, see_other
 from app.db import revisions
 from app.db.tables.history import PolicyRevision
@@ -118,7 +119,7 @@ async def rollback(
     revision: FromPath[str], request: AnyRequest, session: RequestSession
 ) -> Response[str] | Response[None]:
     """Make an earlier revision active again."""
-    form = await request.form()
+    form = sent_form(request)
     fields = {name: str(form.get(name, "")).strip() for name in ("message", "accept", "acknowledge", "fewer")}
     message = fields["message"]
     acknowledged, reason_fault = acknowledgements_of(fields)

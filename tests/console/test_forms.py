@@ -10,16 +10,16 @@ from typing import Annotated, Any, Self
 
 import pytest
 from litestar import HttpMethod, Litestar, Response, route
+from litestar._parsers import parse_url_encoded_form_data
 from litestar.testing import TestClient
 from pydantic import BaseModel, Field, model_validator
 
 from app.console.config import Console
 from app.console.cookies import csrf_token
-from app.console.forms import TOO_LARGE, only_own_forms, read_form
+from app.console.forms import MAX_DRAFT_BYTES, OF_DRAFT, TOO_LARGE, only_own_forms, read_form, sent_form
 from app.console.single_use import FormId, new_form_id, use_form
 from app.db.engine import open_engine
 from app.db.session import sessions_of
-from app.http.api.candidate import MAX_FILES_BYTES
 from app.http.wire.problems import Problem
 from app.services import AnyRequest
 from tests.support.server import prepared_database
@@ -118,14 +118,21 @@ def test_the_largest_form_is_accepted(client: TestClient[Litestar], form: str) -
 
 
 def test_forms_with_a_policy_may_be_longer() -> None:
-    @route("/policy", http_method=[HttpMethod.POST], status_code=200, request_max_body_size=MAX_FILES_BYTES)
+    @route(
+        "/policy", http_method=[HttpMethod.POST], status_code=200, request_max_body_size=MAX_DRAFT_BYTES, opt=OF_DRAFT
+    )
     async def edit(request: AnyRequest) -> int:
-        return len((await request.form())["text"])
+        return len(sent_form(request)["text"])
 
     with client_of(Console(URL, "https://issuer.example", "console", None, 3600, 0), edit) as started:
         sent = {"csrf": CSRF, "text": "x" * 2 * LONGEST}
         answer = started.post("/policy", data=sent, headers={"Cookie": f"authz={TOKEN}"})
         assert (answer.status_code, answer.json()) == (200, 2 * LONGEST)
+        parse_url_encoded_form_data.cache_clear()
+        for text, status in (("x" * (MAX_DRAFT_BYTES - len(GOOD) - 6), 200), ("x" * MAX_DRAFT_BYTES, 413)):
+            headers = {"Cookie": f"authz={TOKEN}", "Content-Type": FORM}
+            assert started.post("/policy", content=f"{GOOD}&text={text}", headers=headers).status_code == status
+        assert parse_url_encoded_form_data.cache_info().currsize == 0, "no form is kept"
 
 
 @pytest.mark.parametrize(
@@ -218,9 +225,7 @@ def test_a_form_is_accepted_once_per_session(tmp_path: Path) -> None:
     @route("/used-form", http_method=[HttpMethod.POST])
     async def use(request: AnyRequest) -> str:
         async with sessions_of(engine)() as session:
-            await use_form(
-                session, request, (await request.form())["form_id"], datetime.now(UTC), "It was sent before."
-            )
+            await use_form(session, request, sent_form(request)["form_id"], datetime.now(UTC), "It was sent before.")
             await session.commit()
         return "done"
 
