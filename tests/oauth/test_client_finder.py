@@ -99,6 +99,14 @@ async def test_a_document_has_a_row_once_a_user_consents(
     assert len(await rows(sessions)) == 1
 
 
+async def test_the_row_of_a_document_has_the_host_of_its_address(sessions: Sessions) -> None:
+    address = "https://c.example/client.json"
+    client = replace(await registered(sessions), client_id=address, kind="document", host="c.example")
+    row = await consent(sessions, client)
+    assert row is not None
+    assert (row.client_id, row.host) == (address, "c.example")
+
+
 async def test_first_consents_at_the_same_time_share_a_row(
     sessions: Sessions, host: DocumentHost, finder: ClientFinder
 ) -> None:

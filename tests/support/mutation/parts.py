@@ -112,7 +112,10 @@ PARTS = {
             *_under("tests/oauth", "test_open_requests test_own_grants test_public_address test_redirects"),
             *_under("tests/oauth", "test_redirects_at_a_server test_registration test_resource_doors test_scope"),
             *_under("tests/oauth", "test_token_endpoint test_write_locks test_app_forms test_lifetimes test_grants"),
-            *_under("tests/oauth", "test_app_order test_consent_forms test_open_scopes test_people test_revocation"),
+            *_under(
+                "tests/oauth",
+                "test_app_order test_authorization test_consent_forms test_open_scopes test_people test_revocation",
+            ),
             "tests/oauth/test_documented_limits.py",
             *_under("tests/http/api", "test_oauth_apps test_oauth_entrance test_oauth_errors test_domain_problems"),
             *_under("tests/identity", "test_access_token_verifier test_external_apps"),
