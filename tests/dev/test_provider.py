@@ -54,7 +54,12 @@ def exchange(at: httpx.Client, code: str, **changed: str) -> httpx.Response:
 def test_the_page_lists_each_user_with_their_permissions(at: httpx.Client) -> None:
     page = at.get("/authorize", params=REQUEST)
     assert page.status_code == 200
-    assert "form-action 'self' http://127.0.0.1:8000;" in page.headers["content-security-policy"]
+    assert page.headers["content-security-policy"] == (
+        "default-src 'none'; style-src 'self'; form-action 'self' http://127.0.0.1:8000; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+    safe = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
+    assert {name: page.headers[name] for name in safe} == safe
     for person in PEOPLE:
         assert person.name in page.text
         assert all(f"<code>{permission}</code>" in page.text for permission in person.permissions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -33,6 +35,7 @@ class DecisionPoint:
     def __init__(self, live: LivePolicy, sessions: Sessions) -> None:
         self._written: list[DecisionKey] = []
         self._traffic = Traffic()
+        self._long_work = LongWork(self._traffic)
         self.live, self._log = live, DecisionLog(self._write)
         state = state_of(
             live=live,
@@ -40,7 +43,7 @@ class DecisionPoint:
             recent=Recent(),
             settings=Settings.model_construct(key_environments=("live",)),
             sessions=sessions,
-            long_work=LongWork(self._traffic),
+            long_work=self._long_work,
         )
         handlers = {**errors.HANDLERS, **domain_problems.HANDLERS}
         self._app = Litestar(ROUTES, state=state, exception_handlers=handlers)
@@ -54,6 +57,14 @@ class DecisionPoint:
             """What waits is written on leaving."""
         found, self._written = self._written, []
         return found
+
+    @asynccontextmanager
+    async def long_work(self) -> AsyncIterator[None]:
+        """While another request of the same caller has the turn of long work."""
+        self._traffic.enter()
+        async with self._long_work.turn(ANONYMOUS.subject):
+            yield
+        self._traffic.leave()
 
     async def __call__(self, path: str, **body: Any) -> tuple[int, Any]:
         """The status of an answer, and its body or its detail."""

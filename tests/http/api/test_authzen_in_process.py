@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.db.engine import open_engine
@@ -341,3 +343,27 @@ async def test_a_request_without_room_in_the_log_is_refused_and_loses_nothing(
     assert len(await point.logged()) == 10_000
     assert await point(EVALUATION, **question) == (200, {"decision": True})
     assert len(await point.logged()) == 1
+
+
+QUESTION: Json = {"subject": READER, "action": GET, "resource": X}
+SHORT = 8_192  # bytes
+
+
+@pytest.mark.parametrize(
+    ("path", "question", "size", "waits"),
+    [
+        *((path, QUESTION, size, size > SHORT) for path in (EVALUATION, EVALUATIONS) for size in (SHORT, SHORT + 1)),
+        (EVALUATIONS, {**QUESTION, "evaluations": []}, SHORT, False),
+        (EVALUATIONS, {**QUESTION, "evaluations": [{}]}, 1_000, True),
+        *((path, QUESTION, 1_000, True) for path in SEARCHES.values()),
+    ],
+)
+async def test_batches_searches_and_long_bodies_wait_for_a_turn(
+    point: DecisionPoint, path: str, question: Json, size: int, *, waits: bool
+) -> None:
+    length = size - len(msgspec.json.encode({**question, "unknown": ""}))
+    async with point.long_work():
+        answer = asyncio.create_task(point(path, **question, unknown="x" * length))
+        await asyncio.wait([answer], timeout=0.1 if waits else 10)
+        assert answer.done() is not waits
+    assert (await answer)[0] == 200

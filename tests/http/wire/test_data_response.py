@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
+from weakref import ref
 
 import pytest
 from litestar import Litestar, MediaType, Request, Response, route
@@ -191,6 +192,29 @@ async def test_plain_json_is_not_made_by_litestar(status: int, type_encoders: An
         found = response.to_asgi_response(None, request, headers={}, cookies=frozenset())
         assert isinstance(found, EncodedResponse)
         assert (found.status_code, found.body) == (status, b'{"a":[1]}')
+
+
+class _Encoders(dict[Any, Any]):
+    """Type encoders of a handler, to which there are weak references."""
+
+
+@pytest.mark.parametrize(("others", "is_cached"), [(9_999, True), (10_000, False)])
+def test_the_encoders_of_10000_handlers_are_cached(
+    monkeypatch: pytest.MonkeyPatch, others: int, *, is_cached: bool
+) -> None:
+    monkeypatch.setattr("app.http.wire.data_response._encoders", {})
+
+    def respond(encoders: Any) -> None:
+        response = DataResponse(1, media_type="application/json", status_code=200, type_encoders=encoders)
+        response.to_asgi_response(None, None)  # type: ignore[arg-type]  # the request is not read
+
+    first = _Encoders({_Own: str})
+    cached = ref(first)
+    respond(first)
+    del first
+    for number in range(others):
+        respond({_Own: str, number: str})
+    assert (cached() is not None) is is_cached
 
 
 @pytest.mark.parametrize("options", [{}, {"status_code": 200}, {"media_type": "application/json"}], ids=str)

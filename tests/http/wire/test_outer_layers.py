@@ -103,6 +103,13 @@ def _both() -> tuple[ASGIApp, ASGIApp]:
     return app, without_outer_layers(app)
 
 
+def _request(path: str, method: str = "GET") -> Any:
+    return {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "root_path": "", "headers": [(b"host", b"api.example")], "http_version": "1.1", "scheme": "http",
+    }  # fmt: skip
+
+
 async def _sent(app: ASGIApp, scope: Any) -> list[Any]:
     """The messages that are sent for a request, and the exception that is raised."""
     sent: list[Any] = []
@@ -137,11 +144,7 @@ async def test_without_its_outer_layers_the_application_responds_alike(method: s
     found = []
     for app in _both():
         for _ in range(2):  # the second one from the caches
-            scope: Any = {
-                "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
-                "root_path": "", "headers": [(b"host", b"api.example")], "http_version": "1.1", "scheme": "http",
-            }  # fmt: skip
-            found.append(await _sent(app, scope))
+            found.append(await _sent(app, _request(path, method)))
     assert found[0] == found[1] == found[2] == found[3]
     assert found[0]
     statuses = {
@@ -184,6 +187,20 @@ async def test_hosts_and_root_paths_are_those_of_the_router(hosts: list[bytes], 
                  "scheme": "http"}  # fmt: skip
         found.append((await _sent(app, scope), scope["path"], scope["path_params"]))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("others", "is_cached"), [(1_023, True), (1_024, False)])
+async def test_the_routes_of_1024_paths_are_cached(others: int, *, is_cached: bool) -> None:
+    found: list[Any] = []
+
+    def is_direct(handler: Any) -> bool:
+        found.append(handler)
+        return False
+
+    app = without_outer_layers(_application(), is_direct)
+    for name in ("first", *range(others), "first"):
+        await _sent(app, _request(f"/answered/{name}"))
+    assert len(found) == others + (1 if is_cached else 2)
 
 
 async def test_an_exception_of_a_handler_that_litestar_does_not_call_is_answered() -> None:
