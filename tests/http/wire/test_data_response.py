@@ -214,6 +214,7 @@ def test_the_encoders_of_10000_handlers_are_cached(
     del first
     for number in range(others):
         respond({_Own: str, number: str})
+        respond(None)  # which has none of its own
     assert (cached() is not None) is is_cached
 
 
