@@ -37,7 +37,7 @@ def request_of(caller: Principal, address: str) -> AnyRequest:
         settings=SimpleNamespace(api_title="Griddy API"),
     )
     request = RequestFactory(Litestar(state=state)).get("/console/account", headers={"X-Forwarded-For": address})
-    request.scope.update(user=caller, client=("127.0.0.1", 1))
+    request.scope["user"], request.scope["client"] = caller, ("127.0.0.1", 1)
     return request
 
 

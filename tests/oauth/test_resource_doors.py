@@ -185,9 +185,14 @@ def evaluate(server: Server, issuer: LiveIssuer, token: str, resource: str, kind
 
 def test_gateways_and_authzen_refuse_a_token_for_another_resource(server: Server, issuer: LiveIssuer) -> None:
     app = ServedApp(server)
-    own, orders, below = (
+    own, orders, below, teams = (
         app.tokens(resource=resource)["access_token"]
-        for resource in (server.url, "https://orders.example/v1", f"{server.url}/below")
+        for resource in (
+            server.url,
+            "https://orders.example/v1",
+            f"{server.url}/below",
+            f"{server.url}/api/v1/teams",
+        )
     )
     allowed, refused = (200, app.client_id), (401, "Invalid audience.")
     for token, path, service, expected in (
@@ -201,6 +206,10 @@ def test_gateways_and_authzen_refuse_a_token_for_another_resource(server: Server
         (own, "/below/orders", "below", allowed),
         (below, "/orders", "local", refused),
         (below, "/api/v1/teams", "", refused),
+        (teams, "/api/v1/teams", "", allowed),
+        (teams, "/api/v1/teams/7", "", allowed),
+        (teams, "/api/v1/leagues", "", refused),
+        (teams, "/below/orders", "below", refused),
     ):
         assert ask_gateway(server, token, path, service) == expected, (path, service)
         asked = evaluate(server, issuer, token, f"{service}:{path}" if service else path)
