@@ -60,7 +60,7 @@ def test_what_is_kept_of_a_request() -> None:
     assert kept_request("a", form) == OpenRequest("a", {"state": "x", "request": "r", "resource": "u v"})
     assert kept_request("a", read_parameters("client_id=a")) == OpenRequest("a", {})
     names = "response_type response_mode redirect_uri scope state code_challenge code_challenge_method resource request"
-    each = {name: "x" for name in names.split()}
+    each = dict.fromkeys(names.split(), "x")
     assert kept_request("a", read_parameters("&".join(f"{name}=x" for name in each))) == OpenRequest("a", each)
 
 
