@@ -1,8 +1,8 @@
 """All private API of Litestar that this program uses.
 
 Litestar has no public way to remove the exception layer around a handler, to get at a schema of the OpenAPI document
-while it is created, nor to tell its own handlers of OPTIONS from others. tests/http/wire/test_litestar_private.py fails
-if the meaning of these names changes.
+while it is created, to tell its own handlers of OPTIONS from others, nor to parse what callers send without caches.
+tests/http/wire/test_litestar_private.py fails if the meaning of these names changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Any
 
 from litestar import Litestar
 from litestar._asgi.utils import get_route_handlers, is_valid_host
+from litestar._kwargs import extractors
 from litestar._openapi.schema_generation import SchemaCreator
+from litestar.connection import base, request
+from litestar.datastructures import url
 from litestar.exceptions import ClientException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware._internal.exceptions import ExceptionHandlerMiddleware
@@ -37,6 +40,13 @@ __all__ = [
 
 _MAX_ROUTES = 1_024
 _MAX_HOSTS = 64
+# Functions that Litestar caches by up to 1,024 values of callers, who may send thousands of fields in each.
+_OF_VALUES = {
+    base: ("parse_query_string", "parse_cookie_string"),
+    request: ("parse_url_encoded_form_data",),
+    url: ("parse_query_string",),
+    extractors: ("parse_query_string", "create_query_default_dict", "parse_url_encoded_form_data"),
+}
 RESPONSE_STARTED = "response_started"  # in the state of a scope; absent before
 
 
@@ -57,6 +67,7 @@ def without_outer_layers(app: Litestar, is_direct: Callable[[BaseRouteHandler], 
     `RESPONSE_STARTED` in the state of the scope when it has. What follows from a path is cached, as by the router.
     Handlers that are direct, which Litestar does not call, have its state of the connection only after an exception.
     """
+    _keep_no_values()
     for handler in {each for route in app.routes for each in get_route_handlers(route)}:
         # Resolved for each request otherwise, although its documentation says that it is memoized. Only the handlers of
         # OPTIONS that Litestar adds itself have slots.
@@ -105,6 +116,14 @@ def without_outer_layers(app: Litestar, is_direct: Callable[[BaseRouteHandler], 
             await ExceptionHandlerMiddleware(_raiser_of(error), debug=None)(scope, receive, send)
 
     return routed
+
+
+def _keep_no_values() -> None:
+    """Parse queries, cookies and forms without caches, in which a caller could keep hundreds of megabytes."""
+    for module, names in _OF_VALUES.items():
+        for name in names:
+            cached = getattr(module, name)
+            setattr(module, name, getattr(cached, "__wrapped__", cached))
 
 
 def _identity(found: ExceptionHandlersMap) -> ExceptionHandlersMap:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Annotated, Any
 
-from litestar import Litestar, Response, get, route
+from litestar import Litestar, Request, Response, get, post, route
+from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import Body, FromQuery
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.testing import create_test_client
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +19,7 @@ from app.http.wire.litestar_private import (
     is_options_of_litestar,
     registered_schema,
     without_exception_layer,
+    without_outer_layers,
 )
 
 
@@ -47,6 +51,39 @@ def test_the_private_middleware_around_a_handler_can_be_replaced() -> None:
     for app, inner in layers:
         assert inner is not app
         assert without_exception_layer(inner) is inner
+
+
+def test_no_query_cookie_or_form_is_kept() -> None:
+    @post("/", sync_to_thread=False)
+    def handler(
+        request: Request[Any, Any, Any],
+        q: FromQuery[str],
+        data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],
+    ) -> list[str]:
+        return [q, request.query_params["q"], request.url.query_params["q"], request.cookies["c"], data["f"]]
+
+    without_outer_layers(Litestar())
+    before = _cached_calls()
+    with create_test_client([handler]) as client:
+        for number in range(3):
+            fields = [f"{name}{number}" for name in ("query", "cookie", "form")]
+            answer = client.post(
+                "/", params={"q": fields[0]}, headers={"Cookie": f"c={fields[1]}"}, data={"f": fields[2]}
+            )
+            assert answer.json() == [fields[0]] * 3 + fields[1:]
+    assert before
+    assert _cached_calls() == before
+
+
+def _cached_calls() -> dict[str, int]:
+    """The calls of the functions of Litestar that cache what they parse."""
+    return {
+        f"{module.__name__}.{name}": value.cache_info().hits + value.cache_info().misses
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("litestar.")
+        for name, value in vars(module).items()
+        if name.startswith(("parse_", "create_query")) and hasattr(value, "cache_info")
+    }
 
 
 def test_a_registered_schema_is_that_of_the_document() -> None:
