@@ -78,6 +78,11 @@ class Person:
         page = self._pages[visit] = self._context.new_page()
         page.goto(address)
 
+    @property
+    def unfinished(self) -> Mapping[_Visit, str]:
+        """Where the visits are that have not ended."""
+        return {visit: page.url for visit, page in self._pages.items()}
+
     def answered(self) -> Mapping[_Visit, str]:
         """Allow what can be allowed now; return where the finished visits ended."""
         ended = {visit: page.url for visit, page in self._pages.items() if page.url.startswith(self._redirect)}
@@ -97,7 +102,8 @@ def reports(programs: Mapping[str, ClientProgram], person: Person) -> dict[str, 
     found: dict[str, Any] = {}
     ends = time.monotonic() + SECONDS
     while len(found) < len(programs):
-        assert time.monotonic() < ends, f"no report of {programs.keys() - found.keys()}"
+        missing = programs.keys() - found.keys()
+        assert time.monotonic() < ends, f"no report of {missing}; unfinished visits: {person.unfinished}"
         for name, program in programs.items():
             if name in found or program.lines.empty():
                 continue

@@ -109,16 +109,20 @@ class Flow:
 
 
 async def main() -> None:
-    given = json.loads(sys.stdin.readline())
-    loop = asyncio.get_running_loop()
+    # Not `sys.stdin.readline()` when it is readable: of two lines that arrive together it would keep the second one.
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    given = json.loads(await lines.readline())
 
-    def answered() -> None:
-        line = json.loads(sys.stdin.readline())
-        _ended[line["flow"]].set_result(line["redirected"])
+    async def follow() -> None:
+        async for line in lines:
+            visit = json.loads(line)
+            _ended[visit["flow"]].set_result(visit["redirected"])
 
-    loop.add_reader(sys.stdin, answered)
+    following = asyncio.create_task(follow())
     document, registered = Flow("document", given, given["document"]), Flow("registered", given, None)
     results = await asyncio.gather(document.run(), registered.run())
+    following.cancel()
     print(json.dumps({"report": dict(zip(("document", "registered"), results, strict=True))}), flush=True)
 
 
