@@ -15,11 +15,20 @@ from app.cli.server.granian_connections import Client
 from app.cli.server.limits import LINE_BYTES, ConnectionLimits
 from app.http.door.draining import CLOSE
 from app.http.door.refusal import refusal
-from app.http.door.server_refusals import LARGE_HEAD, LATE_BODY, LONG_TARGET, note_refusal
+from app.http.door.server_refusals import (
+    LARGE_HEAD,
+    LATE_BODY,
+    LONG_TARGET,
+    SMALL_CHUNKS,
+    SMALL_CHUNKS_DETAIL,
+    note_refusal,
+)
 from app.http.wire.scope_types import HTTP
 
-TOO_LATE = refusal(HTTPStatus.REQUEST_TIMEOUT.value, "The request did not arrive in time.", CLOSE)
-_OF_THE_ANSWER = {name for name, _ in TOO_LATE.headers}
+_REFUSALS = {
+    LATE_BODY: refusal(HTTPStatus.REQUEST_TIMEOUT.value, "The request did not arrive in time.", CLOSE),
+    SMALL_CHUNKS: refusal(HTTPStatus.BAD_REQUEST.value, SMALL_CHUNKS_DETAIL, CLOSE),
+}
 
 
 def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> ASGIApp:
@@ -56,16 +65,18 @@ def within_limits(app: ASGIApp, limits: ConnectionLimits, busy: set[Client]) -> 
 
 
 class _Body:
-    """Receives the body of a request from `address`, and ends it with a 408 if nothing arrives in time."""
+    """Receives the body of a request from `address`, and refuses one that is late or in too many small chunks."""
 
-    __slots__ = ("_address", "_ended", "_late", "_limits", "_receive", "_replaced", "_send")
+    __slots__ = ("_address", "_bytes", "_ended", "_limits", "_pieces", "_reason", "_receive", "_replaced", "_send")
 
     def __init__(self, receive: Receive, send: Send, limits: ConnectionLimits, address: str) -> None:
         self._receive = receive
         self._send = send
         self._limits = limits
         self._address = address
-        self._ended = self._late = self._replaced = False
+        self._pieces = self._bytes = 0
+        self._reason = ""  # of a refusal
+        self._ended = self._replaced = False
 
     async def receive(self) -> ReceiveMessage:
         if self._ended:
@@ -74,23 +85,38 @@ class _Body:
             async with asyncio.timeout(self._limits.body_seconds):
                 message = await self._receive()
         except TimeoutError:
-            self._ended = self._late = True
-            return {"type": "http.disconnect"}
-        self._ended = not (message["type"] == "http.request" and message["more_body"])
+            return self._refuse(LATE_BODY)
+        if message["type"] != "http.request":
+            self._ended = True
+            return message
+        self._ended = not message["more_body"]
+        size = len(message["body"])
+        self._bytes += size
+        self._pieces += size > 0
+        if self._pieces > self._limits.pieces_of(self._bytes):
+            return self._refuse(SMALL_CHUNKS)
         return message
 
     async def send(self, message: Message) -> None:
-        if not self._late:
+        if not self._reason:
             await self._send(message)
         elif message["type"] == "http.response.start":
             # The application saw a client that had gone. Its answer is about that, and its request id is kept.
-            message["status"] = TOO_LATE.status
-            kept = [each for each in message["headers"] if each[0].lower() not in _OF_THE_ANSWER]
-            message["headers"] = [*TOO_LATE.headers, *kept]
+            answer = _REFUSALS[self._reason]
+            message["status"] = answer.status
+            replaced = {name for name, _ in answer.headers}
+            kept = [each for each in message["headers"] if each[0].lower() not in replaced]
+            message["headers"] = [*answer.headers, *kept]
             self._replaced = True
-            note_refusal(LATE_BODY, TOO_LATE.status, self._limits.client_of(self._address))
+            note_refusal(self._reason, answer.status, self._limits.client_of(self._address))
             await self._send(message)
         elif not self._replaced:  # it answers before the body ends
             await self._send(message)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            await self._send({"type": "http.response.body", "body": TOO_LATE.body, "more_body": False})
+            body = _REFUSALS[self._reason].body
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _refuse(self, reason: str) -> ReceiveMessage:
+        self._ended = True
+        self._reason = reason
+        return {"type": "http.disconnect"}

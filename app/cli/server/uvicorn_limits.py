@@ -17,14 +17,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.cli.server.limits import LINE_BYTES, ConnectionLimits, max_connections
 from app.cli.server.peer_connections import PeerConnections
-from app.cli.server.uvicorn_refusals import ERRORS, REASONS, answer, detail_of
+from app.cli.server.uvicorn_refusals import ERRORS, STATUSES, answer, detail_of
 from app.http.door.budgets import TOO_MANY
 from app.http.door.server_refusals import (
+    LARGE_HEAD,
     LATE_BODY,
     LATE_HEAD,
+    LONG_TARGET,
+    MALFORMED,
     NO_ANSWER,
     NO_DESCRIPTORS,
     SERVER_REFUSALS,
+    SMALL_CHUNKS,
     note_refusal,
 )
 
@@ -65,9 +69,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None  # of pipelined requests the first; `cycle` is the last
         self._in_head = True  # or before it
         self._uncounted = 0  # bytes received of a head that is not complete, or of what frames a body
-        self._trailer_bytes = self._trailers = 0
+        self._trailer_bytes = self._trailers = self._body_bytes = self._body_pieces = 0
         self._head_began = False
-        self._status = HTTPStatus.BAD_REQUEST
+        self._reason = MALFORMED  # of a refusal
         self._discarding = False
         self._discarded = 0
         self._unparsed = b""  # of pipelined requests
@@ -138,7 +142,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._discarding or self.transport.is_closing() or self.transport.get_protocol() is not self:
             return
         if self._uncounted > self._limits.head_bytes:
-            self._status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._reason = LARGE_HEAD
             self.send_400_response("")
         elif not self._in_head:
             self._progress_at = self.loop.time()
@@ -170,7 +174,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Bound the request target."""
         self.url += url
         if len(self.url) > self._limits.target_bytes:
-            self._stop_parsing(HTTPStatus.REQUEST_URI_TOO_LONG)
+            self._stop_parsing(LONG_TARGET)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Bound the fields, and drop trailers: they must not become headers (RFC 9110 section 6.5.1)."""
@@ -178,7 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._trailer_bytes += len(name) + len(value) + LINE_BYTES
             self._trailers += 1
             if self._trailers > self._limits.head_fields or self._trailer_bytes > self._limits.head_bytes:
-                self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                self._stop_parsing(LARGE_HEAD)
             return
         # As uvicorn does. Calls for each field would take twice the time.
         name = name.lower()
@@ -187,14 +191,14 @@ class LimitedProtocol(HttpToolsProtocol):
         headers = self.headers
         headers.append((name, value))
         if len(headers) > self._limits.head_fields:
-            self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._stop_parsing(LARGE_HEAD)
 
     def on_headers_complete(self) -> None:
         """Bound the bytes of the head, and begin with the body."""
         # At most, so that it is rarely added up: a piece in which another request ended is not counted.
         received = self._uncounted + _PIECE_BYTES + len(self.headers)
         if received > self._limits.head_bytes and self._complete_head_bytes() > self._limits.head_bytes:
-            self._stop_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._stop_parsing(LARGE_HEAD)
         self._in_head = self._head_began = False
         self._uncounted = 0
         self._expect_nothing()
@@ -217,18 +221,23 @@ class LimitedProtocol(HttpToolsProtocol):
         self._parse(data)
 
     def on_body(self, body: bytes) -> None:
-        """Do not count the body itself."""
-        self._uncounted -= len(body)
+        """Do not count the body itself, but the pieces in which it arrives."""
+        size = len(body)
+        self._uncounted -= size
+        self._body_bytes += size
+        self._body_pieces += 1
+        if self._body_pieces > self._limits.pieces_of(self._body_bytes):
+            self._stop_parsing(SMALL_CHUNKS)
         super().on_body(body)
 
     def on_chunk_complete(self) -> None:
-        """Do not count a chunk's size, however small the chunks are; its extensions count."""
+        """Do not count a chunk's size; its extensions count."""
         self._uncounted -= _CHUNK_BYTES
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
         self._in_head = True
-        self._uncounted = self._trailer_bytes = self._trailers = 0
+        self._uncounted = self._trailer_bytes = self._trailers = self._body_bytes = self._body_pieces = 0
         self._expect_nothing()
         super().on_message_complete()
 
@@ -239,11 +248,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or is too large."""
-        self._refuse_request(self._status, detail_of(self._status), REASONS[self._status])
+        self._refuse_request(STATUSES[self._reason], detail_of(self._reason), self._reason)
 
-    def _stop_parsing(self, status: HTTPStatus) -> None:
-        self._status = status
-        raise ValueError(status.phrase)  # ends the parser, and uvicorn calls `send_400_response`
+    def _stop_parsing(self, reason: str) -> None:
+        self._reason = reason
+        raise ValueError(reason)  # ends the parser, and uvicorn calls `send_400_response`
 
     def _refuse_request(self, status: HTTPStatus, detail: str, reason: str) -> None:
         """Answer with an error, count it and log it."""

@@ -6,23 +6,24 @@ import json
 import logging
 from http import HTTPStatus
 
-from app.http.door.server_refusals import LARGE_HEAD, LONG_TARGET, MALFORMED
+from app.http.door.server_refusals import LARGE_HEAD, LONG_TARGET, MALFORMED, SMALL_CHUNKS, SMALL_CHUNKS_DETAIL
 
-REASONS = {
-    HTTPStatus.BAD_REQUEST: MALFORMED,
-    HTTPStatus.REQUEST_URI_TOO_LONG: LONG_TARGET,
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: LARGE_HEAD,
+STATUSES = {
+    MALFORMED: HTTPStatus.BAD_REQUEST,
+    SMALL_CHUNKS: HTTPStatus.BAD_REQUEST,
+    LONG_TARGET: HTTPStatus.REQUEST_URI_TOO_LONG,
+    LARGE_HEAD: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 }
+_DETAILS = {MALFORMED: "Invalid HTTP request.", SMALL_CHUNKS: SMALL_CHUNKS_DETAIL}
 # Without uvicorn's warning of each malformed request, which does not name the client.
 ERRORS = logging.getLogger("uvicorn.error.requests")
 ERRORS.setLevel(logging.ERROR)
 _RETRY_SECONDS = 10
 
 
-def detail_of(status: HTTPStatus) -> str:
+def detail_of(reason: str) -> str:
     """The text of the answer."""
-    phrase = status.phrase if status != HTTPStatus.BAD_REQUEST else "Invalid HTTP request"
-    return f"{phrase.capitalize() if phrase.isupper() else phrase}."
+    return _DETAILS.get(reason) or f"{STATUSES[reason].phrase}."
 
 
 def answer(status: HTTPStatus, detail: str) -> bytes:

@@ -11,10 +11,12 @@ LATE_BODY = "late_body"
 LONG_TARGET = "long_target"
 LARGE_HEAD = "large_head"
 MALFORMED = "malformed"
+SMALL_CHUNKS = "small_chunks"
+SMALL_CHUNKS_DETAIL = "The request body was sent in too many small chunks."
 NO_DESCRIPTORS = "no_descriptors"
 # Global, because the server does not know the application. Connections beyond a budget are in BUDGET_REFUSALS.
 SERVER_REFUSALS: Counter[str] = Counter(
-    dict.fromkeys((LATE_HEAD, LATE_BODY, LONG_TARGET, LARGE_HEAD, MALFORMED, NO_DESCRIPTORS), 0)
+    dict.fromkeys((LATE_HEAD, LATE_BODY, LONG_TARGET, LARGE_HEAD, MALFORMED, SMALL_CHUNKS, NO_DESCRIPTORS), 0)
 )
 NO_ANSWER = 0
 _log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a flood, by client and status

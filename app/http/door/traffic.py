@@ -13,6 +13,7 @@ LEAST_SECONDS = 0.001
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
 _ITERATIONS = 3
+_PROMPT_PIECES = 32  # of a body, with which a client need not wait for other requests
 
 
 class Traffic:
@@ -89,15 +90,16 @@ class Traffic:
 class CountedRequest:
     """A request that is counted until `end`, except while it waits for its body.
 
-    Otherwise a client that sends its body slowly would slow all long work down.
+    Otherwise a client that sends its body slowly would slow all long work down. A body in many pieces is long work.
     """
 
-    __slots__ = ("_has_ended", "_is_counted", "_receive", "_traffic")
+    __slots__ = ("_has_ended", "_is_counted", "_pieces", "_receive", "_traffic")
 
     def __init__(self, traffic: Traffic, receive: Receive) -> None:
         self._traffic = traffic
         self._receive = receive
         self._is_counted, self._has_ended = True, False
+        self._pieces = 0
         traffic.requests += 1
 
     def end(self) -> None:
@@ -113,7 +115,10 @@ class CountedRequest:
             return await self._receive()
         self._is_counted = False
         self._traffic.leave()
+        self._pieces += 1
         try:
+            if self._pieces > _PROMPT_PIECES:
+                await self._traffic.give_way()
             return await self._receive()
         finally:
             if not self._has_ended:

@@ -196,8 +196,18 @@ def test_extensions_of_chunks_and_trailers_are_bounded(serving: Server, issuer: 
         status, body = exchange(serving, head + framing)
         assert status in (400, 431)
         assert json.loads(body)["detail"] != "The request body is invalid."
-    # Small chunks make no difference.
-    assert json.loads(exchange(serving, head + b"1\r\n \r\n" * 12_000 + BODY + b"\r\n")[1])["errors"]
+
+
+def test_the_chunks_of_a_body_are_bounded_by_their_number_and_its_bytes(serving: Server, issuer: LiveIssuer) -> None:
+    """On granian each takes as long as a short request."""
+    head = authorized(issuer)
+    small, end = b"1\r\n \r\n", BODY + b"\r\n"
+    large = b"200\r\n%s\r\n" % (b" " * 512)
+    assert json.loads(exchange(serving, head + small * 1_000 + end)[1])["errors"], "read as a whole: one for 512 bytes"
+    assert json.loads(exchange(serving, head + large * 9 + small * 1_000 + end)[1])["errors"]
+    status, body = exchange(serving, head + small * 1_001 + end)
+    assert (status, json.loads(body)["detail"]) == (400, "The request body was sent in too many small chunks.")
+    assert exchange(serving, head + small * 20_000 + end)[0] in (0, 400), "whose rest is not read"
 
 
 @pytest.mark.parametrize(

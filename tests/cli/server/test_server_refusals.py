@@ -40,7 +40,8 @@ def test_refusals_of_a_server_are_counted_and_logged_without_the_request(
         assert before(METRIC) == 0
         assert [exchange(server, LONG_TARGET)[0] for _ in range(3)] == [414] * 3
         assert exchange(server, padded(66_500).replace(b"X-A: a", b"needle: a"))[0] == 431
-        expected = {"long_target": 3, "large_head": 1}
+        assert exchange(server, authorized(issuer) + b"1\r\n \r\n" * 1_002)[0] == 400
+        expected = {"long_target": 3, "large_head": 1, "small_chunks": 1}
         if kind == "uvicorn":
             assert [exchange(server, MALFORMED)[0] for _ in range(2)] == [400] * 2
             assert exchange(server, authorized(issuer) + b"zz\r\nneedle")[0] == 400
@@ -49,7 +50,7 @@ def test_refusals_of_a_server_are_counted_and_logged_without_the_request(
         after = scrape(server, issuer)
         assert {reason: after(METRIC, reason=reason) for reason in expected} == expected
         assert after(METRIC) == sum(expected.values()), "nothing else is counted"
-        of_reason = {"long_target": 414, "large_head": 431, "malformed": 400}
+        of_reason = {"long_target": 414, "large_head": 431, "small_chunks": 400, "malformed": 400}
         assert refusals(server.written_log()) == [
             (reason, of_reason[reason], "127.0.0.1") for reason, count in expected.items() for _ in range(count)
         ]

@@ -22,7 +22,7 @@ from app.gateway.proxies import TrustedProxies
 from app.http.door.access_log import MAX_TEXT, AccessLog
 from app.http.door.draining import draining
 from app.http.door.request_id import with_request_id
-from app.http.door.traffic import Traffic
+from app.http.door.traffic import CountedRequest, Traffic
 from app.identity.principal import ANONYMOUS, Principal
 from app.log_stream import LogStream
 from app.metrics.requests import Requests
@@ -198,6 +198,29 @@ async def test_a_request_is_not_counted_while_it_waits_for_its_body(ends: str, *
     counted = int(not starts_before)
     assert seen == ([1, 0, counted] if ends == "cancelled" else [1, 0, counted, 0])
     assert traffic.requests == 0
+
+
+async def test_a_body_in_very_many_pieces_waits_for_other_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.door.traffic.GIVE_WAY_SECONDS", 60.0)
+    traffic, pieces = Traffic(), 0
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def read() -> None:
+        nonlocal pieces
+        body = CountedRequest(traffic, receive)
+        while pieces < 100:
+            await body.receive()
+            pieces += 1
+
+    traffic.enter()
+    reading = asyncio.ensure_future(read())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert pieces == 32
+    traffic.leave()
+    await asyncio.wait_for(reading, 10)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _PIPELINE_DEPTH = 16
 _HUGE_BYTES = 100_000_000
 _HUGE_CONNECTIONS = 4
 _BATCH_ITEMS = 1_000
+_CHUNKS = 900  # of a byte each, which servers just accept
 _SPREAD_OVER = 5_000  # addresses of clients, so that none spends its budget
 
 _Load = Callable[..., Coroutine[Any, Any, Outcome]]
@@ -47,6 +48,7 @@ class Callers:
     good: tuple[bytes, ...]  # of many callers
     signed: str  # the part of a good token that is signed
     batches: tuple[bytes, ...]
+    chunked: bytes
     own_pages: tuple[bytes, ...]
     all_pages: tuple[bytes, ...]
 
@@ -112,6 +114,13 @@ def batch(token: str, items: int = _BATCH_ITEMS) -> bytes:
     return request("/access/v1/evaluations", bearer(token), json.dumps(body).encode())
 
 
+def small_chunks(token: str) -> bytes:
+    """A question in very many pieces, which is refused once it has been read."""
+    head = request("/access/v1/evaluation", {**bearer(token), "Transfer-Encoding": "chunked"})
+    head = head.replace(b"GET", b"POST", 1).replace(b"\r\n\r\n", b"\r\nContent-Type: application/json\r\n\r\n")
+    return head + b"1\r\n \r\n" * _CHUNKS + b"0\r\n\r\n"
+
+
 def attacks(callers: Callers) -> Mapping[str, Attack]:
     """All attacks by name. `-spread` comes from very many addresses, through a trusted proxy."""
     found: list[Attack] = []
@@ -139,6 +148,8 @@ def attacks(callers: Callers) -> Mapping[str, Attack]:
                 name, frozenset({200, 503} if name == "batches" else {200}), _ATTACKER, CONNECTIONS, ask_in_turn, turns
             )
         )
+    chunked = (partial(one_of, (callers.chunked,)),)
+    found.append(Attack("small-chunks", frozenset({400}), _ATTACKER, CONNECTIONS, ask_in_turn, chunked))
     head = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ".encode()
     huge = (head, _HUGE_BYTES)
     found += [

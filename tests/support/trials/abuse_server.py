@@ -21,7 +21,17 @@ from scripts.bench.soak import family, memory
 from tests.console.sessions import sign_in
 from tests.support.issuer import PARTY, LiveIssuer
 from tests.support.server import AUTHZ, Server
-from tests.support.trials.abuse_attacks import CONNECTIONS, KNOWN, PATH, PROXY, Callers, batch, bearer, request
+from tests.support.trials.abuse_attacks import (
+    CONNECTIONS,
+    KNOWN,
+    PATH,
+    PROXY,
+    Callers,
+    batch,
+    bearer,
+    request,
+    small_chunks,
+)
 
 SERVER_CORE, LOAD_CORE = cores()
 KEYS = 50_000
@@ -75,6 +85,7 @@ def _callers_of(server: Server, issuer: LiveIssuer, keys: int) -> Callers:
         good=tuple(request(PATH, bearer(token)) for token in tokens),
         signed=known.rpartition(".")[0],
         batches=tuple(batch(evaluator) for _ in range(_BATCHES)),
+        chunked=small_chunks(evaluator),
         own_pages=tuple(_pages(server, issuer.token(sub=_OWNER, exp=_LATE))),
         all_pages=tuple(
             request(f"/console/all-keys?sort={sort}&subject={subject}", {"Cookie": f"authz={person.token}"})
