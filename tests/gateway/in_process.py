@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -78,6 +78,7 @@ class Gateway:
         table: RouteTable = TABLE,
         networks: Iterable[str] = (),
         bad_credentials: int = 0,
+        documents: Mapping[str, str] | None = None,
     ) -> None:
         self._ids: dict[bytes, KeyRecord] = {}
         self.failing: Exception | None = None
@@ -85,7 +86,9 @@ class Gateway:
         proxies = TrustedProxies([ip_network(trusted)])
         keys = ApiKeyVerifier(self._find, environments=("live",), cache_seconds=60, on_accepted=lambda _: None)
         jwt = single_issuer(KeySet("http://127.0.0.1:9/"), "https://issuer.example", ())
-        self.live = LivePolicy(directory, table, files(*rows))
+        self.live = LivePolicy(
+            directory, table, files(*rows) | {name: text.encode() for name, text in (documents or {}).items()}
+        )
         self._log = DecisionLog(self._write)
         self.door = ForwardAuth(
             self.live,

@@ -154,6 +154,16 @@ async def test_a_service_has_its_own_routes(
     assert answer.scope["user"].subject == "user_a"
 
 
+async def test_without_a_public_url_a_challenge_for_a_service_names_no_metadata(tmp_path: Path) -> None:
+    document = "openapi: 3.2.0\nservers: [{url: https://orders.example/v1}]\npaths: {/orders: {get: {}}}\n"
+    rows = (*ROWS[:2], "p, a:read, orders:/v1/orders, GET, allow")
+    table = RouteTable([*(Route("/open", method) for method in ("GET", "POST")), Route("/read", "GET")])
+    gateway = Gateway(tmp_path, rows, table=table, documents={"upstreams/orders.openapi.yaml": document})
+    answer = await gateway.answer_to("envoy/v1/orders", ("x-gateway-service", "orders"))
+    assert (answer.status, json.loads(answer.body)) == (401, {"detail": NOT_PROVIDED})
+    assert answer.header("www-authenticate") == challenge()
+
+
 async def test_only_gateways_that_drop_bodies_get_the_body_in_a_header(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -71,6 +71,14 @@ async def test_it_is_fetched_from_the_address_that_was_checked(host: DocumentHos
     assert len(host.heads) == 1
 
 
+async def test_it_is_fetched_from_an_address_of_version_6(host: DocumentHost) -> None:
+    mapped = ip_address("::ffff:127.0.0.1")  # which needs no network of version 6
+    host.addresses = [[mapped]]
+    body, _ = await fetched(host, host.fetch(trusted=lambda address: address == mapped))
+    assert json.loads(body)["client_name"] == "Scores"
+    assert host.names == [HOST]
+
+
 @pytest.mark.parametrize("addresses", [[], [PRIVATE], [PUBLIC, PRIVATE], [PRIVATE, PUBLIC], [LOOPBACK]])
 async def test_each_address_of_the_host_must_be_public(host: DocumentHost, addresses: Sequence[Address]) -> None:
     host.addresses = [addresses]
