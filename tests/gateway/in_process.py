@@ -16,6 +16,7 @@ from app.audit.log import DecisionLog
 from app.audit.record import Record
 from app.gateway.authentication import GatewayAuthenticator
 from app.gateway.proxies import TrustedProxies
+from app.http.api.metadata import url_of
 from app.http.door.budgets import Budgets
 from app.http.door.forward_auth import ForwardAuth
 from app.http.door.refusal import Refusals
@@ -98,6 +99,8 @@ class Gateway:
             self._log,
             proxies=proxies,
             budgets=Budgets(proxies, bad_credentials=bad_credentials),
+            public_url=None,
+            metadata_url=url_of,
         )
 
     def key(self, subject: str, *scopes: str) -> MintedKey:

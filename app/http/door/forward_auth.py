@@ -90,8 +90,8 @@ class ForwardAuth:
         *,
         proxies: TrustedProxies,
         budgets: Budgets,
-        public_url: str | None = None,
-        metadata_url: Callable[[str, str], str] | None = None,
+        public_url: str | None,
+        metadata_url: Callable[[str, str], str],
     ) -> None:
         """`metadata_url` says where the metadata of a resource is, from the public URL and the resource."""
         self._live = live
@@ -175,7 +175,7 @@ class ForwardAuth:
 
     def _entrance(self, profile: Profile, servers: Sequence[str], path: str) -> GatewayEntrance:
         """The entrance of a profile, whose challenges name the metadata of the server that a request is for."""
-        if not servers or self._public_url is None or self._metadata_url is None:
+        if not servers or self._public_url is None:
             return self._entrances[profile.name]
         resource = resource_of_upstream(servers, self._public_url, path)
         refusals = self._refusals.with_metadata(self._metadata_url(self._public_url, resource))
