@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from app.policy.language.fault import Fault
@@ -15,6 +16,12 @@ FILE = "upstreams/x.openapi.yaml"
 def document(paths: str, head: str = "openapi: 3.1.0") -> str:
     """A document with these paths."""
     return f"{head}\npaths:\n{paths}\n"
+
+
+def json_document(paths: object, servers: object = None, version: str = "3.1.0", **more: object) -> str:
+    """A document in JSON."""
+    head = {} if servers is None else {"servers": servers}
+    return json.dumps({"openapi": version, **head, "paths": paths, **more})
 
 
 def read(text: str, file: str = FILE, more: Mapping[str, str] | None = None) -> tuple[Upstream, list[Fault]]:

@@ -36,6 +36,7 @@ _SETS = chain.from_iterable(combinations(PERMISSIONS, count) for count in range(
 STATED = [frozenset((*some, *facts)) for some, facts in product(_SETS, [*_PERSONS, *_PROGRAMS])]
 _READS = ("on", "off")
 OUTCOMES = [dict(zip(_READS, values, strict=True)) for values in product((True, False, None), repeat=2)]
+_MET = [{When(f"context.{name} == true"): outcome for name, outcome in outcomes.items()} for outcomes in OUTCOMES]
 
 
 def make_pair(seeded: random.Random) -> tuple[World, World]:
@@ -96,10 +97,9 @@ def agree(seeded: random.Random) -> int:
         changes = [change for change in difference.changes if change.resource == key[0] and action in change.actions]
         seen: set[AccessChange] = set()
         old_rows, new_rows = rows_about(old, resource, action), rows_about(new, resource, action)
-        for (stated, held_then, held_now), outcomes in product(held, OUTCOMES):
+        for (stated, held_then, held_now), (outcomes, met) in product(held, zip(OUTCOMES, _MET, strict=True)):
             then, now = judge(old_rows, held_then, outcomes), judge(new_rows, held_now, outcomes)
-            by_when = {When(f"context.{name} == true"): outcome for name, outcome in outcomes.items()}
-            covering = [change for change in changes if change.covers(stated, by_when)]
+            covering = [change for change in changes if change.covers(stated, met)]
             expected = {"gain"} if now and not then else {"loss"} if then and not now else set()
             if {change.kind for change in covering} != expected:
                 what = f"{action} {resource} for {sorted(stated)} when {outcomes}: then {then}, now {now}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.policy.engine.live import LivePolicy
+from app.policy.engine.snapshot import Snapshot
 from app.policy.language.fault import Fault
 from tests.policy.shipped import PERSON
 
@@ -25,14 +28,20 @@ HELD = (
 )
 
 
-def verdicts(live: LivePolicy) -> list[tuple[bool, str]]:
-    """The verdicts of the active policy on everything."""
+def verdicts(active: Snapshot) -> list[tuple[bool, str]]:
+    """The verdicts of a policy on everything."""
     return [
         (bool(decision), decision.revision)
         for held in HELD
-        for route in live.table.routes
-        for decision in [live.active.decide(held, route.template, route.method)]
+        for route in active.table.routes
+        for decision in [active.decide(held, route.template, route.method)]
     ]
+
+
+@lru_cache(maxsize=1)
+def first_verdicts(active: Snapshot) -> list[tuple[bool, str]]:
+    """The verdicts of a policy before its first reload that was refused."""
+    return verdicts(active)
 
 
 def assert_placed(faults: tuple[Fault, ...]) -> None:
@@ -47,12 +56,13 @@ def assert_placed(faults: tuple[Fault, ...]) -> None:
 
 async def refused(live: LivePolicy) -> tuple[Fault, ...]:
     """Reload, which must be refused and change nothing; return the faults."""
-    before, active = verdicts(live), live.active
+    active = live.active
+    before = first_verdicts(active)
     reload = await live.reload()
     assert reload.outcome == "refused"
     assert live.active is active
     assert reload.revision == active.revision
     assert live.refused is not None and live.refused.faults == reload.faults
-    assert verdicts(live) == before
+    assert verdicts(active) == before
     assert_placed(reload.faults)
     return reload.faults

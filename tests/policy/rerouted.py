@@ -80,20 +80,20 @@ def agree(seeded: random.Random) -> int:
     before, after = old.snapshot(), new.snapshot()
     difference = compare(before, after)
     opened = 0
-    for path, held, method in product(_PATHS, _HELD, ("GET", "POST")):
-        was, now = (_allowed(snapshot, path, held, method) for snapshot in (before, after))
+    # All paths with the same templates have the same decisions.
+    met = {tuple(snapshot.table.resolve(path, "orders") for snapshot in (before, after)): path for path in _PATHS}
+    for (templates, path), held, method in product(met.items(), _HELD, ("GET", "POST")):
+        was, now = (
+            bool(snapshot.decide(held, template or "", method))
+            for snapshot, template in zip((before, after), templates, strict=True)
+        )
         if was == now:
             continue
         kind = "gain" if now else "loss"
-        templates = tuple(snapshot.table.resolve(path, "orders") for snapshot in (before, after))
         if not any(_is_about(change, kind, templates, held, method) for change in difference.changes):
             raise Disagreement(f"{kind} of {method} {path} {templates} for {set(held)}: {difference}\n{old}\n{new}")
         opened += now
     return opened
-
-
-def _allowed(snapshot: Snapshot, path: str, held: frozenset[str], method: str) -> bool:
-    return bool(snapshot.decide(held, snapshot.table.resolve(path, "orders") or "", method))
 
 
 def _is_about(

@@ -28,9 +28,10 @@ WRITE = "p, a:write, /x, POST, allow"
 
 
 def test_it_agrees_with_brute_force_over_all_cells() -> None:
-    *_, (pairs, changed) = agree_all(seed=2026, pairs=20)
-    assert pairs == 20
-    assert changed > 5_000
+    """`scripts/diff_against_brute_force.py` compares a thousand pairs."""
+    *_, (pairs, changed) = agree_all(seed=2026, pairs=12)
+    assert pairs == 12
+    assert changed > 3_000
 
 
 @pytest.mark.parametrize(

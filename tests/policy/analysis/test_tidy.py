@@ -12,7 +12,7 @@ from app.policy.engine.snapshot import Snapshot
 from app.policy.language.load import parse
 from app.policy.language.source import from_bytes
 from app.policy.routing.routes import Route, RouteTable
-from tests.policy.shipped import shipped_files
+from tests.policy.shipped import few_cases
 from tests.policy.shipped import snapshot_of as shipped
 from tests.policy.small import files as small_files
 
@@ -22,7 +22,7 @@ def tidy(files: dict[str, bytes]) -> dict[str, str]:
 
 
 def with_rows(text: str) -> dict[str, bytes]:
-    return {**shipped_files(), "more.csv": f"{text}# end\n".encode()}
+    return {**few_cases(), "more.csv": f"{text}# end\n".encode()}
 
 
 def test_rows_are_formatted_and_sorted_within_their_block() -> None:
@@ -55,14 +55,14 @@ def test_the_first_of_equal_rows_is_kept() -> None:
 
 
 def test_a_tidy_policy_is_unchanged() -> None:
-    files = dict(shipped_files())
+    files = dict(few_cases())
     files.update({name: text.encode() for name, text in tidy(files).items()})
     assert tidy(files) == {}
 
 
 def test_tidying_a_shuffled_policy_changes_no_verdict() -> None:
     seeded = random.Random(4)
-    files = dict(shipped_files())
+    files = dict(few_cases())
     for name in [name for name in files if name.endswith(".csv")]:
         rows = files[name].decode().split("\n")[:-2]
         seeded.shuffle(rows)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import shutil
 from pathlib import Path
 
-from app.assembly import route_table
 from app.policy.engine.live import LivePolicy
 from app.policy.language.rule import Rule
-from tests.support.server import ROOT
+from tests.policy.shipped import few_cases, routes, write
 
 
 def rules_in_memory() -> int:
@@ -20,11 +18,10 @@ def rules_in_memory() -> int:
 
 
 def test_reloads_of_a_policy_with_conditions_keep_no_rule_of_former_ones(tmp_path: Path) -> None:
-    directory = tmp_path / "policies"
-    shutil.copytree(ROOT / "policies", directory)
+    directory = write(tmp_path / "policies", few_cases())
     file = directory / "catalog.csv"
     content = file.read_text()
-    live = LivePolicy(directory, route_table())
+    live = LivePolicy(directory, routes())
 
     def reload(number: int) -> int:
         file.write_text(f"# {number}\n{content}")

@@ -15,12 +15,12 @@ from app.policy.language.directory import file_names, raw_files
 from app.policy.language.source import MAX_BYTES, MAX_FILES
 from tests.policy.conftest import Said
 from tests.policy.refusing import refused
-from tests.policy.shipped import routes, shipped_files, write
+from tests.policy.shipped import few_cases, routes, shipped_files, write
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> LivePolicy:
-    return LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
+    return LivePolicy(write(tmp_path / "policies", few_cases()), routes())
 
 
 def _loop(directory: Path) -> str:

@@ -93,7 +93,7 @@ def _is_told_apart(path: str, other: str) -> bool:
     return more
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_questions())
 @example(({"/{x}-{y}": {"get"}, "/{x}": {"put"}}, ["a-b-c"]))
 def test_indistinguishable_endpoints_decide_no_request(

@@ -13,27 +13,27 @@ from app.policy.language.load import load
 from tests.policy.conftest import Said
 from tests.policy.malformed import MALFORMED, Malformed
 from tests.policy.refusing import refused
-from tests.policy.shipped import DIRECTORY, PERSON, policy_of, routes, shipped_files, snapshot_of, write
+from tests.policy.shipped import DIRECTORY, PERSON, few_cases, policy_of, routes, shipped_files, snapshot_of, write
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> LivePolicy:
-    return LivePolicy(write(tmp_path / "policies", shipped_files()), routes())
+    return LivePolicy(write(tmp_path / "policies", few_cases()), routes())
 
 
 @pytest.fixture(scope="module")
 def unmoved(tmp_path_factory: pytest.TempPathFactory) -> LivePolicy:
     """The active shipped policy, which no fault of its files may replace."""
-    return LivePolicy(write(tmp_path_factory.mktemp("unmoved") / "policies", shipped_files()), routes())
+    return LivePolicy(write(tmp_path_factory.mktemp("unmoved") / "policies", few_cases()), routes())
 
 
 @pytest.fixture
 def fixed(unmoved: LivePolicy) -> LivePolicy:
     """The active policy with its shipped files."""
     for path in unmoved.directory.rglob("*"):
-        if path.is_file() and shipped_files().get(str(path.relative_to(unmoved.directory))) != path.read_bytes():
+        if path.is_file() and few_cases().get(str(path.relative_to(unmoved.directory))) != path.read_bytes():
             path.unlink()
-    missing = {name: data for name, data in shipped_files().items() if not (unmoved.directory / name).exists()}
+    missing = {name: data for name, data in few_cases().items() if not (unmoved.directory / name).exists()}
     write(unmoved.directory, missing)
     unmoved.refused = None
     return unmoved
@@ -64,7 +64,7 @@ async def test_a_malformed_policy_is_refused_at_its_place(change: Malformed, fix
     places = [(fault.code, fault.file, fault.line, fault.column) for fault in faults]
     file = (change.where or change.file).encode("unicode_escape").decode()
     assert (change.code, file, change.line, change.column) in places, faults
-    files = {**shipped_files(), change.file: change.data}
+    files = {**few_cases(), change.file: change.data}
     with pytest.raises(PolicyRefused) as raised:
         build(policy_of({name: data for name, data in files.items() if data is not None}), routes())
     assert raised.value.faults == faults

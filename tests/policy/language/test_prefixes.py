@@ -37,7 +37,7 @@ def lengths_of(name: str, sample: int) -> Sequence[int]:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_prefix_of_a_file_of_rows_is_refused(name: str) -> None:
-    files = {other: data for other, data in shipped_files().items() if not other.startswith("tests/")}
+    files = {other: shipped_files()[other] for other in ("model.conf", "permissions.toml")}
     for length in lengths_of(name, SAMPLE):
         files[name] = shipped_files()[name][:length]
         with pytest.raises(PolicyRefused) as refused:
@@ -50,7 +50,7 @@ def test_a_prefix_of_a_file_of_rows_is_refused(name: str) -> None:
 def test_a_prefix_of_another_file_is_refused_or_has_the_same_rows(name: str) -> None:
     policy = parse(from_bytes(shipped_files()))
     files = {other: data for other, data in shipped_files().items() if not other.startswith("tests/")}
-    for length in lengths_of(name, SAMPLE // 10):
+    for length in lengths_of(name, SAMPLE // 15):
         files[name] = shipped_files()[name][:length]
         try:
             prefix = parse(from_bytes(files))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from app.policy.language.diff import changes
@@ -13,7 +11,6 @@ from app.policy.language.openapi.budget import MAX_STEPS
 from app.policy.language.source import from_bytes
 from app.policy.language.upstreams import Upstream, load
 from tests.policy.documents import document
-from tests.policy.malformed import MALFORMED
 from tests.policy.shipped import policy_of, shipped_files
 from tests.policy.small import files as small_files
 
@@ -55,15 +52,6 @@ def test_cases_are_read_again_when_a_file_that_they_name_is_gone() -> None:
     files = {**shipped_files(), "tests/new.yaml": CASES}
     assert outcome(files, before) == outcome(files, None)
     assert "there is no file `new.csv`" in str(outcome(files, before))
-
-
-def test_a_sample_of_refused_policies_has_the_same_faults() -> None:
-    before = policy_of(shipped_files())
-    for each in random.Random(18).sample(MALFORMED, 40):
-        files = {**shipped_files(), each.file: each.data or b""}
-        if each.data is None:
-            del files[each.file]
-        assert outcome(files, before) == outcome(files, None), each.name
 
 
 def test_rows_of_a_file_that_did_not_change_are_not_parsed_again() -> None:
