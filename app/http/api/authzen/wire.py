@@ -204,10 +204,9 @@ def decode_evaluations(body: bytes, decoder: msgspec.json.Decoder[Evaluations]) 
 
 def decode(body: bytes | Raw, decoder: msgspec.json.Decoder[_T], what: str = _BODY) -> _T:
     """Decode JSON. Raises Problem 400 with the invalid field; `what` is the name of the text in the message."""
-    text = bytes(body)
-    if len(text) > MAX_DECODED:
-        _check_values(_most_values(text), what)
-    return _decode(text, decoder, what)
+    if len(memoryview(body)) > MAX_DECODED:
+        _check_values(_most_values(bytes(body)), what)
+    return _decode(body, decoder, what)
 
 
 def _most_values(text: bytes) -> int:
