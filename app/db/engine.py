@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from app.db.address import PostgresAddress, address_of
 from app.db.aiosqlite_private import SqliteConnection, open_connection
 from app.db.errors import UnusableDatabase
+from app.db.pool_private import FairPool
 from app.db.write_lock import BEGIN_IMMEDIATE
 from app.extras import missing_extra
 
@@ -52,13 +53,13 @@ def open_engine(url: str, *, timeout_seconds: float | None = None, pool: PoolSiz
     address = address_of(url)
     if isinstance(address, URL):
         _create_private(Path(address.database or ""))
-        return _sqlite(create_async_engine(address), timeout_seconds or _SQLITE_SECONDS)
+        return _sqlite(create_async_engine(address, poolclass=FairPool), timeout_seconds or _SQLITE_SECONDS)
     settings = {}
     if timeout_seconds is not None:
         # The locks of a paused process or a lost machine must not stay.
         settings["idle_in_transaction_session_timeout"] = str(math.ceil(timeout_seconds * 1000))
     pool = pool or PoolSize()
-    sizes = {"pool_size": pool.connections, "max_overflow": 0, "pool_timeout": pool.wait_seconds}
+    sizes = {"poolclass": FairPool, "pool_size": pool.connections, "max_overflow": 0, "pool_timeout": pool.wait_seconds}
     return _postgresql(address, NAME, settings, timeout_seconds, sizes)
 
 

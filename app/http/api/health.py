@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,8 @@ class DatabaseProbe:
         # A query may hang longer than a caller waits; the next caller then waits for the same query.
         query = self._query
         if query is None or query.done():
-            query = self._query = asyncio.create_task(self._error_of_query())
+            # A new context: the query does not belong to a single request.
+            query = self._query = asyncio.create_task(self._error_of_query(), context=contextvars.Context())
         # Meanwhile another caller may replace `self._query`.
         done, _ = await asyncio.wait({query}, timeout=_DATABASE_SECONDS)
         return query.result() if done else TimeoutError.__name__

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.log import DecisionLog
+from app.db.connection_turns import Caller, caller_of_request
 from app.gateway.canonical import path_fault
 from app.gateway.proxies import TrustedProxies
 from app.http.door.budgets import DELAY_SECONDS, Budgets, DelayedRefusal
@@ -26,6 +27,7 @@ from app.http.door.request_context import request_context
 from app.http.door.route_table import RouteKeys
 from app.http.wire.litestar_private import without_exception_layer
 from app.identity.authenticate import Authenticator
+from app.identity.budget import peer_of
 from app.identity.principal import Principal
 from app.oauth.resource import covers
 from app.policy.engine.decision import Decision
@@ -65,6 +67,14 @@ class _DoorState:
     gate: Gate[Answer]
     gates: Mapping[str, Gate[Answer]]
     throttle: RefusalThrottle
+    budgets: Budgets
+
+    def caller_of(self, scope: Scope) -> Caller:
+        """Who has the turns of a request to use the database: its caller, or its address if it has no known caller."""
+        user: Principal | None = scope.get("user")
+        if user is None or user.method == "anonymous":
+            return "address", peer_of(self.budgets.address_of(scope) or "")
+        return "subject", user.subject
 
 
 class Door:
@@ -112,6 +122,7 @@ class Door:
                 for template, entrance in entrances.items()
             },
             throttle,
+            budgets,
         )
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
@@ -125,6 +136,7 @@ class Door:
             state = self._state
             if state is None:
                 raise RuntimeError("the door was never opened")
+            caller_of_request.set(partial(state.caller_of, scope))
             raw_path: bytes | None = scope.get("raw_path")
             answer: Answer | Coroutine[Any, Any, Answer | None] | None
             if raw_path and path_fault(raw_path) is None:
