@@ -27,7 +27,7 @@ class ConnectionTurns:
         self._free = free
         self._held: Counter[Caller] = Counter()
         self._waiting: deque[asyncio.Future[None]] = deque()  # of the process
-        self._last_was_own = False  # the last turn for which somebody waited
+        self._last_was_own = False  # the last turn that was waited for
         # Of callers, the one first that has waited longest for a turn.
         self._callers: OrderedDict[Caller, deque[asyncio.Future[None]]] = OrderedDict()
 

@@ -45,7 +45,7 @@ async def test_a_caller_holds_half_of_the_connections_and_another_one_half_of_th
     assert Counter(queue.began) == {ANN: 5, BOB: 3, CEM: 1}
 
 
-async def test_the_only_connection_is_for_whoever_asks() -> None:
+async def test_any_caller_may_take_the_only_connection() -> None:
     queue = Queue(1)
     await queue.ask(ANN, BOB)
     assert queue.began == [ANN]
