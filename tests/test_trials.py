@@ -23,7 +23,7 @@ from tests.support.mutation.patching import NotPatchable, changed_functions
 from tests.support.mutation.warm_tests import Profile
 from tests.support.server import DATABASE, eventually
 from tests.support.trials.abuse import Line, Trial
-from tests.support.trials.abuse_attacks import attacks
+from tests.support.trials.abuse_attacks import ATTACKS, attacks
 from tests.support.trials.abuse_server import attacked
 from tests.support.trials.clerk import differences
 from tests.support.trials.failover import failover
@@ -111,6 +111,7 @@ def test_no_request_of_a_known_caller_fails_under_attack(
         url = request.getfixturevalue("postgres").new(prepared=True)
     with attacked(server, tmp_path, issuer, url, keys=250) as (started, callers):
         trial, every = Trial(started, callers), attacks(callers)
+        assert tuple(sorted(every)) == tuple(sorted(ATTACKS)), "the script takes these names"
         trial.good(50, 0.3)
         drawn = random.Random(5).sample(sorted(every), 6)
         for name in drawn[KINDS.index(kind) :: len(KINDS)]:

@@ -30,6 +30,15 @@ def fail(message: str, *more: str, code: int = 1) -> NoReturn:
     raise SystemExit(code)
 
 
+def confirm(question: str) -> None:
+    """Ask before an act that `--yes` does without a question; exit with 1 unless the answer is yes."""
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        click.echo(err=True)  # the question has no line break
+        fail("nothing was changed; --yes does it without the question.")
+
+
 def explained(command: Callable[_P, _R]) -> Callable[_P, _R]:
     """Decorate a command: turn errors of settings, database, policy and files into messages and exit status 1.
 

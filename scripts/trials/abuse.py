@@ -26,18 +26,18 @@ from tests.support.databases import Kind, Postgres
 from tests.support.issuer import LiveIssuer
 from tests.support.server import DATABASE
 from tests.support.trials.abuse import HEAD, MAX_RATIO, Line, Trial
-from tests.support.trials.abuse_attacks import attacks
+from tests.support.trials.abuse_attacks import ATTACKS, attacks
 from tests.support.trials.abuse_server import LOAD_CORE, attacked
 
 
 def main() -> int:
     """Run the trial, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", choices=(*get_args(ServerName), "both"), default="both")
-    parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both")
-    parser.add_argument("--attack", action="append", metavar="NAME", help="may be repeated; all if none is named")
+    parser.add_argument("--server", choices=(*get_args(ServerName), "both"), default="both", help="(default both)")
+    parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both", help="(default both)")
+    parser.add_argument("--attack", choices=ATTACKS, action="append", help="which one (default all); repeatable")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each side of a round (default 10)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each attack (default 3)")
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})  # also of PostgreSQL, which is usually on another machine
     faults = []

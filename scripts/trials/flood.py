@@ -29,9 +29,9 @@ from tests.support.trials.flood import FloodName, flood
 def main() -> int:
     """Run the trial, and print a line for each flood."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", choices=(*get_args(ServerName), "both"), default="both")
-    parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both")
-    parser.add_argument("--flood", choices=(*get_args(FloodName), "both"), default="both")
+    parser.add_argument("--server", choices=(*get_args(ServerName), "both"), default="both", help="(default both)")
+    parser.add_argument("--database", choices=(*get_args(Kind), "both"), default="both", help="(default both)")
+    parser.add_argument("--flood", choices=(*get_args(FloodName), "both"), default="both", help="(default both)")
     parser.add_argument("--seconds", type=float, default=600.0, help="of each flood (default 600)")
     parser.add_argument("--marked", type=int, default=1_000, help="requests of the known caller (default 1,000)")
     parser.add_argument("--max-bytes", type=int, default=200_000_000, help="of the log (default 200,000,000)")

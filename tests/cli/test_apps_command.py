@@ -113,6 +113,7 @@ def test_rotate_disable_enable_and_remove(env: dict[str, str]) -> None:
 
     asked = command("apps", "remove", client_id, env=env, given="n\n")
     assert (asked.returncode, asked.stdout) == (1, "")
+    assert "--yes" in asked.stderr
     assert run_json(env, "remove", client_id, "--yes")["client_id"] == client_id
     assert run_json(env, "list") == []
     acts = [json.loads(line) for line in command("audit", "--action", "app", "--json", env=env).stdout.splitlines()]

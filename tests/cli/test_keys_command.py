@@ -183,6 +183,12 @@ def test_all_keys_of_an_owner_are_revoked_together(env: dict[str, str]) -> None:
     refused = command("keys", "revoke", "--owner", "user_1", env=env, given="n\n")
     assert refused.returncode == 1
     assert "Revoke all API keys of user_1?" in refused.stderr
+    unasked = command("keys", "revoke", "--owner", "user_1", env=env)  # without anybody to answer
+    for done in (refused, unasked):
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (
+            1,
+            "authz: nothing was changed; --yes does it without the question.",
+        )
     assert _ids(env, "--status", "active") == [3, 2, 1]
     assert command("keys", "revoke", "3", env=env).returncode == 0
     done = command("keys", "revoke", "--owner", "user_1", "--yes", env=env)

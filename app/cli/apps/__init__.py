@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.apps.act import act_on, by_client_id, in_session
-from app.cli.failure import explained
+from app.cli.failure import confirm, explained
 from app.cli.operator import operator
 from app.cli.paging import page_options
 from app.cli.terminal import printable, quoted, rfc3339, show_table, show_view
@@ -218,7 +218,7 @@ def remove_command(*, client_id: str, yes: bool, as_json: bool) -> None:
     from app.oauth.registry import remove_app
 
     if not yes:
-        click.confirm(f"Remove the app {quoted(client_id)}? This cannot be undone.", abort=True, err=True)
+        confirm(f"Remove the app {quoted(client_id)}? This cannot be undone.")
     now, by = datetime.now(UTC), operator()
     app = act_on(client_id, lambda session, app_id: remove_app(session, app_id, by, now), now)
     _show(app, "is removed.", as_json=as_json)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.database import with_session
-from app.cli.failure import explained, fail
+from app.cli.failure import confirm, explained, fail
 from app.cli.keys.check import check_command
 from app.cli.keys.owner_options import ORG, owner_of
 from app.cli.operator import operator
@@ -151,7 +151,9 @@ def revoke_command(*, key: str | None, owner: str | None, org: str | None, yes: 
         return
     given, now = _read_key() if key == "-" else None, datetime.now(UTC)
     if given is None and _ID.fullmatch(key) is None:
-        raise click.UsageError("write the id of a key, or - to read the key from standard input.")
+        raise click.UsageError(
+            "write the id of a key, which `authz keys list` shows, or - to read the key from standard input."
+        )
 
     async def revoke(session: AsyncSession) -> ApiKey | None:
         found = await api_keys.find_by_digest(session, given) if given else None
@@ -179,7 +181,7 @@ def _revoke_all(owner: str, *, yes: bool, as_json: bool) -> None:
     from app.keys.revocations import revoke_keys_of
 
     if not yes:
-        click.confirm(f"Revoke all API keys of {quoted(owner)}? This cannot be undone.", abort=True, err=True)
+        confirm(f"Revoke all API keys of {quoted(owner)}? This cannot be undone.")
 
     async def revoke(session: AsyncSession) -> int:
         return len([key_id async for key_id in revoke_keys_of(session, owner, operator(), datetime.now(UTC))])

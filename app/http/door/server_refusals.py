@@ -25,4 +25,5 @@ _log = structlog.stdlib.get_logger("server")  # which leaves out the lines of a 
 def note_refusal(reason: str, status: int, client: str | None) -> None:
     """Count a refused request and log it, without anything that it contained; the status is NO_ANSWER for none."""
     SERVER_REFUSALS[reason] += 1
-    _log.info("a request was refused by the server", reason=reason, status=status, client=client)
+    # An int: the text of an HTTPStatus is not its number in the log of `authz dev`.
+    _log.info("a request was refused by the server", reason=reason, status=int(status), client=client)

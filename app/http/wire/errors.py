@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +21,8 @@ from app.http.wire.problems import INVALID, INVALID_BODY, Problem
 INTERNAL = "Internal server error."
 CUT_OFF = "The request body did not arrive completely."
 _CUT_OFF = "client disconnected prematurely"  # Litestar's detail, with the status 500
+# Litestar's detail, which also has the path, and no `extra`.
+_MISSING = re.compile(r"Missing required \w+ parameter '([^']+)' for ")
 _log = structlog.stdlib.get_logger("http")
 
 _AnyRequest = Request[Any, Any, Any]
@@ -59,6 +62,8 @@ def _invalid(request: _AnyRequest, error: ValidationException) -> Response[dict[
     errors = [{"field": str(item.get("key", "")), "message": str(item["message"])} for item in extra]
     # Litestar's `source` of an error is a guess by its name.
     is_of_body = bool(errors) and request.method not in ("GET", "HEAD")
+    if not errors and (missing := _MISSING.match(error.detail)):
+        errors = [{"field": missing[1], "message": "is required"}]
     return _answer(400, INVALID_BODY if is_of_body else INVALID, errors)
 
 

@@ -62,7 +62,7 @@ def unproven_publishers(snapshot: Snapshot) -> list[Fault]:
     facts = sorted(frozenset[str]().union(*ways))
     more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
     message = f"only callers that rows name could publish a policy ({', '.join(facts[:3])}{more}), if they exist"
-    hint = "compare the names with the decision log, or allow it with a permission too; a misspelt name is a lock-out"
+    hint = "compare the names with the decision log, or allow it with a permission too; a misspelled name is a lock-out"
     rule = next(rule for rule in snapshot.rules_for(PUBLISH.template, PUBLISH.method) if _may_allow(rule))
     return [fault_at_rule(rule, snapshot.policy, "unproven-publishers", message, hint)]
 

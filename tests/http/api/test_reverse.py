@@ -113,6 +113,7 @@ def test_usage_distinguishes_used_and_unused_scopes(
     own_server: Server, issuer: LiveIssuer, security: httpx.Client
 ) -> None:
     key_id, key = issue(own_server, issuer, "catalog:read", "catalog:write", "holdings:read")
+    assert security.get(USAGE).json()["errors"] == [{"field": "key_id", "message": "is required"}]
     before = query_api(security, USAGE, key_id=key_id)
     assert (before["used"], before["unused"]) == ([], ["catalog:read", "catalog:write", "holdings:read"])
     with own_server.client(key) as program:

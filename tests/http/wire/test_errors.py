@@ -138,3 +138,10 @@ async def test_errors_of_validation_say_whether_they_are_about_the_body(
     if errors:
         expected["errors"] = [{"field": "name", "message": "is blank"}, {"field": "", "message": "7"}]
     assert (await answer_to(ValidationException("a value", extra=extra), method))[:2] == (400, expected)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_missing_parameter_is_named(method: str) -> None:
+    missing = ValidationException("Missing required query parameter 'key_id' for path /usage")
+    errors = [{"field": "key_id", "message": "is required"}]
+    assert (await answer_to(missing, method))[:2] == (400, {"detail": "The request is invalid.", "errors": errors})

@@ -121,6 +121,12 @@ def small_chunks(token: str) -> bytes:
     return head + b"1\r\n \r\n" * _CHUNKS + b"0\r\n\r\n"
 
 
+ATTACKS = (
+    *("anonymous", "anonymous-spread", "bad-jwts", "bad-jwts-spread", "unknown-keys", "unknown-keys-spread"),
+    *("pipelined", "batches", "own-keys", "all-keys", "small-chunks", "half-open", "huge-header"),
+)
+
+
 def attacks(callers: Callers) -> Mapping[str, Attack]:
     """All attacks by name. `-spread` comes from very many addresses, through a trusted proxy."""
     found: list[Attack] = []
