@@ -11,7 +11,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.keys import badge
+from app.console.keys import badge, root_mark
 from app.console.page import long_page, may_open, page, see_other
 from app.db.tables.keys import ApiKey
 from app.http.api.actors import requesting_actor
@@ -35,7 +35,7 @@ SORT_NAMES: Mapping[Sort, str] = {
     "used": "Used last",
     "expires": "Expires first",
 }
-_FILTERS = ("subject", "prefix", "status")
+_FILTERS = ("owner", "prefix", "status")
 _NO_KEY = "There is no such key."
 _HEX = re.compile("[0-9a-f]*")
 _MAX_ECHO = 16  # characters of a text that is no prefix: the public part of a key is never shorter
@@ -75,6 +75,7 @@ async def all_keys(request: AnyRequest, session: RequestSession) -> Response[str
         "all_keys.html",
         status=400 if errors else 200,
         keys=[(key, badge(key, now)) for key in shown],
+        has_root=root_mark(services.live.active),
         beyond=beyond,
         given=given,
         prefix_example=_prefix_example(),
@@ -138,9 +139,9 @@ def _filter_of(given: Mapping[str, str]) -> tuple[KeyFilter, dict[str, str]]:
     sort: Sort = next((each for each in SORTS if each == given["sort"]), SORTS[0])
     if given["status"] and status is None:
         errors["status"] = f"must be one of {', '.join(STATUSES)}"
-    if len(given["subject"]) > 512 or not given["subject"].isprintable():
-        errors["subject"] = "must be printable text of at most 512 characters"
-    return KeyFilter(given["subject"] or None, prefix or None, status, sort), errors
+    if len(given["owner"]) > 512 or not given["owner"].isprintable():
+        errors["owner"] = "must be printable text of at most 512 characters"
+    return KeyFilter(given["owner"] or None, prefix or None, status, sort), errors
 
 
 def _encode_position(place: KeyPosition) -> str:

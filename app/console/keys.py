@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -76,6 +77,20 @@ def badge(key: ApiKey, now: datetime) -> StatusBadge:
     return StatusBadge(state, *STATES[state])
 
 
+def root_mark(snapshot: Snapshot) -> Callable[[ApiKey], bool]:
+    """A function that says of a key whether a scope of it that is in force suffices to publish a policy."""
+
+    @cache
+    def is_root(scope: str) -> bool:
+        return bool(root_permissions(snapshot, (scope,)))
+
+    def has_root(key: ApiKey) -> bool:
+        held = principal_of(api_keys.record_of(key)).held
+        return any(map(is_root, snapshot.in_force(held) & set(key.scopes)))
+
+    return has_root
+
+
 @get_or_head(in_both_sections())
 async def show_keys(
     request: AnyRequest,
@@ -113,6 +128,7 @@ async def show_keys(
         "keys.html",
         owned=section,
         keys=[(key, badge(key, now)) for key in keys],
+        has_root=root_mark(services_of(request.app).live.active),
         counts=counts,
         states=STATES,
         any_keys=bool(counts),

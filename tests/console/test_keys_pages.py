@@ -63,6 +63,23 @@ def test_a_scope_that_suffices_to_publish_is_marked_as_root(console: Server) -> 
     assert "a program with this key can give itself every permission" in form
 
 
+def test_keys_that_could_publish_are_marked_as_root_in_lists(console: Server) -> None:
+    person = developer(console, "catalog:read", "keys:read")
+    scopes = {
+        "root": '["catalog:read", "decisions:read", "holdings:read", "keys:read", "policies:write"]',
+        "plain": '["policies:read"]',
+        "ended": '["policies:write"]',
+        "lost": '["policies:write"]',
+    }
+    for name, some in scopes.items():
+        changed = {"revoked_at": days(-1)} if name == "ended" else {"token_grants": "[]"} if name == "lost" else {}
+        person.put(name, scopes=some, **changed)
+    for path in (KEYS, f"/console/all-keys?owner={person.subject}"):
+        rows = re.findall("<tr.*?</tr>", person.get(path).text, re.DOTALL)[1:]
+        assert len(rows) == len(scopes)
+        assert {name for name in scopes for row in rows if name in row and ">Root<" in row} == {"root"}, path
+
+
 def test_the_form_explains_that_a_user_holds_no_permissions(console: Server) -> None:
     page = sign_in(console, "user_nothing").get(f"{KEYS}/new").text
     assert "You cannot issue a key yet" in page

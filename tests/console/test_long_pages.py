@@ -100,7 +100,7 @@ async def test_a_page_with_macros_is_freed_without_the_garbage_collector() -> No
         """A value of the page."""
 
     request = request_with(Slices())
-    given = dict.fromkeys(("subject", "prefix", "status", "sort"), "")
+    given = dict.fromkeys(("owner", "prefix", "status", "sort"), "")
     values = {
         "keys": [],
         "beyond": {},

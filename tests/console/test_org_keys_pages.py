@@ -76,7 +76,7 @@ def test_a_member_issues_rotates_and_revokes_a_key_that_names_the_organization(
 def test_the_list_of_all_keys_names_the_organization_and_the_person(console: Server, org: Organization) -> None:
     key = number(issue(member(console, org)))
     officer = sign_in(console, "user_carol", ("keys:read", "keys:write"))
-    listed = officer.get(f"/console/all-keys?subject=org%3A{org.id}").text
+    listed = officer.get(f"/console/all-keys?owner=org%3A{org.id}").text
     assert f"org:{org.id}<br>" in listed
     assert "by user_ann" in listed
     assert "<dt>Issued by</dt><dd>user_ann</dd>" in officer.get(f"/console/all-keys/{key}/revoke").text

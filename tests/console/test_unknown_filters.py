@@ -10,7 +10,7 @@ from tests.support.server import Server
 
 # The filters of each list of the console and of the API.
 PAGES = {
-    "/console/all-keys": "subject, prefix, status",
+    "/console/all-keys": "owner, prefix, status",
     "/console/keys": "state",
     "/console/registered-apps": "kind, status",
     "/console/policy/matrix": "q, file, column, options",
@@ -46,7 +46,7 @@ def test_a_page_says_which_filters_it_has(console: Server, path: str, known: str
     assert (twice.status_code, "stands here twice" in words(twice.text)) == (400, True)
 
 
-@pytest.mark.parametrize("query", ["sort=used&cursor=", "subject=&prefix=&status=&sort=newest"])
+@pytest.mark.parametrize("query", ["sort=used&cursor=", "owner=&prefix=&status=&sort=newest"])
 def test_what_a_form_sends_is_known(console: Server, query: str) -> None:
     assert officer(console).get(f"/console/all-keys?{query}").status_code == 200
 

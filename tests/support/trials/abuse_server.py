@@ -88,7 +88,7 @@ def _callers_of(server: Server, issuer: LiveIssuer, keys: int) -> Callers:
         chunked=small_chunks(evaluator),
         own_pages=tuple(_pages(server, issuer.token(sub=_OWNER, exp=_LATE))),
         all_pages=tuple(
-            request(f"/console/all-keys?sort={sort}&subject={subject}", {"Cookie": f"authz={person.token}"})
+            request(f"/console/all-keys?sort={sort}&owner={subject}", {"Cookie": f"authz={person.token}"})
             for sort in ("newest", "oldest", "used", "expires")
             for subject in ("", _OWNER)
         ),
