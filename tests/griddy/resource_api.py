@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,14 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.disk import DiskSpace
 from app.db.engine import open_engine
-from app.db.migrate import upgrade
 from app.db.session import sessions_of
 from app.griddy import catalog, holdings
 from app.griddy.models import example_of
 from app.http.wire import errors
 from app.http.wire.model_schemas import ModelSchemas
 from app.http.wire.session import provide_session
+from tests.support.server import prepared_database
 from tests.support.services import state_of
+
+DATABASE = "resources.db"
 
 
 def build(engine: AsyncEngine) -> Litestar:
@@ -45,8 +47,7 @@ def build(engine: AsyncEngine) -> Litestar:
 @contextmanager
 def serving(directory: Path) -> Iterator[httpx.Client]:
     """A client of a server with an empty database in `directory`."""
-    url = f"sqlite:///{directory / 'resources.db'}"
-    asyncio.run(upgrade(url))
+    url = f"sqlite:///{shutil.copy(prepared_database(), directory / DATABASE)}"
     server = uvicorn.Server(uvicorn.Config(build(open_engine(url)), port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

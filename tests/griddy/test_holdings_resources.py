@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.griddy.resource_api import Rows, serving
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(tmp_path) as client:
-        yield client
+from tests.griddy.resource_api import Rows
 
 
 def _fields(answer: httpx.Response) -> list[str]:
@@ -70,9 +62,8 @@ def test_a_cost_needs_a_currency_and_vice_versa(api: httpx.Client) -> None:
     ],
 )
 def test_a_field_of_an_asset_out_of_bounds_is_refused(api: httpx.Client, field: str, value: object) -> None:
-    assert _fields(api.patch(f"/video-assets/{Rows(api).video_asset()['video_asset_id']}", json={field: value})) == [
-        field
-    ]
+    asset = Rows(api).video_asset()["video_asset_id"]
+    assert _fields(api.patch(f"/video-assets/{asset}", json={field: value})) == [field]
 
 
 def test_an_asset_is_tagged_and_untagged(api: httpx.Client) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.griddy.resource_api import Rows, serving
+from tests.griddy.resource_api import Rows
 
 LEAGUE = {"name": "National Football League", "abbreviation": "NFL", "country": "US"}
 BEYOND_AN_ID = [
@@ -29,12 +27,6 @@ BEYOND_AN_ID = [
     "9" * 19,
     "9" * 400,
 ]
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(tmp_path) as client:
-        yield client
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

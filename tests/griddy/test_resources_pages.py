@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import random
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from tests.griddy.resource_api import Rows, serving
+from tests.griddy.resource_api import Rows
 
 Page = dict[str, Any]
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(tmp_path) as client:
-        yield client
 
 
 def _tags(api: httpx.Client, count: int, prefix: str = "tag") -> list[int]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.griddy.resource_api import Rows, serving
+from tests.griddy.resource_api import Rows
 
 DRIVE = {"number": 1, "quarter": 1, "clock": "15:00", "yards_to_goal": 75, "plays": 3, "yards": 4, "result": "punt"}
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(tmp_path) as client:
-        yield client
 
 
 def _invalid(answer: httpx.Response) -> list[dict[str, str]]:
