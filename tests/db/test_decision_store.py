@@ -143,7 +143,7 @@ LIMITS = ((100, 1_000), (0, 3))
 async def test_pages_in_both_directions_are_sorted_and_complete(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = _random(90)
+    records = _random(60)
     await DecisionWriter(sessions).write(Batch.of(records))
     numbered = list(enumerate(records, 1))
     in_order = sorted(numbered, key=lambda row: (row[1].at, row[0]))
@@ -154,7 +154,7 @@ async def test_pages_in_both_directions_are_sorted_and_complete(
         for name, limit in zip(("_COMPARED", "_MIN_COMPARED"), limits, strict=True):
             monkeypatch.setattr(f"app.db.decision_search.{name}", limit)
         for wanted, ids in expected.items():
-            await _check_pages(sessions, wanted, ids[::-1])
+            await _check_pages(sessions, wanted, ids[::-1], size=15)
 
 
 async def test_pages_of_many_days_are_sorted_and_complete(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +424,7 @@ async def main() -> None:
 asyncio.run(main())
 """
     acknowledged = 0
-    for _ in range(3):
+    for _ in range(2):
         writing = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert writing.stdout
         for _ in range(4):
