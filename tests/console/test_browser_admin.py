@@ -163,14 +163,24 @@ def sign_in_without_scripts(page: Page, server: Server) -> Page:
 
 
 def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issuer: LiveIssuer) -> None:
-    sign_in(page, console, "Carol Clark", to="/console/decisions?subject=user_paused")
+    polls: list[Route] = []
+
+    def delay(poll: Route) -> None:
+        polls.append(poll)
+
+    page.route("**/console/decisions/newer?**", delay)
+    with page.expect_request("**/console/decisions/newer?**"):
+        sign_in(page, console, "Carol Clark", to="/console/decisions?subject=user_paused")
     expect(page.locator("#live")).to_have_text("Live")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#live")).to_have_text("Paused")
     with console.client(issuer.token(sub="user_paused", permissions="catalog:read")) as client:
         client.get("/api/v1/teams")
+    polls[0].continue_()  # the answer to it comes while the log is paused
+    page.unroute("**/console/decisions/newer?**")
     page.wait_for_timeout(3000)
     expect(page.locator("#log tbody tr")).to_have_count(0)
+    expect(page.locator("#live")).to_have_text("Paused")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#log tbody tr")).to_have_count(1)
     expect(page.get_by_text("No decision matches.")).to_have_count(0)

@@ -29,9 +29,10 @@ async function poll() {
     failures = 0;
   } catch {
     failures += 1;
-    state.textContent = "Not live: the server does not answer";
+    if (!isPaused) state.textContent = "Not live: the server does not answer";
     return;
   }
+  if (isPaused) return; // since it was asked: the same rows are in the next answer
   state.textContent = "Live";
   if (!answer.count) return;
   address = cursorIn(address, answer.cursor);
