@@ -14,13 +14,13 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.clients.failing_server import FailingServer, Handler
-from tests.support.browser import chromium, context, page
+from tests.support.browser import chromium, context, page, profile
 from tests.support.issuer import LiveIssuer
 from tests.support.node_packages import node_packages
 from tests.support.server import Server
 from tests.support.static_site import StaticSite
 
-__all__ = ["chromium", "context", "page"]
+__all__ = ["chromium", "context", "page", "profile"]
 EDGE = Path(__file__).parent / "edge"
 # The same program in a page and at the edge.
 PROGRAM = """async ({ url, token, other }) => {

@@ -14,12 +14,12 @@ from app.identity.jwks import KeySet
 from tests.console.browsing import Browser
 from tests.console.developers import Subject, developer
 from tests.console.signing_in import openid_of
-from tests.support.browser import chromium, context, page
+from tests.support.browser import chromium, context, page, profile
 from tests.support.certificate import Certificate
 from tests.support.issuer import CONSOLE, PARTY, LiveIssuer
 from tests.support.server import AUTHZ, Server, free_port
 
-__all__ = ["browser", "chromium", "console", "context", "own_console", "page", "person"]
+__all__ = ["browser", "chromium", "console", "context", "own_console", "page", "person", "profile"]
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,12 @@ from playwright.sync_api import Browser, Page
 
 from tests.dev.client_programs import ClientProgram, Person, reports
 from tests.oauth.sample_site import sample_site
-from tests.support.browser import chromium, context, page
+from tests.support.browser import chromium, context, page, profile
 from tests.support.dev_server import DevServer
 from tests.support.node_packages import NODE, node_packages
 from tests.support.trials.conformance import authorization_scenarios
 
-__all__ = ["chromium", "context", "page"]
+__all__ = ["chromium", "context", "page", "profile"]
 PROGRAMS = Path(__file__).parent / "clients"
 REVOKED = "Token has been revoked."
 LACKING = {

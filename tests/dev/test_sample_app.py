@@ -6,10 +6,10 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import check_looks, chromium, context, page
+from tests.support.browser import check_looks, chromium, context, page, profile
 from tests.support.dev_server import DevServer
 
-__all__ = ["chromium", "context", "page"]
+__all__ = ["chromium", "context", "page", "profile"]
 
 
 def test_a_user_allows_the_sample_app_which_calls_the_api(page: Page, dev: DevServer) -> None:

@@ -10,10 +10,10 @@ from playwright.sync_api import Page, expect
 from tests.oauth.asking import request_of
 from tests.oauth.sample_site import sample_site
 from tests.oauth.served import ServedApp
-from tests.support.browser import check_looks, chromium, context, page
+from tests.support.browser import check_looks, chromium, context, page, profile
 from tests.support.server import Server
 
-__all__ = ["chromium", "context", "page"]
+__all__ = ["chromium", "context", "page", "profile"]
 
 
 def address_of(app: ServedApp, redirect: str, scope: str = "catalog:read holdings:read") -> str:

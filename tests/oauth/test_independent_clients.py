@@ -19,10 +19,10 @@ from requests_oauthlib import OAuth2Session
 
 from tests.oauth.sample_site import Site, sample_site
 from tests.oauth.served import ServedApp
-from tests.support.browser import chromium, context, page
+from tests.support.browser import chromium, context, page, profile
 from tests.support.server import Server
 
-__all__ = ["chromium", "context", "page"]
+__all__ = ["chromium", "context", "page", "profile"]
 SCOPE = "catalog:read"
 VERIFIER = "a-verifier-that-is-as-long-as-it-must-be-at-least"
 
