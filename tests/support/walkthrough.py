@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from tests.cli.command import command
+from tests.support.forked_process import program
 from tests.support.server import AUTHZ, eventually
 
 URL = "http://127.0.0.1:8000"
@@ -129,7 +130,7 @@ class Shell:
         self._url = url
         self._issuer_port = issuer_port
         env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
-        env |= {"PATH": f"{AUTHZ.parent}{os.pathsep}{env['PATH']}"}
+        env |= {"PATH": os.pathsep.join((str(program().parent), str(AUTHZ.parent), env["PATH"]))}
         self._bash = subprocess.Popen(
             ["bash", "--norc"],
             cwd=directory,
@@ -217,7 +218,7 @@ def dev(directory: Path) -> Iterator[tuple[str, int]]:
     log = directory / "dev.log"
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     env["AUTHZ_DECISION_LOG_SEAL_SECONDS"] = "3600"  # nothing is sealed yet when a page says so
-    run = [str(AUTHZ), "dev", "--port", "0", "--issuer-port", "0"]
+    run = [str(program()), "dev", "--port", "0", "--issuer-port", "0"]
     with log.open("w") as out, subprocess.Popen(run, cwd=directory, env=env, stdout=out, stderr=out) as process:
         try:
             assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()

@@ -11,6 +11,7 @@ import httpx
 import jwt
 
 from tests.cli.command import command
+from tests.support.forked_process import program
 from tests.support.server import AUTHZ, ROOT, eventually, free_port
 
 
@@ -90,7 +91,7 @@ def test_dev_applies_the_connection_limits_of_the_settings(tmp_path: Path) -> No
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}
     env = {**clean, "AUTHZ_POLICY_DIR": str(ROOT / "policies"), "AUTHZ_CONNECTIONS_PER_PEER": "2"}
     log, port = tmp_path / "log", free_port()
-    run = [str(AUTHZ), "dev", "--port", str(port), "--issuer-port", "0"]
+    run = [str(program()), "dev", "--port", str(port), "--issuer-port", "0"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
             assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
