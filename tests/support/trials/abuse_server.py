@@ -44,10 +44,18 @@ _LATE = 2**33  # expiry of tokens
 
 @contextmanager
 def attacked(
-    server: ServerName, place: Path, issuer: LiveIssuer, database: str, *, keys: int = KEYS, max_bytes: int = 0
+    server: ServerName,
+    place: Path,
+    issuer: LiveIssuer,
+    database: str,
+    *,
+    keys: int = KEYS,
+    max_bytes: int = 0,
+    own_core: bool = True,
 ) -> Iterator[tuple[Server, Callers]]:
-    """A server on its own core with default limits, but for the size of the log, and its callers."""
-    command = ("taskset", "-c", str(SERVER_CORE), sys.executable, str(AUTHZ), "serve", "--port", "0")
+    """A server with default limits, but for the size of the log, and its callers; on its own core to be measured."""
+    pinned = ("taskset", "-c", str(SERVER_CORE), sys.executable) if own_core else ()
+    command = (*pinned, str(AUTHZ), "serve", "--port", "0")
     with Server(
         place,
         jwks_url=issuer.jwks_url,

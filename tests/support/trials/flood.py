@@ -90,9 +90,11 @@ def flood(
     max_bytes: int,
     issuer: LiveIssuer,
     place: Path,
+    own_core: bool = True,
 ) -> Flooded:
     """Flood a new server for a time, while a known caller sends `marked` requests."""
-    with attacked(server, place, issuer, database, keys=0, max_bytes=max_bytes) as (started, callers):
+    options: dict[str, Any] = {"keys": 0, "max_bytes": max_bytes, "own_core": own_core}
+    with attacked(server, place, issuer, database, **options) as (started, callers):
         url = urlsplit(started.url)
         address = (url.hostname or "", url.port or 0)
         attack = _attack(name, callers, issuer)

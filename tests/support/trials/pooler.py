@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,10 +12,11 @@ import httpx
 
 from tests.history.replicas import another, publish, replica, served
 from tests.support.breakable import BreakablePostgres
+from tests.support.forked_process import run
 from tests.support.issuer import LiveIssuer
 from tests.support.load import Load
 from tests.support.pooler import Pooler
-from tests.support.server import AUTHZ, Server, eventually
+from tests.support.server import Server, eventually
 
 Mode = Literal["session", "transaction"]
 BACK_SECONDS = 5.0
@@ -42,8 +42,8 @@ def pooled(
         with first.client() as client:
             key, revoked = (client.post(KEYS, json=body, headers=bearer).json() for _ in range(2))
         loads = {
-            "read by JWT": Load(first.url, TEAMS, clients=8, headers=bearer, pause=0.01),
-            "read by key": Load(second.url, TEAMS, clients=4, headers=_bearer(key["plaintext"]), pause=0.01),
+            "read by JWT": Load(first.url, TEAMS, clients=8, headers=bearer, pause=0.03),
+            "read by key": Load(second.url, TEAMS, clients=4, headers=_bearer(key["plaintext"]), pause=0.03),
             "write": Load(second.url, KEYS, body=body, clients=2, headers=bearer, pause=0.05),
         }
         for load in loads.values():
@@ -76,8 +76,7 @@ def _logged(mode: Mode, servers: Sequence[Server], postgres: BreakablePostgres) 
 
 
 def _upgrade(url: str, place: Path) -> None:
-    command = [str(AUTHZ), "db", "upgrade"]
-    subprocess.run(command, env={"AUTHZ_DATABASE_URL": url}, cwd=place, check=True, capture_output=True)
+    run("db", "upgrade", env={"AUTHZ_DATABASE_URL": url}, cwd=place).check_returncode()
 
 
 def _revoked_elsewhere(
