@@ -97,6 +97,8 @@ def main() -> int:
     if options.replay:
         if len(names) != 1:
             parser.error("--replay needs one --target.")
+        if not options.replay.is_file():
+            parser.error(f"--replay: there is no file {options.replay}.")
         return replay(names[0], options.replay)
     order = Order([TARGETS[name] for name in names], options.seed, 60 * options.minutes, options.cases)
     began = time.monotonic()

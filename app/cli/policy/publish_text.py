@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,7 +28,7 @@ def refuse(refused: Unacknowledged, directory: Path | None, *, as_json: bool) ->
     else:
         _show_access(refused.difference)
         show(report_lines(refused.cases, directory) if refused.cases else [])
-    fail(" ".join(reasons))
+    _fail(reasons)
 
 
 def print_published(done: Published, waited: FleetProgress | None, directory: Path | None, *, as_json: bool) -> None:
@@ -65,7 +66,13 @@ def print_trial(trial: Published, refused: Unacknowledged | None, directory: Pat
         if trial.revision != trial.parent and not refused:
             show([[("Would publish", "bold green"), f" revision {trial.revision}, after {trial.parent}."]])
     if reasons:
-        fail(f"this would be refused: {' '.join(reasons)}")
+        _fail([f"this would be refused: {reason}" for reason in reasons])
+
+
+def _fail(reasons: Sequence[str]) -> NoReturn:
+    """Exit with a line for each reason, so that each option can be copied."""
+    first, *others = reasons
+    fail(first, *(f"authz: {reason}" for reason in others))
 
 
 def _reasons(refused: Unacknowledged) -> list[str]:

@@ -68,6 +68,9 @@ def _comments(sources: Mapping[str, str], fault: Fault, text: str) -> Iterator[F
     if fault.code == "trailing-comment" and comment.startswith("#"):
         row = text[:start].rstrip().rstrip(",").rstrip()
         line = Span(fault.file, fault.line, 1, len(text) + 1)
+        if not row:
+            yield Fix("Remove the blanks before the comment", (replaced(line, comment),), is_preferred=True)
+            return
         yield Fix("Move the comment above the row", (replaced(line, f"{comment}\n{row}"),), is_preferred=True)
 
 

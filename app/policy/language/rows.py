@@ -167,6 +167,10 @@ class _Row:
 
     def _comment(self, cells: Sequence[str]) -> bool:
         """Report a comment after a row. Only conditions and quoted cells may contain a `#`."""
+        if cells[0].startswith("#"):
+            message = f"a comment must start its line: Casbin's own loader would read `{cells[0]}` as a row"
+            self._fault("trailing-comment", 0, message, "remove the blanks before the `#`", cells[0])
+            return True
         for index, cell in enumerate(cells):
             if "#" not in cell or cell.startswith('"') or (index >= 5 and not cell.startswith("#")):
                 continue

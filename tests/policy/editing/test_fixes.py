@@ -71,6 +71,7 @@ ROW = "p, teams:read, /teams, GET, deny\n"
             f"# why\n{ROW}",
             True,
         ),
+        ("trailing-comment", "  # why\n", "Remove the blanks before the comment", "# why\n", True),
         ("early-end", "# end\n", "Delete this line", "", True),
         ("unseen-character", f"\ufeff{ROW}", "Remove the byte order mark", ROW, True),
     ],
