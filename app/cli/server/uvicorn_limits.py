@@ -1,7 +1,8 @@
 """Limits on what one connection takes of a uvicorn server: bytes of a request's head, time, and connections of a peer.
 
 uvicorn does not document its protocol class. All that depends on it is in this module: the callbacks of its protocol on
-httptools, and its `cycle`, `pipeline`, `flow`, `timeout_keep_alive_task` and `send_400_response`. The tests of these
+httptools, and its `cycle` with its `body`, `headers`, `url`,
+`pipeline`, `flow`, `timeout_keep_alive_task` and `send_400_response`. The tests of these
 limits in tests/cli/server fail if their meaning changes.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from typing import Any
+from weakref import ref
 
 import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -50,10 +52,12 @@ class _PipelineFlow(FlowControl):
 
     def __init__(self, transport: asyncio.Transport, protocol: LimitedProtocol) -> None:
         super().__init__(transport)
-        self._protocol = protocol
+        # Without a reference cycle, in which an ended connection would stay with its last request.
+        self._protocol = ref(protocol)
 
     def resume_reading(self) -> None:
-        if self.read_paused and not self._protocol.requests_wait:
+        protocol = self._protocol()
+        if self.read_paused and not (protocol and protocol.requests_wait):
             super().resume_reading()
 
 
@@ -68,6 +72,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._peer: str | None = None
         self._answering: RequestResponseCycle | None = None  # of pipelined requests the first; `cycle` is the last
         self._in_head = True  # or before it
+        self._is_idle = True  # no request is incomplete
         self._uncounted = 0  # bytes received of a head that is not complete, or of what frames a body
         self._trailer_bytes = self._trailers = self._body_bytes = self._body_pieces = 0
         self._head_began = False
@@ -100,6 +105,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._leave()
         self._abandon_requests()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:  # after a reset: uvicorn's timer would keep the connection
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and answer with an error when the head is too large."""
@@ -170,6 +178,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
+    def on_message_begin(self) -> None:
+        """Begin with a head."""
+        self._is_idle = False
+        super().on_message_begin()
+
     def on_url(self, url: bytes) -> None:
         """Bound the request target."""
         self.url += url
@@ -214,6 +227,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._answering = self.pipeline[-1][0]
         super().on_response_complete()
+        self._forget_answered()
         if not self._unparsed or self.pipeline or self.transport.is_closing():
             return
         data, self._unparsed = self._unparsed, b""
@@ -236,10 +250,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
-        self._in_head = True
+        self._in_head = self._is_idle = True
         self._uncounted = self._trailer_bytes = self._trailers = self._body_bytes = self._body_pieces = 0
         self._expect_nothing()
         super().on_message_complete()
+        self._forget_answered()
+
+    def _forget_answered(self) -> None:
+        """Keep nothing of a request that was answered, since its connection may stay idle for long."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request that is not for a WebSocket
+        if not self._is_idle or cycle is None or not cycle.response_complete:
+            return
+        self.headers, self.url = [], b""
+        cycle.body = bytearray()  # what the application did not read
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the protocol of WebSockets."""

@@ -69,8 +69,11 @@ class _DoorState:
     throttle: RefusalThrottle
     budgets: Budgets
 
-    def caller_of(self, scope: Scope) -> Caller:
+    def caller_of(self, requests: list[Scope]) -> Caller:
         """Who has the turns of a request to use the database: its caller, or its address if it has no known caller."""
+        if not requests:
+            return "address", ""
+        (scope,) = requests
         user: Principal | None = scope.get("user")
         if user is None or user.method == "anonymous":
             return "address", peer_of(self.budgets.address_of(scope) or "")
@@ -136,30 +139,35 @@ class Door:
             state = self._state
             if state is None:
                 raise RuntimeError("the door was never opened")
-            caller_of_request.set(partial(state.caller_of, scope))
-            raw_path: bytes | None = scope.get("raw_path")
-            answer: Answer | Coroutine[Any, Any, Answer | None] | None
-            if raw_path and path_fault(raw_path) is None:
-                key = state.keys.key(scope)
-                gate = state.gates.get(key[0], state.gate)
-                answer = state.enforcement.enforce(gate, scope, key, started)
-                if answer is not None and isinstance(answer, Coroutine):
-                    answer = await answer
-            else:
-                answer = _ambiguous_path(raw_path)
-            if answer is not None:
-                caller: Principal | None = scope.get("user")
-                if isinstance(answer, DelayedRefusal):
-                    await state.throttle.wait(DELAY_SECONDS)
-                elif caller is None or caller.method == "anonymous":
-                    await state.throttle.wait()
-                await answer.send(scope, receive, send)
-            elif scope.get("method") == "OPTIONS" and (options := state.keys.options.get(scope["path_template"])):
-                await options.send(scope, receive, send)
-            elif is_direct(scope["route_handler"]):
-                await call_direct(scope["route_handler"], scope, receive, send)
-            else:
-                await handler(scope, receive, send)
+            # Emptied at the end: timers of the server keep the context in which they were started, for 75 seconds.
+            requests = [scope]
+            caller_of_request.set(partial(state.caller_of, requests))
+            try:
+                raw_path: bytes | None = scope.get("raw_path")
+                answer: Answer | Coroutine[Any, Any, Answer | None] | None
+                if raw_path and path_fault(raw_path) is None:
+                    key = state.keys.key(scope)
+                    gate = state.gates.get(key[0], state.gate)
+                    answer = state.enforcement.enforce(gate, scope, key, started)
+                    if answer is not None and isinstance(answer, Coroutine):
+                        answer = await answer
+                else:
+                    answer = _ambiguous_path(raw_path)
+                if answer is not None:
+                    caller: Principal | None = scope.get("user")
+                    if isinstance(answer, DelayedRefusal):
+                        await state.throttle.wait(DELAY_SECONDS)
+                    elif caller is None or caller.method == "anonymous":
+                        await state.throttle.wait()
+                    await answer.send(scope, receive, send)
+                elif scope.get("method") == "OPTIONS" and (options := state.keys.options.get(scope["path_template"])):
+                    await options.send(scope, receive, send)
+                elif is_direct(scope["route_handler"]):
+                    await call_direct(scope["route_handler"], scope, receive, send)
+                else:
+                    await handler(scope, receive, send)
+            finally:
+                requests.clear()
 
         return guarded
 

@@ -61,3 +61,10 @@ async def test_keys_of_one_owner_have_the_turns_of_the_owner_once_they_are_known
     for _ in range(2):
         assert (await door.ask(b"/shut", bearer=door.key("a:read", "b:read")))[0] == 200
     assert door.callers == [("address", "127.0.0.1"), ("subject", "user_a")] * 2
+
+
+async def test_nothing_of_a_request_stays_in_its_context_after_it(door: Identified) -> None:
+    await door.ask(b"/open", ("192.0.2.1", 1))
+    identify = caller_of_request.get()
+    assert identify is not None
+    assert identify() == ("address", "")
