@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -11,6 +10,7 @@ from typing import get_args
 import pytest
 
 from app.extras import EXTRAS, Extra, missing_extra
+from tests.support.forked_process import run
 from tests.support.server import ROOT
 
 PACKAGES = {name: modules[0] for name, modules in EXTRAS.items()}
@@ -22,18 +22,9 @@ SETTINGS = {
 }
 
 
-def authz(directory: Path, *words: str, without: tuple[str, ...], **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `authz` without these packages."""
-    blocked = f"import sys; sys.modules.update(dict.fromkeys({without!r})); sys.argv[0] = 'authz'; "
-    return subprocess.run(
-        [sys.executable, "-c", f"{blocked}from app.cli import main; main()", *words],
-        cwd=directory,
-        env={**SETTINGS, "PYTHONPATH": str(ROOT), **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def authz(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `authz` without the packages of all extras."""
+    return run(*words, env={**SETTINGS, **settings}, cwd=directory, without=tuple(PACKAGES.values()))
 
 
 @pytest.mark.parametrize(
@@ -48,28 +39,27 @@ def authz(directory: Path, *words: str, without: tuple[str, ...], **settings: st
 def test_a_missing_extra_is_named(
     extra: Extra, words: tuple[str, ...], setting: str, value: str, tmp_path: Path
 ) -> None:
-    ended = authz(tmp_path, *words, without=(PACKAGES[extra],), **{setting: value})
+    ended = authz(tmp_path, *words, **{setting: value})
     assert ended.returncode == 1
     assert f"{setting}: the extra `{extra}` is not installed: pip install 'griddy-authz[{extra}]'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_the_option_that_needs_a_missing_extra_is_named(tmp_path: Path) -> None:
-    ended = authz(tmp_path, "serve", "--server", "granian", without=("granian",))
+    ended = authz(tmp_path, "serve", "--server", "granian")
     assert "--server: the extra `granian` is not installed" in ended.stderr
 
 
 def test_the_command_that_needs_a_missing_extra_names_it(tmp_path: Path) -> None:
-    ended = authz(tmp_path, "lsp", "--stdio", without=("pygls",))
+    ended = authz(tmp_path, "lsp", "--stdio")
     assert ended.returncode == 1
     assert ended.stderr == "authz: the extra `lsp` is not installed: pip install 'griddy-authz[lsp]'.\n"
 
 
 def test_a_package_without_extras_prepares_its_database_and_builds_the_application(tmp_path: Path) -> None:
-    without = tuple(PACKAGES.values())
-    assert authz(tmp_path, "db", "upgrade", without=without).returncode == 0
+    assert authz(tmp_path, "db", "upgrade").returncode == 0
     # Everything else is loaded before the address is found to be in use.
-    ended = authz(tmp_path, "serve", "--host", "192.0.2.1", without=without)
+    ended = authz(tmp_path, "serve", "--host", "192.0.2.1")
     assert "192.0.2.1" in ended.stderr
     assert "Traceback" not in ended.stderr
 

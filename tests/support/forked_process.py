@@ -50,7 +50,7 @@ sys.exit(code[0] if code else "authz was killed")
 class ForkedProcess:
     """A child process, with the methods of subprocess.Popen that tests use."""
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, without: tuple[str, ...] = ()) -> None:
         self.returncode: int | None = None
         self._signal = signal.SIGKILL  # the code if another process kills it
         log, child_log = os.pipe()
@@ -59,7 +59,7 @@ class ForkedProcess:
         try:
             order = json.dumps({"words": list(words), "env": dict(env), "cwd": str(cwd)}).encode()
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as parent:
-                parent.connect(_parent())
+                parent.connect(_parent(without))
                 socket.send_fds(parent, [len(order).to_bytes(4, "big")], [nowhere, nowhere, child_log, child_end])
                 parent.sendall(order)
                 self.pid = int.from_bytes(parent.recv(4), "big")
@@ -101,9 +101,14 @@ class ForkedProcess:
         return bool(select.select([self._ended], [], [], timeout)[0])
 
 
-def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run `authz` with arguments to its end, with its standard error. Raises subprocess.TimeoutExpired."""
-    child = ForkedProcess(words, env, cwd)
+def run(
+    *words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60, without: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run `authz` with arguments to its end, with its standard error. Raises subprocess.TimeoutExpired.
+
+    The modules `without` cannot be imported, as if they were not installed.
+    """
+    child = ForkedProcess(words, env, cwd, without)
     with child.stderr as log:
         try:
             code = child.wait(seconds)  # its output is short enough for the buffer of the pipe
@@ -117,7 +122,7 @@ def run(*words: str, env: Mapping[str, str], cwd: Path, seconds: float = 60) -> 
 @cache
 def program() -> Path:
     """An executable `authz` for shells and scripts, which a fork runs with their input, output and signals."""
-    address = _parent()
+    address = _parent(())
     path = Path(address).parent / "bin" / "authz"
     path.parent.mkdir()
     path.write_text(_PROGRAM.format(python=sys.executable, address=address))
@@ -126,11 +131,11 @@ def program() -> Path:
 
 
 @cache
-def _parent() -> str:
-    """The address of the process that has imported everything, which the first call starts."""
+def _parent(without: tuple[str, ...]) -> str:
+    """The address of the process that has imported everything but these modules, which the first call starts."""
     directory = tempfile.mkdtemp(prefix="authz-")
     address = f"{directory}/parent"
-    command = [sys.executable, "-m", "tests.support.forked_process", address]
+    command = [sys.executable, "-m", "tests.support.forked_process", address, *without]
     parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     assert parent.stdout.readline() == "ready\n"
@@ -146,8 +151,9 @@ def _parent() -> str:
     return address
 
 
-def _serve(address: str) -> None:
+def _serve(address: str, without: Sequence[str]) -> None:
     """Fork a child for each order, until standard input ends."""
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]  # None: an import of it fails
     import uvicorn.lifespan.on  # noqa: PLC0415  # as above
     import uvicorn.loops.auto  # noqa: PLC0415  # as above
     import uvicorn.protocols.http.httptools_impl  # noqa: PLC0415  # as above
@@ -156,10 +162,12 @@ def _serve(address: str) -> None:
 
     import app.asgi  # noqa: PLC0415  # as above
     import app.assembly  # noqa: PLC0415  # as above
-    import app.cli.server.on_granian  # noqa: PLC0415  # as above
     import app.cli.server.serve  # noqa: PLC0415  # as above
     import app.db.migrate  # noqa: PLC0415  # as above
     import app.history.recovery  # noqa: PLC0415  # as above
+
+    if "granian" not in without:
+        import app.cli.server.on_granian  # noqa: PLC0415  # as above
 
     app.assembly.route_table()  # which imports what the first application needs
     gc.freeze()  # no child looks for garbage here, which would copy all pages
@@ -217,4 +225,4 @@ def _child(order: dict[str, Any], stdin: int, stdout: int, stderr: int, end: int
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], sys.argv[2:])
