@@ -75,6 +75,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         "aiosqlite",
         "sqlalchemy.engine",
         "alembic",
+        "app.db.pool_private",  # a pool of SQLAlchemy, which logs under the name of its class
         "uvicorn.error",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
