@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from app.http.door.budgets import BUDGET_REFUSALS
+from app.http.door.server_refusals import SERVER_REFUSALS
 from app.metrics.families import METRICS
 from tests.metrics.scraped import Scraped, read, scrape
 from tests.support.issuer import LiveIssuer
@@ -194,6 +196,8 @@ def test_every_metric_has_a_type_and_is_on_its_page(server: Server, issuer: Live
     for metric in METRICS.values():
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         assert f"| `{metric.name}` | {labels} | {metric.meaning.rstrip('.')} |" in shown, metric.name
+    for word in (*BUDGET_REFUSALS, *SERVER_REFUSALS):
+        assert f"`{word}`" in shown, word
 
 
 def _family(name: str, found: Scraped) -> str:
