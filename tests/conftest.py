@@ -46,7 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     if differing := next((item.nodeid for item in items if " at 0x" in item.nodeid), None):
         raise pytest.UsageError(f"the id of {differing} differs in each process: state `ids`")
-    items.sort(key=lambda item: (not item.nodeid.startswith("tests/gateway/"), item.path.parent != ROOT / "tests"))
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith("tests/gateway/"),
+            item.nodeid.count("/", 0, item.nodeid.find("::")) > 1,
+        )
+    )
 
 
 @pytest.fixture(scope="session")
