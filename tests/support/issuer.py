@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -24,6 +25,7 @@ CONSOLE = RelyingParty(
     "griddy-console", ("http://127.0.0.1/console/callback",), ("http://127.0.0.1/console/signed-out",)
 )
 _ABSENT = object()
+_free: deque[rsa.RSAPrivateKey] = deque()  # keys of issuers that ended, for later ones: it takes long to make a key
 
 
 class LiveIssuer:
@@ -33,7 +35,8 @@ class LiveIssuer:
     """
 
     def __init__(self) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._used: list[rsa.RSAPrivateKey] = []
+        self.key = self._new_key()
         self.kid = Issuer(self.key).kid
         self.answer: Callable[[], tuple[int, bytes]] = self.publish
         self.fetches = 0
@@ -80,6 +83,8 @@ class LiveIssuer:
     ) -> None:
         self._http.shutdown()
         self._http.server_close()
+        _free.extend(self._used)
+        self._used.clear()
 
     def publish(self) -> tuple[int, bytes]:
         """The status and body of the valid key set."""
@@ -87,9 +92,18 @@ class LiveIssuer:
 
     def rotate(self) -> None:
         """Sign with a new key, and publish only that."""
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = self._new_key()
         self.kid = Issuer(self.key).kid
         self.provider.issuer = Issuer(self.key)
+
+    def _new_key(self) -> rsa.RSAPrivateKey:
+        """A key that no issuer has that still runs."""
+        try:
+            key = _free.popleft()
+        except IndexError:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._used.append(key)
+        return key
 
     def token(self, *, permissions: Any = _ABSENT, algorithm: str = "RS256", kid: Any = _ABSENT, **claims: Any) -> str:
         """A valid token with the given changes; a claim that is None is left out."""
