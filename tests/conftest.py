@@ -21,7 +21,7 @@ from tests.support.certificate import make
 from tests.support.cluster import directory_in_memory
 from tests.support.databases import KINDS, Kind, Postgres
 from tests.support.issuer import PARTY, LiveIssuer
-from tests.support.server import ROOT, Server, database_copy, prepared_database
+from tests.support.server import Server, database_copy, prepared_database
 from tests.support.static_site import StaticSite, static_site
 
 
