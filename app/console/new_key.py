@@ -20,7 +20,7 @@ from app.http.api.api_keys import WARNING
 from app.http.wire.handlers import RequestSession, get_or_head
 from app.keys.issuer import KeyOrder, NewKey
 from app.keys.owner import KeyOwner
-from app.keys.refusals import InvalidKeyOrder, ScopesNotHeld
+from app.keys.refusals import InvalidKeyOrder, KeyConflict, ScopesNotHeld
 from app.policy.analysis.publishers import root_permissions
 from app.policy.engine.live import LivePolicy
 from app.policy.language.permissions import Permission
@@ -70,6 +70,8 @@ async def issue_key(request: AnyRequest, session: RequestSession) -> Response[st
         fields = {"expires_at": "lives"}
         errors = {fields.get(fault.field, fault.field): fault.message for fault in refused.faults}
         return _form(request, section, form.given, errors)
+    except KeyConflict as refused:  # the owner has as many keys as they may
+        return _form(request, section, form.given, {}, conflict=str(refused))
     return show_plaintext(request, section, new, now)
 
 
@@ -109,14 +111,16 @@ def _lives(services: Services) -> dict[str, str]:
     return {**shorter, LONGEST: f"{longest:,} days, the maximum here" if longest > 1 else "a day, the maximum here"}
 
 
-def _form(request: AnyRequest, section: KeySection, given: dict[str, Any], errors: dict[str, str]) -> Response[str]:
+def _form(
+    request: AnyRequest, section: KeySection, given: dict[str, Any], errors: dict[str, str], *, conflict: str = ""
+) -> Response[str]:
     services = services_of(request.app)
     lives = _lives(services)
     permissions = grantable(section.owner, services.live)
     return page(
         request,
         "key_new.html",
-        status=400 if errors else 200,
+        status=409 if conflict else 400 if errors else 200,
         owned=section,
         grantable=permissions,
         root=root_permissions(services.live.active, (each.name for each in permissions)),
@@ -124,5 +128,6 @@ def _form(request: AnyRequest, section: KeySection, given: dict[str, Any], error
         lives=lives,
         given={"name": "", "environment": "", "lives": "90" if "90" in lives else LONGEST, "scopes": [], **given},
         errors=errors,
+        conflict=conflict,
         form_id=new_form_id(),
     )

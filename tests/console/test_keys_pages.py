@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.console.conftest import console_server
 from tests.console.developers import HOSTILE, KEYS, Subject, days, developer, plaintext, teams
 from tests.console.sessions import sign_in
 from tests.policy.shipped import shipped_files, snapshot_of
@@ -162,6 +164,20 @@ def test_concurrent_submissions_of_a_form_issue_one_key(person: Subject) -> None
         answers = sorted(answer.result().status_code for answer in sent)
     assert answers == [201, 409, 409, 409, 409, 409]
     assert person.get(KEYS).text.count(">at once</a>") == 1
+
+
+def test_an_owner_with_as_many_keys_as_allowed_keeps_what_they_entered(issuer: LiveIssuer, tmp_path: Path) -> None:
+    with console_server(issuer, tmp_path, key_max_active="2") as console:
+        person = developer(console)
+        number, _ = (person.put(name) for name in ("first", "second"))
+        form_id = person.form_id(f"{KEYS}/new")
+        refused = person.issue(form_id=form_id, name="one more")
+        assert refused.status_code == 409
+        assert "No key was issued. You have 2 active API keys" in refused.text
+        assert f'<a href="{KEYS}">Show the keys</a>' in refused.text
+        assert 'value="one more"' in refused.text
+        person.post(f"{KEYS}/{number}/revoke")
+        assert person.issue(form_id=form_id, name="one more").status_code == 201
 
 
 def test_a_form_that_failed_can_be_sent_again(person: Subject) -> None:
