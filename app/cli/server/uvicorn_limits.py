@@ -254,7 +254,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._uncounted = self._trailer_bytes = self._trailers = self._body_bytes = self._body_pieces = 0
         self._expect_nothing()
         super().on_message_complete()
-        self._forget_answered()
+        if not self.parser.should_upgrade():  # such a request has no cycle, and is passed on with its target
+            self._forget_answered()
 
     def _forget_answered(self) -> None:
         """Keep nothing of a request that was answered, since its connection may stay idle for long."""
@@ -265,7 +266,17 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle.body = bytearray()  # what the application did not read
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the protocol of WebSockets."""
+        """Leave the connection to the protocol of WebSockets, if the request has no body.
+
+        That protocol would wait without end for a body, which was read here.
+        """
+        if any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        ):
+            self._reason = MALFORMED
+            self.send_400_response("")
+            return
         self._leave()
         super().handle_websocket_upgrade()
 
