@@ -67,8 +67,9 @@ async def block_person(session: AsyncSession, subject: str, by: Actor, now: date
         blocked_at = before or now
         change = update(Person).where(col(Person.id) == person.id).values(blocked_at=blocked_at)
         await session.execute(change, execution_options={"synchronize_session": False})
-        details: dict[str, Detail] = {"apps": len(ended), "sessions": sessions}
-        admin_actions.record(session, by, "person.block", f"user:{subject}", now=now, details=details)
+        if before is None or ended or sessions:
+            details: dict[str, Detail] = {"apps": len(ended), "sessions": sessions}
+            admin_actions.record(session, by, "person.block", f"user:{subject}", now=now, details=details)
         await session.commit()
         return BlockedPerson(subject, blocked_at, len(ended), sessions, was_blocked=before is not None)
 

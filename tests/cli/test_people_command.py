@@ -51,3 +51,6 @@ def test_blocking_and_unblocking_say_what_was_so_before(env: dict[str, str]) -> 
     assert json.loads(run(env, "unblock", "user_a", "--json"))["was_blocked"] is False
     assert json.loads(run(env, "block", "user_a", "--json"))["was_blocked"] is False
     assert json.loads(run(env, "unblock", "user_a", "--json"))["was_blocked"] is True
+    acts = command("audit", "--action", "person", "--json", env=env).stdout.splitlines()
+    expected = ["person.block", "person.unblock"] * 2
+    assert [json.loads(act)["action"] for act in acts] == expected, "what changed nothing is no act"
