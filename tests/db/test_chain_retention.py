@@ -166,7 +166,7 @@ async def test_rows_that_retention_deletes_while_they_are_sealed(sessions: Sessi
 
 async def test_a_check_during_deletion_names_no_row(sessions: Sessions, key: SigningKey) -> None:
     store = OldDecisions(sessions, key)
-    await _days(sessions, key, rows=60)
+    await _days(sessions, key, rows=30)
 
     async def delete() -> None:
         for ago in (2, 1, 0):

@@ -247,7 +247,7 @@ async def test_the_bytes_are_about_those_of_the_database(sessions: Sessions) -> 
         grants = grant_set(frozenset({f"{number}-{'x' * draw.randrange(2_000)}"}))
         return decision("authzen", number, request_id=f"{number}{'y' * 100}", grants=grants, subject=f"u{number}")
 
-    for make, count in ((known, 8_000), (items, 4_000), (long, 2_000)):
+    for make, count in ((known, 5_000), (items, 3_000), (long, 1_000)):
         before, counted_before = await used(), sum((await sizes(sessions)).values())
         await write(sessions, [make(number) for number in range(count)])
         counted = sum((await sizes(sessions)).values()) - counted_before
@@ -447,7 +447,7 @@ async def test_the_space_of_deleted_decisions_is_given_back(sessions: Sessions) 
     assert (await left(sessions))["known"] == known
     # Today's partition does not grow, however many decisions go through it.
     largest, number = [], 0
-    for _ in range(6):
+    for _ in range(4):
         await write(sessions, [decision("authzen", number + n, resource=f"record:{number + n}") for n in range(1_500)])
         number += 1_500
         await limit_size(sessions, 1_000_000, log)
