@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -29,10 +30,10 @@ _MAX_MESSAGE = 1_000_000  # bytes
 # `authz` for a shell. Without the modules of a site it starts in a hundredth of the time.
 _PROGRAM = """\
 #!{python} -IS
-import json, os, signal, socket, sys
+import json, os, resource, signal, socket, sys
 
-mask = os.umask(0o77)
-order = {{"words": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "umask": mask}}
+shell = {{"umask": os.umask(0o77), "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)}}
+order = {{"words": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "shell": shell}}
 message = json.dumps(order).encode()
 ended, end = os.pipe()
 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as parent:
@@ -230,8 +231,9 @@ def _child(order: dict[str, Any], stdin: int, stdout: int, stderr: int, end: int
         os.environ.clear()
         os.environ.update(order["env"])
         os.chdir(order["cwd"])
-        if "umask" in order:
-            os.umask(order["umask"])
+        if shell := order.get("shell"):
+            os.umask(shell["umask"])
+            resource.setrlimit(resource.RLIMIT_NOFILE, shell["descriptors"])
         sys.argv = ["authz", *order["words"]]
         main()
     except SystemExit as ended:

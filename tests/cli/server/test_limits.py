@@ -17,8 +17,9 @@ import pytest
 
 from app.settings import ServerName
 from tests.metrics.scraped import scrape
+from tests.support.forked_process import program
 from tests.support.issuer import PARTY, LiveIssuer
-from tests.support.server import AUTHZ, Server, eventually
+from tests.support.server import Server, eventually
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = (
@@ -248,7 +249,7 @@ def test_the_longest_token_has_room_in_a_head(issuer: LiveIssuer, tmp_path: Path
 
 def test_a_process_with_few_descriptors_keeps_serving(on: str, issuer: LiveIssuer, tmp_path: Path) -> None:
     """With more connections than descriptors, it keeps those that it needs itself."""
-    command = ("sh", "-c", f"ulimit -n 128 && exec {AUTHZ} serve --port 0")
+    command = ("sh", "-c", f"ulimit -n 128 && exec {program()} serve --port 0")
     with Server(tmp_path, jwks_url=issuer.jwks_url, issuer=issuer.url, command=command, server=on) as server:
         first = connect(server)
         first.sendall(GET + b"\r\n")
