@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+from playwright.sync_api import Page
 
 from app.dev.wire import IssuerRequest, Reply, json_reply
 from tests.support.issuer import LiveIssuer
@@ -44,6 +45,16 @@ class Browser:
     @property
     def session(self) -> str | None:
         return self.http.cookies.get("authz")
+
+
+def show(page: Page, server: Server, issuer: LiveIssuer, to: str, person: str = "user_alice") -> None:
+    """Show a page of the console to a user, signed in without scripts, in a tenth of the time."""
+    browser = Browser(server)
+    with browser.http:
+        browser.sign_in(issuer, person)
+        assert browser.session
+        page.context.add_cookies([{"name": "authz", "value": browser.session, "url": server.url}])
+    page.goto(f"{server.url}{to}")
 
 
 @contextmanager

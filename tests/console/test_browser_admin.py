@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.console.admins import OTHER, READ
-from tests.support.browser import NARROW, check_looks, sign_in, use
+from tests.console.browsing import show
+from tests.support.browser import NARROW, check_looks, use
 from tests.support.issuer import LiveIssuer
 from tests.support.server import Server
 
@@ -33,10 +34,10 @@ def caller(own_console: Server, issuer: LiveIssuer) -> Iterator[httpx.Client]:
 
 
 def test_a_change_is_checked_fixed_previewed_published_and_rolled_back(
-    page: Page, own_console: Server, caller: httpx.Client
+    page: Page, own_console: Server, issuer: LiveIssuer, caller: httpx.Client
 ) -> None:
     assert caller.get("/api/v1/teams").status_code == 200
-    sign_in(page, own_console, "Carol Clark", to=POLICY)
+    show(page, own_console, issuer, POLICY, "user_carol")
     page.get_by_role("link", name="catalog.csv").click()
     edited(page, READ, READ.replace("allow", "alow"))
     fault = page.get_by_label("Faults and findings").get_by_role("listitem")
@@ -91,8 +92,10 @@ def test_a_change_is_checked_fixed_previewed_published_and_rolled_back(
     assert caller.get("/api/v1/teams").status_code == 200
 
 
-def test_a_text_that_is_typed_before_the_script_runs_is_checked(page: Page, own_console: Server) -> None:
-    sign_in(page, own_console, "Carol Clark", to=POLICY)
+def test_a_text_that_is_typed_before_the_script_runs_is_checked(
+    page: Page, console: Server, issuer: LiveIssuer
+) -> None:
+    show(page, console, issuer, POLICY, "user_carol")
     scripts: list[Route] = []
 
     def delay(script: Route) -> None:
@@ -100,7 +103,7 @@ def test_a_text_that_is_typed_before_the_script_runs_is_checked(page: Page, own_
 
     page.route("**/editor.js*", delay)
     with page.expect_request("**/editor.js*"):
-        page.goto(f"{own_console.url}{POLICY}/edit?file=catalog.csv", wait_until="commit")
+        page.goto(f"{console.url}{POLICY}/edit?file=catalog.csv", wait_until="commit")
     edited(page, READ, READ.replace("allow", "alow"))
     scripts[0].continue_()
     expect(page.get_by_label("Faults and findings").get_by_role("listitem")).to_contain_text("catalog.csv:7:46")
@@ -109,7 +112,7 @@ def test_a_text_that_is_typed_before_the_script_runs_is_checked(page: Page, own_
 def test_pages_are_accessible_and_usable_by_keyboard(page: Page, console: Server, issuer: LiveIssuer) -> None:
     with console.client(issuer.token(sub="user_looked_at", permissions="catalog:read")) as client:
         client.post("/api/v1/api-keys/", json={"name": "<b>a key</b> with quite a long name, as people write"})
-    sign_in(page, console, "Carol Clark", to=POLICY)
+    show(page, console, issuer, POLICY, "user_carol")
     check_looks(page)
     for path in (
         f"{POLICY}/matrix?q=/api/v1/teams",  # axe takes five seconds for all rows
@@ -137,9 +140,9 @@ def test_pages_are_accessible_and_usable_by_keyboard(page: Page, console: Server
     expect(page.get_by_role("heading", name="The answer")).to_be_visible()
 
 
-def test_the_editor_works_without_scripts(page: Page, console: Server) -> None:
-    session = sign_in_without_scripts(page, console)
-    session.goto(f"{console.url}{POLICY}/edit?file=catalog.csv")
+def test_the_editor_works_without_scripts(chromium: Browser, console: Server, issuer: LiveIssuer) -> None:
+    session = chromium.new_context(java_script_enabled=False).new_page()
+    show(session, console, issuer, f"{POLICY}/edit?file=catalog.csv", "user_carol")
     edited(session, READ, READ.replace("allow", "alow"))
     session.get_by_role("button", name="Check", exact=True).click()
     expect(session.get_by_label("Faults and findings")).to_contain_text("did you mean `allow`?")
@@ -153,15 +156,6 @@ def test_the_editor_works_without_scripts(page: Page, console: Server) -> None:
     session.context.close()
 
 
-def sign_in_without_scripts(page: Page, server: Server) -> Page:
-    """Sign in with a browser profile in which no script runs."""
-    browser = page.context.browser
-    assert browser
-    session = browser.new_context(java_script_enabled=False).new_page()
-    sign_in(session, server, "Carol Clark", to=POLICY)
-    return session
-
-
 def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issuer: LiveIssuer) -> None:
     polls: list[Route] = []
 
@@ -170,7 +164,7 @@ def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issue
 
     page.route("**/console/decisions/newer?**", delay)
     with page.expect_request("**/console/decisions/newer?**"):
-        sign_in(page, console, "Carol Clark", to="/console/decisions?subject=user_paused")
+        show(page, console, issuer, "/console/decisions?subject=user_paused", "user_carol")
     expect(page.locator("#live")).to_have_text("Live")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#live")).to_have_text("Paused")
@@ -186,8 +180,8 @@ def test_a_live_log_can_be_paused_and_resumed(page: Page, console: Server, issue
     expect(page.get_by_text("No decision matches.")).to_have_count(0)
 
 
-def test_the_editor_completes_what_is_typed(page: Page, console: Server) -> None:
-    sign_in(page, console, "Carol Clark", to=f"{POLICY}/edit?file=catalog.csv")
+def test_the_editor_completes_what_is_typed(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    show(page, console, issuer, f"{POLICY}/edit?file=catalog.csv", "user_carol")
     page.goto(f"{console.url}{POLICY}/edit?file=catalog.csv")
     text, options = page.get_by_role("textbox", name="catalog.csv"), page.get_by_role("option")
     found = page.get_by_role("listbox", name="Completions")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.console.browsing import show
 from tests.console.developers import HOSTILE, Subject
 from tests.support.browser import check_looks, sign_in
 from tests.support.issuer import LiveIssuer
@@ -43,8 +44,8 @@ def test_a_developer_issues_uses_and_revokes_a_key_and_signs_out(page: Page, con
     page.get_by_role("heading", name="You are signed out").wait_for()
 
 
-def test_a_member_issues_a_key_of_the_organization(page: Page, console: Server) -> None:
-    sign_in(page, console, "Fay Foster", to="/console/org-keys/new")
+def test_a_member_issues_a_key_of_the_organization(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    show(page, console, issuer, "/console/org-keys/new", "user_fay")
     page.get_by_label("Name").fill("importer of the organization")
     page.get_by_role("checkbox", name="Read the catalog").check()
     check_looks(page)
@@ -59,9 +60,11 @@ def test_a_member_issues_a_key_of_the_organization(page: Page, console: Server) 
     check_looks(page)
 
 
-def test_the_plaintext_is_gone_after_reload_and_back(page: Page, context: BrowserContext, console: Server) -> None:
+def test_the_plaintext_is_gone_after_reload_and_back(
+    page: Page, context: BrowserContext, console: Server, issuer: LiveIssuer
+) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=console.url)
-    sign_in(page, console, "Alice Adams", to="/console/keys/new")
+    show(page, console, issuer, "/console/keys/new", "user_alice")
     page.get_by_label("Name").fill("shown once")
     page.get_by_role("checkbox", name="Read the catalog").check()
     page.get_by_role("button", name="Issue the key").click()
@@ -102,8 +105,8 @@ def test_a_form_that_is_sent_again_without_scripts_issues_no_key(
         assert still.get_by_role("link", name="without scripts").count() == 1
 
 
-def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
-    sign_in(page, console, "Alice Adams", to="/console/keys/new")
+def test_rotation_by_keyboard_alone(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    show(page, console, issuer, "/console/keys/new", "user_alice")
 
     def go_to(role: str, name: str) -> None:
         """Press Tab until the element has the focus, and check that the focus is visible."""
@@ -143,11 +146,13 @@ def test_rotation_by_keyboard_alone(page: Page, console: Server) -> None:
     assert status(console, old) == status(console, new) == 200
 
 
-def test_the_list_and_the_form_are_accessible_with_hostile_key_names(page: Page, console: Server) -> None:
+def test_the_list_and_the_form_are_accessible_with_hostile_key_names(
+    page: Page, console: Server, issuer: LiveIssuer
+) -> None:
     alice = Subject(console, "user_bob", ("catalog:read",))
     for name in HOSTILE.values():
         alice.put(name)
-    sign_in(page, console, "Bob Brown", to="/console/keys")
+    show(page, console, issuer, "/console/keys", "user_bob")
     check_looks(page)
     assert page.locator("script:not([src])").count() == 0
     page.get_by_role("link", name="W" * 20).first.click()
@@ -159,8 +164,8 @@ def test_the_list_and_the_form_are_accessible_with_hostile_key_names(page: Page,
     check_looks(page)
 
 
-def test_a_user_without_keys_and_permissions_sees_what_to_do(page: Page, console: Server) -> None:
-    sign_in(page, console, "Dan Davis")
+def test_a_user_without_keys_and_permissions_sees_what_to_do(page: Page, console: Server, issuer: LiveIssuer) -> None:
+    show(page, console, issuer, "/console", "user_dan")
     page.get_by_role("heading", name="You have no keys yet").wait_for()
     check_looks(page)
     page.get_by_role("link", name="Issue your first key").click()

@@ -44,14 +44,14 @@ def test_grants_are_explained_with_the_row_or_the_missing_grants(server: Server,
         assert (denied["near"][0]["row"], denied["near"][0]["lacks"]) == (row, ["catalog:read"])
 
 
-def test_a_key_is_explained_with_its_current_grants(own_server: Server, issuer: LiveIssuer) -> None:
-    key_id, _ = issue(own_server, issuer, "holdings:read")
-    with security(own_server, issuer) as client:
+def test_a_key_is_explained_with_its_current_grants(server: Server, issuer: LiveIssuer) -> None:
+    key_id, _ = issue(server, issuer, "holdings:read")
+    with security(server, issuer) as client:
         found = explanation(client, key_id=key_id, **TEAMS)
         assert found["key"]["scopes"] == ["holdings:read"]
         assert (found["now"]["allowed"], found["now"]["opens_with"]) == (False, ["catalog:read"])
         assert explanation(client, key_id=key_id, action="GET", resource="/api/v1/sources")["now"]["allowed"] is True
-        with own_server.client(issuer.token(sub="user_owner")) as owner:
+        with server.client(issuer.token(sub="user_owner")) as owner:
             assert owner.post(f"/api/v1/api-keys/{key_id}/revoke").is_success
         revoked = explanation(client, key_id=key_id, action="GET", resource="/api/v1/sources")
         assert revoked["now"] is None
@@ -84,12 +84,12 @@ def test_a_past_request_is_explained_then_and_now(own_server: Server, issuer: Li
         assert client.post(PATH, json={"request_id": "never"}).status_code == 404
 
 
-def test_past_requests_need_decisions_read(own_server: Server, issuer: LiveIssuer) -> None:
-    with own_server.client() as stranger:
+def test_past_requests_need_decisions_read(server: Server, issuer: LiveIssuer) -> None:
+    with server.client() as stranger:
         stranger.get("/api/v1/teams", headers={"X-Request-ID": "known"})
-    with security(own_server, issuer, "decisions:read") as reader:
+    with security(server, issuer, "decisions:read") as reader:
         assert eventually(lambda: reader.post(PATH, json={"request_id": "known"}).status_code == 200)
-        with security(own_server, issuer) as client:
+        with security(server, issuer) as client:
             answers = [client.post(PATH, json={"request_id": name}) for name in ("known", "unknown")]
         assert [answer.status_code for answer in answers] == [403, 403]
         assert answers[0].json() == answers[1].json()
@@ -98,10 +98,10 @@ def test_past_requests_need_decisions_read(own_server: Server, issuer: LiveIssue
         assert eventually(lambda: len(reader.get("/api/v1/decisions/", params=denied).json()["results"]) == 1)
 
 
-def test_a_request_with_bad_credentials_has_no_explanation(own_server: Server, issuer: LiveIssuer) -> None:
-    with own_server.client(issuer.token(exp=1)) as late:
+def test_a_request_with_bad_credentials_has_no_explanation(server: Server, issuer: LiveIssuer) -> None:
+    with server.client(issuer.token(exp=1)) as late:
         late.get("/api/v1/teams", headers={"X-Request-ID": "late"})
-    with security(own_server, issuer, "decisions:read") as client:
+    with security(server, issuer, "decisions:read") as client:
         assert eventually(lambda: client.post(PATH, json={"request_id": "late"}).status_code == 200)
         found = explanation(client, request_id="late")
     assert found["now"] is None
