@@ -11,7 +11,7 @@ from app.policy.language.fault import Fault
 from app.policy.language.source import encode, from_bytes
 from tests.policy.editing.changed import changed
 from tests.policy.editing.marked import BASE, ROUTES
-from tests.policy.shipped import shipped_files, snapshot_of
+from tests.policy.shipped import few_cases, snapshot_of
 
 KEYS = "p, teams:read, /orgs/{org_id}/keys/{key_id}, GET, allow, subject.org.id == params.org_id\n"
 GOOD = {**BASE, "keys.csv": f"{KEYS}# end\n"}
@@ -163,7 +163,7 @@ def test_a_route_without_a_row_gets_one_to_complete() -> None:
 
 
 def test_the_changed_lines_of_a_file_make_its_new_text() -> None:
-    files = {name: data.decode() for name, data in shipped_files().items()}
+    files = {name: data.decode() for name, data in few_cases().items()}
     files["catalog.csv"] = files["catalog.csv"].replace(
         "# end\n", "p,catalog:read,  /api/v1/teams/**,HEAD|GET,allow\n# end\n"
     )
