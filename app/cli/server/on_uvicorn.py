@@ -41,9 +41,9 @@ def serve(
 
 
 @contextmanager
-def serve_in_thread(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+def serve_in_thread(app: ASGIApp, listener: socket.socket, limits: ConnectionLimits = DEFAULT) -> Iterator[None]:
     """Serve a small application in a thread while the block runs."""
-    server = uvicorn.Server(_config(app, lifespan="off"))
+    server = uvicorn.Server(_config(app, lifespan="off", limits=limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started and thread.is_alive():

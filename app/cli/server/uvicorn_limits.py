@@ -9,6 +9,8 @@ limits in tests/cli/server fail if their meaning changes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from weakref import ref
@@ -277,8 +279,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._reason = MALFORMED
             self.send_400_response("")
             return
-        self._leave()
+        self._expect_nothing()
+        peer, self._peer = self._peer, None
         super().handle_websocket_upgrade()
+        if peer is not None:
+            _call_when_lost(self.transport.get_protocol(), partial(self._peers.close, peer))
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or is too large."""
@@ -360,3 +365,15 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._peer is not None:
             self._peers.close(self._peer)
             self._peer = None
+
+
+def _call_when_lost(protocol: asyncio.BaseProtocol, call: Callable[[], None]) -> None:
+    """Call something when the connection of a protocol of uvicorn's own choice has ended."""
+    lost = protocol.connection_lost
+
+    def connection_lost(error: Exception | None) -> None:
+        del protocol.connection_lost  # a reference cycle
+        call()
+        lost(error)
+
+    protocol.connection_lost = connection_lost  # type: ignore[assignment, method-assign]
