@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import resource
+import runpy
 import select
 import shutil
 import signal
@@ -50,7 +51,7 @@ sys.exit(code[0] if code else "authz was killed")
 
 
 class ForkedProcess:
-    """A child process, with the methods of subprocess.Popen that tests use."""
+    """A child process that runs `authz`, or `-m` a module, with the methods of subprocess.Popen that tests use."""
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, without: tuple[str, ...] = ()) -> None:
         self.returncode: int | None = None
@@ -234,8 +235,13 @@ def _child(order: dict[str, Any], stdin: int, stdout: int, stderr: int, end: int
         if shell := order.get("shell"):
             os.umask(shell["umask"])
             resource.setrlimit(resource.RLIMIT_NOFILE, shell["descriptors"])
-        sys.argv = ["authz", *order["words"]]
-        main()
+        match order["words"]:
+            case ["-m", module, *words]:
+                sys.argv = [module, *words]
+                runpy.run_module(module, run_name="__main__")
+            case words:
+                sys.argv = ["authz", *words]
+                main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except BaseException:  # noqa: BLE001  # told as the interpreter would

@@ -71,7 +71,7 @@ class Server:
         if self.env["AUTHZ_DATABASE_URL"] == own and not (self.directory / DATABASE).exists():
             shutil.copy(prepared_database(), self.directory / DATABASE)
         program, *words = self._command
-        if program == str(AUTHZ):
+        if program == str(AUTHZ) or words[:1] == ["-m"]:
             self.process = ForkedProcess(words, self.env, self.directory)
         else:
             self.process = subprocess.Popen(

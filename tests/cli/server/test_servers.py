@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 from app.settings import ServerName
 from tests.cli.serving import server_on
+from tests.support.forked_process import run
 from tests.support.issuer import LiveIssuer
 from tests.support.server import ROOT, Server, eventually
 
@@ -92,8 +92,7 @@ def test_both_servers_refuse_the_same_requests(issuer: LiveIssuer, tmp_path: Pat
 
 
 def test_an_application_that_cannot_start_ends_the_program_and_says_why(on: str) -> None:
-    command = (sys.executable, "-m", "tests.apps.failing", on)
-    ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    ended = run("-m", "tests.apps.failing", on, env=os.environ, cwd=ROOT)
     assert ended.returncode not in (0, -signal.SIGTERM)
     assert "the cellar is flooded" in ended.stderr
     assert "Traceback" not in ended.stderr
