@@ -12,7 +12,7 @@ import jwt
 
 from tests.cli.command import command
 from tests.support.forked_process import program
-from tests.support.server import AUTHZ, ROOT, eventually, free_port
+from tests.support.server import ROOT, eventually, free_port
 
 
 def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_dev_uses_the_settings_and_tokens_come_from_its_issuer(tmp_path: Path) -
         "AUTHZ_SERVER": "granian",
         "AUTHZ_WORKERS": "4",
     }
-    run = [str(AUTHZ), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data", "--mcp"]
+    run = [str(program()), "dev", "--issuer-port", str(issuer_port), "--data-dir", "data", "--mcp"]
     with log.open("w") as out, subprocess.Popen(run, cwd=tmp_path, env=env, stdout=out, stderr=out) as dev:
         try:
             assert eventually(lambda: "Stop with Ctrl-C." in log.read_text(), 60), log.read_text()
