@@ -13,7 +13,9 @@ LEAST_SECONDS = 0.001
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
 _ITERATIONS = 3
-_PROMPT_PIECES = 32  # of a body, with which a client need not wait for other requests
+# A body in more pieces than these, and one for each so many bytes, has small ones. TCP segments are larger.
+_PROMPT_PIECES, _BYTES_OF_ANOTHER = 32, 512
+_SMALL_PIECE_SECONDS = 0.001
 
 
 class Traffic:
@@ -27,6 +29,7 @@ class Traffic:
         self._waiting: dict[asyncio.Future[None], None] = {}  # the one that has waited longest first
         self._is_scheduled = False
         self._limit = GIVE_WAY_SECONDS
+        self._small_pieces = asyncio.Lock()
 
     def enter(self) -> None:
         """Count a request."""
@@ -55,6 +58,12 @@ class Traffic:
         finally:
             timer.cancel()
             self._waiting.pop(waiting, None)
+
+    async def before_small_piece(self) -> None:
+        """Wait before a small piece of a body. Those of all requests are read one after the other, 1,000 a second."""
+        async with self._small_pieces:
+            await self.give_way()
+            await asyncio.sleep(_SMALL_PIECE_SECONDS)
 
     def _give_up(self, waiting: asyncio.Future[None]) -> None:
         """Continue although requests are in progress."""
@@ -90,16 +99,17 @@ class Traffic:
 class CountedRequest:
     """A request that is counted until `end`, except while it waits for its body.
 
-    Otherwise a client that sends its body slowly would slow all long work down. A body in many pieces is long work.
+    Otherwise a client that sends its body slowly would slow all long work down. Small pieces of bodies wait, since
+    granian takes as long for each as for a short request.
     """
 
-    __slots__ = ("_has_ended", "_is_counted", "_pieces", "_receive", "_traffic")
+    __slots__ = ("_bytes", "_has_ended", "_is_counted", "_pieces", "_receive", "_traffic")
 
     def __init__(self, traffic: Traffic, receive: Receive) -> None:
         self._traffic = traffic
         self._receive = receive
         self._is_counted, self._has_ended = True, False
-        self._pieces = 0
+        self._pieces = self._bytes = 0
         traffic.requests += 1
 
     def end(self) -> None:
@@ -115,11 +125,14 @@ class CountedRequest:
             return await self._receive()
         self._is_counted = False
         self._traffic.leave()
-        self._pieces += 1
         try:
-            if self._pieces > _PROMPT_PIECES:
-                await self._traffic.give_way()
-            return await self._receive()
+            if self._pieces >= _PROMPT_PIECES + self._bytes // _BYTES_OF_ANOTHER:
+                await self._traffic.before_small_piece()
+            message = await self._receive()
+            if message["type"] == "http.request":
+                self._pieces += 1
+                self._bytes += len(message.get("body", b""))
+            return message
         finally:
             if not self._has_ended:
                 self._is_counted = True

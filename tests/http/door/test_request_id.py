@@ -200,17 +200,20 @@ async def test_a_request_is_not_counted_while_it_waits_for_its_body(ends: str, *
     assert traffic.requests == 0
 
 
-async def test_a_body_in_very_many_pieces_waits_for_other_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "prompt"), [(1, 32), (511, 15_873), (512, 20_000)])
+async def test_the_small_pieces_of_a_body_wait_for_other_requests(
+    size: int, prompt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.http.door.traffic.GIVE_WAY_SECONDS", 60.0)
     traffic, pieces = Traffic(), 0
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"x", "more_body": True}
+        return {"type": "http.request", "body": b"x" * size, "more_body": True}
 
     async def read() -> None:
         nonlocal pieces
         body = CountedRequest(traffic, receive)
-        while pieces < 100:
+        while pieces < 20_000:
             await body.receive()
             pieces += 1
 
@@ -218,9 +221,11 @@ async def test_a_body_in_very_many_pieces_waits_for_other_requests(monkeypatch: 
     reading = asyncio.ensure_future(read())
     for _ in range(20):
         await asyncio.sleep(0)
-    assert pieces == 32
+    assert pieces == prompt
     traffic.leave()
-    await asyncio.wait_for(reading, 10)
+    while pieces < min(prompt + 3, 20_000):
+        await asyncio.sleep(0.001)
+    reading.cancel()
 
 
 @pytest.mark.parametrize(

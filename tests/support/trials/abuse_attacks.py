@@ -33,7 +33,7 @@ _PIPELINE_DEPTH = 16
 _HUGE_BYTES = 100_000_000
 _HUGE_CONNECTIONS = 4
 _BATCH_ITEMS = 1_000
-_CHUNKS = 900  # of a byte each, which servers just accept
+_CHUNKS = 100  # of a byte each
 _SPREAD_OVER = 5_000  # addresses of clients, so that none spends its budget
 
 _Load = Callable[..., Coroutine[Any, Any, Outcome]]
