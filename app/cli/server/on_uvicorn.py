@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import structlog
 import uvicorn
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from app.cli.server.limits import DEFAULT, ConnectionLimits
 from app.cli.server.listening import KEEP_ALIVE_SECONDS, LINGER_SECONDS, SHUTDOWN_SECONDS, Tls
 from app.cli.server.peer_connections import PeerConnections
 from app.cli.server.uvicorn_limits import LimitedProtocol
 from app.http.door.draining import draining
-from app.http.wire.scope_types import HTTP
 
 _log = structlog.stdlib.get_logger("server")
 
@@ -119,22 +118,6 @@ def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
             yield listening.accept()[0]
 
 
-def _forgetting(app: ASGIApp) -> ASGIApp:
-    """The application, of whose requests nothing is kept: uvicorn keeps the scope of the last one of a connection.
-
-    In it is the body as Litestar has read and decoded it.
-    """
-
-    async def forget(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await app(scope, receive, send)
-        finally:
-            if scope["type"] == HTTP:
-                cast("dict[str, Any]", scope).clear()
-
-    return forget
-
-
 def _config(
     app: ASGIApp,
     lifespan: Literal["on", "off"] = "on",
@@ -143,7 +126,7 @@ def _config(
 ) -> uvicorn.Config:
     protocol: Any = partial(LimitedProtocol, limits=limits, peers=PeerConnections(limits))
     return uvicorn.Config(
-        _forgetting(app),
+        app,
         http=protocol,
         interface="asgi3",
         log_config=None,

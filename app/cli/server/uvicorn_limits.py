@@ -265,7 +265,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_idle or cycle is None or not cycle.response_complete:
             return
         self.headers, self.url = [], b""
-        cycle.body = bytearray()  # what the application did not read
+        # In it is the body as Litestar has read and decoded it.
+        self.scope = cycle.scope = {}  # type: ignore[typeddict-item]  # neither is read any more
+        if cycle.body:
+            cycle.body = bytearray()  # what the application did not read
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the protocol of WebSockets, if the request has no body.
