@@ -53,7 +53,7 @@ def test_an_answer_that_does_not_match_the_sign_in_is_refused(
 def test_an_error_of_the_issuer_is_logged_if_it_is_a_short_word(
     browser: Browser, issuer: LiveIssuer, console: Server, error: str, logged: str
 ) -> None:
-    asked, before = browser.begin(), len(console.log)
+    asked, before = browser.begin(), len(console.written_log())
     answer = browser.get("/console/callback?" + urlencode({"state": asked["state"], "iss": issuer.url, "error": error}))
     assert answer.status_code == 403
 
