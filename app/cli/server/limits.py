@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from app.cli.server.listening import KEEP_ALIVE_SECONDS
 from app.gateway.proxies import TrustedProxies
+from app.http.door.traffic import SMALL_PIECE_BYTES
 from app.settings import Settings
 
 TARGET_BYTES = 8_192
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 100  # as granian has it; each takes a hundred times as long as the bytes of the smallest one
 LINE_BYTES = 4  # of a header field, apart from its name and value
-# Each takes granian some 60 microseconds. TCP segments of the least usual size, of 536 bytes, are never too many.
-_BODY_PIECES, _BYTES_OF_ANOTHER = 1_000, 512
+_BODY_PIECES = 1_000  # each of which takes granian some 60 microseconds
 # Descriptors reserved for policy files, the database and everything else; at most half of all.
 _RESERVED_DESCRIPTORS = 96
 _PLENTY_OF_DESCRIPTORS = 65_536
@@ -44,7 +44,7 @@ class ConnectionLimits:
     @staticmethod
     def pieces_of(body_bytes: int) -> int:
         """The number of chunks, or reads, in which so many bytes of a body may arrive."""
-        return _BODY_PIECES + body_bytes // _BYTES_OF_ANOTHER
+        return _BODY_PIECES + body_bytes // SMALL_PIECE_BYTES
 
     def is_proxy(self, address: str) -> bool:
         """Whether an address belongs to a trusted proxy or gateway, whose connections serve many clients."""

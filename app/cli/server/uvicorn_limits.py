@@ -1,9 +1,9 @@
 """Limits on what one connection takes of a uvicorn server: bytes of a request's head, time, and connections of a peer.
 
 uvicorn does not document its protocol class. All that depends on it is in this module: the callbacks of its protocol on
-httptools, and its `cycle` with its `body`, `headers`, `url`,
-`pipeline`, `flow`, `timeout_keep_alive_task` and `send_400_response`. The tests of these
-limits in tests/cli/server fail if their meaning changes.
+httptools, and its `cycle` with `body` and `scope`, its `headers`, `url`, `scope`, `pipeline`, `flow`,
+`timeout_keep_alive_task` and `send_400_response`. The tests of these limits in tests/cli/server fail if their meaning
+changes.
 """
 
 from __future__ import annotations

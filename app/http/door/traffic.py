@@ -13,8 +13,8 @@ LEAST_SECONDS = 0.001
 # Of the event loop, between two slices of long work. Servers read, start and count a request in different iterations,
 # so that with fewer a request that has arrived waits for a slice several times.
 _ITERATIONS = 3
-# A body in more pieces than these, and one for each so many bytes, has small ones. TCP segments are larger.
-_PROMPT_PIECES, _BYTES_OF_ANOTHER = 32, 512
+SMALL_PIECE_BYTES = 512  # of a body: less than the TCP segments of the least usual size, of 536 bytes
+_PROMPT_PIECES = 32  # of a body, and one for each so many bytes: any further ones are small
 _SMALL_PIECE_SECONDS = 0.001
 
 
@@ -126,7 +126,7 @@ class CountedRequest:
         self._is_counted = False
         self._traffic.leave()
         try:
-            if self._pieces >= _PROMPT_PIECES + self._bytes // _BYTES_OF_ANOTHER:
+            if self._pieces >= _PROMPT_PIECES + self._bytes // SMALL_PIECE_BYTES:
                 await self._traffic.before_small_piece()
             message = await self._receive()
             if message["type"] == "http.request":
